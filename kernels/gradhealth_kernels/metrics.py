@@ -1,0 +1,157 @@
+"""THE table of metrics: what a person reads, computed per step and node from merged entries.
+
+Means run over the finite count, fractions over all elements. A metric that a step cannot have (no element,
+no finite element) is NaN there, which every later stage reads as "no data", never as a number.
+
+This module imports numpy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .statistics import BIG_SCALE, SMALL_SCALE, Entries
+
+Values = npt.NDArray[np.float64]
+
+#: How the store codes a metric: sizes log-coded, fractions log-coded near 0 and near 1, signed as float32.
+Kind = Literal["magnitude", "fraction", "signed"]
+
+
+def count(entries: Entries) -> Values:
+    return entries["count"].astype(np.float64)
+
+
+def nonfinite(entries: Entries) -> npt.NDArray[np.int64]:
+    """Elements that are NaN or infinite, in the shape of ``entries``."""
+    total: npt.NDArray[np.int64] = entries["nan"] + entries["pos_inf"] + entries["neg_inf"]
+    return total
+
+
+def finite(entries: Entries) -> Values:
+    """Elements that are neither NaN nor infinite, as float64 in the shape of ``entries``."""
+    return (entries["count"] - nonfinite(entries)).astype(np.float64)
+
+
+def norm(entries: Entries) -> Values:
+    """L2 norm of the finite part; hypot joins Blue's three accumulators without overflow."""
+    big = np.sqrt(entries["sum_sq_big"]) / BIG_SCALE
+    small = np.sqrt(entries["sum_sq_small"]) / SMALL_SCALE
+    joined: Values = np.hypot(np.hypot(big, np.sqrt(entries["sum_sq"])), small)
+    return joined
+
+
+def rms(entries: Entries) -> Values:
+    root: Values = norm(entries) / np.sqrt(finite(entries))
+    return root
+
+
+def mean(entries: Entries) -> Values:
+    average: Values = entries["sum"] / finite(entries)
+    return average
+
+
+def std(entries: Entries) -> Values:
+    """Population standard deviation, from the difference of squares in factored form, which cannot overflow."""
+    spread, centre = rms(entries), np.abs(mean(entries))
+    deviation: Values = np.sqrt(np.maximum(spread - centre, 0.0)) * np.sqrt(spread + centre)
+    return deviation
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure per step and node. ``over`` says which elements must exist for it to be defined."""
+
+    name: str
+    label: str
+    unit: str
+    kind: Kind
+    scale: Literal["log", "linear"]
+    over: Literal["finite", "all"]
+    meaning: str
+    compute: Callable[[Entries], Values]
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("norm", "Norm", "L2", "magnitude", "log", "finite", "L2 norm of the finite elements", norm),
+    Metric("rms", "RMS", "per element", "magnitude", "log", "finite", "norm / sqrt(finite elements)", rms),
+    Metric(
+        "near_zero_fraction",
+        "Near-zero fraction",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share with |x| < 1e-8 (or the threshold set for the stream), exact zeros included",
+        lambda entries: entries["near_zero"] / count(entries),
+    ),
+    Metric(
+        "zero_fraction",
+        "Zero fraction",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share that is exactly 0",
+        lambda entries: entries["zero"] / count(entries),
+    ),
+    Metric(
+        "abs_max",
+        "Largest |x|",
+        "per element",
+        "magnitude",
+        "log",
+        "finite",
+        "largest finite magnitude",
+        lambda entries: entries["abs_max"].astype(np.float64),
+    ),
+    Metric(
+        "mean_abs",
+        "Mean |x|",
+        "per element",
+        "magnitude",
+        "log",
+        "finite",
+        "mean magnitude of the finite elements",
+        lambda entries: entries["sum_abs"] / finite(entries),
+    ),
+    Metric("mean", "Mean", "per element", "signed", "linear", "finite", "mean of the finite elements", mean),
+    Metric("std", "Standard deviation", "per element", "magnitude", "log", "finite", "of the finite elements", std),
+    Metric(
+        "saturated_fraction",
+        "Saturated fraction",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share with |x| >= 1/8 of the dtype's largest value, infinities included: about to overflow",
+        lambda entries: entries["saturated"] / count(entries),
+    ),
+    Metric(
+        "nonfinite_fraction",
+        "Non-finite fraction",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share that is NaN or infinite",
+        lambda entries: nonfinite(entries) / count(entries),
+    ),
+)
+
+
+def compute(entries: Entries) -> Values:
+    """All metrics of ``entries [..., node]`` as ``[metric, ..., node]`` in the table's order."""
+    defined = {"finite": finite(entries) > 0, "all": entries["count"] > 0}
+    values = np.empty((len(METRICS), *entries.shape), np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for row, metric in zip(values, METRICS, strict=True):
+            row[...] = np.where(defined[metric.over], metric.compute(entries), np.nan)
+    return values
+
+

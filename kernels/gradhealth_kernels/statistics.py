@@ -1,0 +1,96 @@
+"""THE table of entries: what one read of a tensor yields, and how two reads combine.
+
+Entries form a commutative monoid: each combines by ``+`` or ``max`` and has a neutral element, so chunks
+merge into a tensor, shards into a whole tensor and tensors into modules exactly, in any grouping. Every
+other room (kernels, rings, rows) iterates over :data:`ENTRIES`; nothing keeps a list of its own.
+
+This module imports numpy alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Combine = Literal["+", "max"]
+
+#: |x| below this is "near zero" (zeros included): the field's "gradient zeros". Absolute, not relative.
+NEAR_ZERO = 1e-8
+
+#: |x| at or above this share of the dtype's largest finite value is "saturated": about to overflow.
+SATURATED_SHARE = 2.0**-3
+
+# float64 squares overflow above 1e154 and vanish below 1e-162. Blue's three accumulators keep each range in
+# one of its own, scaled by a power of two, so that all three still merge by "+". Constants as in LAPACK's
+# dnrm2 (E. Anderson, "Algorithm 978: Safe scaling in the level 1 BLAS", ACM TOMS 44(1), 2017).
+BIG_FROM = 2.0**486
+BIG_SCALE = 2.0**-538
+SMALL_BELOW = 2.0**-511
+SMALL_SCALE = 2.0**537
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One statistic of one tensor. ``neutral`` is what an empty or absent tensor contributes."""
+
+    name: str
+    dtype: Literal["int64", "float64"]
+    combine: Combine
+    unit: str
+    meaning: str
+    neutral: int = 0
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("count", "int64", "+", "elements", "all elements"),
+    Entry("zero", "int64", "+", "elements", "x == 0"),
+    Entry("near_zero", "int64", "+", "elements", "|x| < the near-zero threshold, zeros included"),
+    Entry("saturated", "int64", "+", "elements", "|x| >= dtype max / 8, both infinities included, NaN not"),
+    Entry("nan", "int64", "+", "elements", "x is NaN"),
+    Entry("pos_inf", "int64", "+", "elements", "x is +Inf"),
+    Entry("neg_inf", "int64", "+", "elements", "x is -Inf"),
+    Entry("sum", "float64", "+", "1", "sum of the finite x"),
+    Entry("sum_abs", "float64", "+", "1", "sum of the finite |x|"),
+    Entry("sum_sq", "float64", "+", "1", "sum of x^2 over finite x in [SMALL_BELOW, BIG_FROM]"),
+    Entry("sum_sq_big", "float64", "+", "1", "sum of (x * BIG_SCALE)^2 over finite |x| > BIG_FROM"),
+    Entry("sum_sq_small", "float64", "+", "1", "sum of (x * SMALL_SCALE)^2 over |x| < SMALL_BELOW"),
+    Entry("abs_max", "float64", "max", "1", "largest finite |x|, 0 when there is none"),
+)
+
+#: One step's entries of one tensor, as a record of eight-byte fields in the table's order.
+ENTRY_DTYPE = np.dtype([(entry.name, entry.dtype) for entry in ENTRIES])
+
+COUNTS: tuple[str, ...] = tuple(entry.name for entry in ENTRIES if entry.dtype == "int64")
+
+INDEX: dict[str, int] = {entry.name: position for position, entry in enumerate(ENTRIES)}
+
+Entries = npt.NDArray[np.void]
+"""An array of :data:`ENTRY_DTYPE` records, ``[tensor]`` or ``[step, tensor]``."""
+
+
+def neutral(shape: tuple[int, ...]) -> Entries:
+    """Entries of "nothing measured", in the given shape."""
+    entries = np.empty(shape, ENTRY_DTYPE)
+    for entry in ENTRIES:
+        entries[entry.name] = entry.neutral
+    return entries
+
+
+def merge(entries: Entries, starts: npt.NDArray[np.intp], stops: npt.NDArray[np.intp]) -> Entries:
+    """SPACE merge: combine the tensors ``[start, stop)`` of the last axis into one node for each pair.
+
+    ``entries`` is ``[..., tensor]``, the result ``[..., node]``; an empty range gives the neutral element.
+    """
+    padded = np.concatenate([entries, neutral((*entries.shape[:-1], 1))], axis=-1)
+    bounds = np.stack([starts, stops], axis=1).ravel()
+    merged = np.empty((*entries.shape[:-1], len(starts)), ENTRY_DTYPE)
+    for entry in ENTRIES:
+        combine = np.add if entry.combine == "+" else np.maximum
+        # Each bound pair yields two segments; the second (from a stop to the next start) is not wanted.
+        column = np.ascontiguousarray(padded[entry.name])
+        merged[entry.name] = combine.reduceat(column, bounds, axis=-1)[..., ::2]
+        merged[entry.name][..., starts == stops] = entry.neutral
+    return merged
