@@ -19,8 +19,9 @@ from .statistics import BIG_SCALE, SMALL_SCALE, Entries
 
 Values = npt.NDArray[np.float64]
 
-#: How the store codes a metric: sizes log-coded, fractions log-coded near 0 and near 1, signed as float32.
-Kind = Literal["magnitude", "fraction", "signed"]
+#: How the store codes a metric: sizes log-coded, fractions log-coded near 0 and near 1, signed figures as
+#: float32, counts exactly.
+Kind = Literal["magnitude", "fraction", "signed", "count"]
 
 
 def count(entries: Entries) -> Values:
@@ -133,14 +134,14 @@ METRICS: tuple[Metric, ...] = (
         lambda entries: entries["saturated"] / count(entries),
     ),
     Metric(
-        "nonfinite_fraction",
-        "Non-finite fraction",
-        "share of elements",
-        "fraction",
-        "linear",
+        "nonfinite",
+        "Non-finite elements",
+        "elements",
+        "count",
+        "log",
         "all",
-        "share that is NaN or infinite",
-        lambda entries: nonfinite(entries) / count(entries),
+        "elements that are NaN or infinite",
+        lambda entries: nonfinite(entries).astype(np.float64),
     ),
 )
 
