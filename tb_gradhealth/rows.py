@@ -7,6 +7,7 @@ rows merge by ``+``, ``min``, ``max`` into longer rows. numpy only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +52,10 @@ class Rows:
         return self.finite_steps if over == "finite" else self.steps
 
 
-def from_steps(first_step: int, entries: Entries) -> Rows:
+def from_steps(first_step: int, entries: Entries, chosen: Sequence[metrics.Metric] = metrics.METRICS) -> Rows:
     """One row a step from ``entries [step, node]`` of the steps ``first_step, first_step + 1, …``."""
     start = np.arange(first_step, first_step + len(entries), dtype=np.int64)
-    values = metrics.compute(entries)
+    values = metrics.compute(entries, chosen)
     bad = metrics.nonfinite(entries) > 0
     missing = np.isnan(values)
     return Rows(
@@ -96,3 +97,11 @@ def concatenate(parts: list[Rows]) -> Rows:
         axis = value.ndim - 2 if value.ndim > 1 else 0
         joined[name] = np.concatenate([getattr(part, name) for part in parts], axis=axis)
     return Rows(**joined)
+
+
+def take(rows: Rows, index: int) -> Rows:
+    """Row ``index`` alone."""
+    one = slice(index, index + 1)
+    return Rows(
+        **{name: value[one] if value.ndim < 3 else value[:, one] for name, value in vars(rows).items()}
+    )

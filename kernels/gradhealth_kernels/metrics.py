@@ -8,7 +8,7 @@ This module imports numpy alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -146,13 +146,23 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def compute(entries: Entries) -> Values:
-    """All metrics of ``entries [..., node]`` as ``[metric, ..., node]`` in the table's order."""
+def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
+    """The metrics ``names`` in the table's order, all for None. Raises ValueError on a name that is not in the table."""
+    if names is None:
+        return METRICS
+    known = [metric.name for metric in METRICS]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        came = f"no metric is called {unknown[0]!r}" if unknown else "an empty list came"
+        raise ValueError(f"metrics: expected names out of {', '.join(known)}, but {came}: drop it or correct its spelling")
+    return tuple(metric for metric in METRICS if metric.name in names)
+
+
+def compute(entries: Entries, metrics: Sequence[Metric] = METRICS) -> Values:
+    """``metrics`` of ``entries [..., node]`` as ``[metric, ..., node]``."""
     defined = {"finite": finite(entries) > 0, "all": entries["count"] > 0}
-    values = np.empty((len(METRICS), *entries.shape), np.float64)
+    values = np.empty((len(metrics), *entries.shape), np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for row, metric in zip(values, METRICS, strict=True):
+        for row, metric in zip(values, metrics, strict=True):
             row[...] = np.where(defined[metric.over], metric.compute(entries), np.nan)
     return values
-
-

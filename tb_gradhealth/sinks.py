@@ -1,0 +1,63 @@
+"""Where a session's events go: a file of our own, or the user's SummaryWriter."""
+
+from __future__ import annotations
+
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+
+from .store.encoder import Sink
+from .store.records import EventFile
+
+#: Our own TensorBoard run below the user's: a second event file in the user's directory would stop live reading of the
+#: first on TensorBoard's Python path.
+SUBDIRECTORY = "gradhealth"
+
+
+class SummaryWriterSink:
+    """Adds our events to the event file of a ``torch.utils.tensorboard.SummaryWriter``."""
+
+    def __init__(self, summary_writer: Any) -> None:
+        self._file_writer = summary_writer.file_writer
+
+    def append(self, event: Event) -> None:
+        self._file_writer.add_event(event)
+
+    def close(self) -> None:
+        """The file stays the user's: only what we added is flushed."""
+        self._file_writer.flush()
+
+
+def event_directory(logdir: str | Path | None) -> Path:
+    """The directory of our event files for ``logdir``; None means ``runs/<time>_<host>``, as SummaryWriter's default.
+
+    Raises ValueError for a URL, NotADirectoryError when a file stands in the way.
+    """
+    if logdir is None:
+        logdir = Path("runs", f"{datetime.now():%b%d_%H-%M-%S}_{socket.gethostname()}")
+    if "://" in str(logdir):
+        raise ValueError(f"logdir: expected a local directory, got {logdir!s}: write locally and copy, or mount it")
+    directory = Path(logdir).expanduser() / SUBDIRECTORY
+    for path in (directory, *directory.parents):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"logdir: expected a directory or a new path, but {path} is a file: choose another")
+    return directory
+
+
+def make_sink(directory: Path | None, summary_writer: Any, session: str) -> Sink:
+    """The sink of one session; exactly one of ``directory`` and ``summary_writer`` is given."""
+    if directory is not None:
+        return EventFile(directory, session)
+    return SummaryWriterSink(summary_writer)
+
+
+def check_summary_writer(summary_writer: Any) -> None:
+    """Raises TypeError when ``summary_writer`` has no file writer that takes events."""
+    if not callable(getattr(getattr(summary_writer, "file_writer", None), "add_event", None)):
+        raise TypeError(
+            f"summary_writer: expected an open torch.utils.tensorboard.SummaryWriter, got {type(summary_writer).__name__}: "
+            "pass logdir= to have a file of its own"
+        )

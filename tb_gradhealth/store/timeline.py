@@ -1,0 +1,270 @@
+"""Sessions of one stream stitched into one history, and the cells that a heatmap shows of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import nodes
+from ..nodes import Index, Tree
+from ..rows import NEVER, Floats, Ints
+from .format import FormatError, MetricInfo, NodeInfo, RowPayload, Schema
+
+#: Rows that are decoded together.
+BLOCK_ROWS = 256
+CACHE_BYTES = 256 << 20
+
+
+class BlockCache:
+    """The most recently used blocks of decoded values, within :data:`CACHE_BYTES`."""
+
+    def __init__(self) -> None:
+        self._blocks: OrderedDict[tuple[object, ...], npt.NDArray[np.generic]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(
+        self, key: tuple[object, ...], make: Callable[[], npt.NDArray[np.generic]]
+    ) -> npt.NDArray[np.generic]:
+        with self._lock:
+            block = self._blocks.get(key)
+            if block is not None:
+                self._blocks.move_to_end(key)
+                return block
+        block = make()
+        with self._lock:
+            if key not in self._blocks:
+                self._blocks[key] = block
+                self._bytes += block.nbytes
+            while self._bytes > CACHE_BYTES and len(self._blocks) > 1:
+                self._bytes -= self._blocks.popitem(last=False)[1].nbytes
+        return block
+
+
+class Session:
+    """The rows of one writer's life, in step order."""
+
+    def __init__(self, schema: Schema, rows: list[RowPayload], cache: BlockCache) -> None:
+        self.schema = schema
+        self.metrics = {metric.name: position for position, metric in enumerate(schema.metrics)}
+        self.start = np.array([row.start for row in rows], np.int64)
+        self.stop = np.array([row.stop for row in rows], np.int64)
+        self._rows, self._cache = rows, cache
+
+    def block(self, section: str, number: int) -> npt.NDArray[np.generic]:
+        """Decoded rows ``[256 n, 256 n + 256)`` of a section: ``[plane, row, node]``, float64 for a metric's mean, min
+        and max, int64 for "steps" and "counts". A row that cannot be decoded reads as "no data"."""
+        rows = self._rows[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
+        key = (self.schema.session, self.schema.stream, section, number, len(rows))
+        return self._cache.get(key, lambda: np.stack([self._decode(row, section) for row in rows], axis=1))
+
+    def _decode(self, row: RowPayload, section: str) -> npt.NDArray[np.generic]:
+        count = len(self.schema.nodes)
+        try:
+            if section == "steps":
+                return row.steps()
+            if section == "counts":
+                return row.counts()
+            return row.metric(self.metrics[section])
+        except FormatError:
+            if section == "steps":
+                return np.stack([np.zeros(count, np.int64), np.zeros(count, np.int64), np.full(count, NEVER)])
+            if section == "counts":
+                return np.zeros((len(self.schema.counts), count), np.int64)
+            return np.full((3, count), np.nan)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``count`` equal intervals of ``width`` steps from ``begin`` on: the columns of a heatmap."""
+
+    begin: int
+    width: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        return self.begin + self.width * self.count
+
+
+@dataclass
+class Cells:
+    """What a grid shows of some nodes; NaN where no step had the metric."""
+
+    mean: Floats  # [node, cell]
+    min: Floats  # [node, cell]
+    max: Floats  # [node, cell]
+
+
+@dataclass
+class Tally:
+    """Steps and counts of the rows that a cell touches."""
+
+    recorded: Ints  # [cell], steps of these rows
+    with_data: Ints  # [node, cell], steps in which the node had a gradient
+    first_bad: Ints  # [node, cell], NEVER if none
+    counts: dict[str, Ints]  # name → [node, cell], totals
+
+
+class Timeline:
+    """The history of one stream that survived: a later session replaces everything from its first step on."""
+
+    def __init__(self, sessions: list[Session]) -> None:
+        self.sessions = sorted(sessions, key=lambda s: (s.schema.wall_time, s.schema.session))
+        self.until: list[int] = []  # steps of session i that survive end here
+        end = np.iinfo(np.int64).max
+        for session in reversed(self.sessions):
+            self.until.insert(0, end)
+            end = min(end, session.schema.start_step, int(session.start[0]))
+        self.cell = min(session.schema.every for session in self.sessions)
+        self.first = min(int(session.start[0]) for session in self.sessions)
+        self.end = max(
+            min(int(session.stop[-1]), until) for session, until in zip(self.sessions, self.until, strict=True)
+        )
+        latest = self.sessions[-1].schema
+        self.label = latest.label
+        self.metrics: dict[str, MetricInfo] = {}
+        infos: dict[str, NodeInfo] = {}
+        for session in reversed(self.sessions):
+            for metric in session.schema.metrics:
+                self.metrics.setdefault(metric.name, metric)
+            for node in session.schema.nodes:
+                if node.kind == "tensor":
+                    infos.setdefault(node.name, node)
+        self.tree: Tree = nodes.build(list(infos))
+        self.tensors = infos
+        place = {key: i for i, key in enumerate(zip(self.tree.names, self.tree.kinds, strict=True))}
+        # For each session, the column of each node of the tree; -1 where the session does not have it.
+        self._columns: list[Index] = []
+        for session in self.sessions:
+            columns = np.full(len(self.tree), -1, np.intp)
+            for column, node in enumerate(session.schema.nodes):
+                index = place.get((node.name, node.kind))
+                if index is not None:
+                    columns[index] = column
+            self._columns.append(columns)
+
+    def cells(self, metric: str, which: Index, grid: Grid) -> Cells:
+        """``metric`` of the nodes ``which``. A row that reaches over a cell's edge shows in each cell it touches."""
+        shape = (len(which), grid.count)
+        total, steps = np.zeros(shape), np.zeros(shape)
+        low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+        over = 0 if self.metrics[metric].over == "all" else 1
+        for piece in self._pieces(which, grid):
+            if metric not in piece.session.metrics:
+                continue
+            mean, least, most = piece.read(metric)
+            weight = np.where(np.isnan(mean), 0, piece.read("steps")[over])
+            weighted = np.where(weight > 0, mean, 0.0) * weight
+            at = piece.cells
+            total[:, at] += piece.merge(np.add, weighted)
+            steps[:, at] += piece.merge(np.add, weight)
+            low[:, at] = np.fmin(low[:, at], piece.merge(np.fmin, least))
+            high[:, at] = np.fmax(high[:, at], piece.merge(np.fmax, most))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return Cells(*(np.where(steps == 0, np.nan, plane) for plane in (total / steps, low, high)))
+
+    def worst(self, metric: str, which: Index, grid: Grid) -> Floats:
+        """Largest per-step value of ``metric`` in any tensor inside each node: ``[node, cell]``."""
+        low, high = int(self.tree.start[which].min(initial=0)), int(self.tree.stop[which].max(initial=0))
+        leaves = self.cells(metric, self.tree.leaf_nodes[low:high], grid).max
+        found = np.full((len(which), grid.count), np.nan)
+        for row, node in enumerate(which):
+            inside = leaves[self.tree.start[node] - low : self.tree.stop[node] - low]
+            if len(inside):
+                found[row] = np.fmax.reduce(inside, axis=0)
+        return found
+
+    def worst_row(self, metric: str, node: int, grid: Grid) -> tuple[int, int, int] | None:
+        """Tensor inside ``node`` with the largest value of ``metric`` within ``grid``, and the recorded interval it
+        is in: ``(node, start, stop)``; None when no tensor has any."""
+        leaves = self.tree.leaf_nodes[self.tree.start[node] : self.tree.stop[node]]
+        best, found = -np.inf, None
+        for piece in self._pieces(leaves, grid):
+            if metric not in piece.session.metrics:
+                continue
+            most = piece.read(metric)[2]
+            most = np.where(np.isnan(most), -np.inf, most)
+            row, leaf = np.unravel_index(np.argmax(most), most.shape)
+            if most[row, leaf] > best:
+                best, index = most[row, leaf], piece.rows[row]
+                found = int(leaves[leaf]), int(piece.session.start[index]), int(piece.session.stop[index])
+        return found
+
+    def tally(self, which: Index, grid: Grid) -> Tally:
+        """Steps and counts behind the cells of ``grid``."""
+        shape = (len(which), grid.count)
+        names = dict.fromkeys(name for session in self.sessions for name in session.schema.counts)
+        tally = Tally(
+            np.zeros(grid.count, np.int64),
+            np.zeros(shape, np.int64),
+            np.full(shape, NEVER),
+            {name: np.zeros(shape, np.int64) for name in names},
+        )
+        for piece in self._pieces(which, grid):
+            at, steps = piece.cells, piece.read("steps")
+            tally.recorded[at] += np.add.reduceat(piece.session.stop[piece.rows] - piece.session.start[piece.rows], piece.groups)
+            tally.with_data[:, at] += piece.merge(np.add, steps[0])
+            bad = np.where(piece.columns < 0, NEVER, steps[2])
+            tally.first_bad[:, at] = np.minimum(tally.first_bad[:, at], piece.merge(np.minimum, bad))
+            for name, plane in zip(piece.session.schema.counts, piece.read("counts"), strict=True):
+                tally.counts[name][:, at] += piece.merge(np.add, plane)
+        return tally
+
+    def covered(self, grid: Grid) -> tuple[int, int] | None:
+        """First and end step of the rows that ``grid`` touches; None when there is none."""
+        pieces = [piece for piece in self._pieces(np.zeros(1, np.intp), grid)]
+        if not pieces:
+            return None
+        starts = min(int(piece.session.start[piece.rows].min()) for piece in pieces)
+        return starts, max(int(piece.session.stop[piece.rows].max()) for piece in pieces)
+
+    def _pieces(self, which: Index, grid: Grid) -> Iterator[_Piece]:
+        """The surviving rows that ``grid`` touches, a decoded block at a time."""
+        for session, until, columns in zip(self.sessions, self.until, self._columns, strict=True):
+            alive = (session.start < min(until, grid.end)) & (session.stop > grid.begin)
+            rows = np.flatnonzero(alive)
+            for part in np.split(rows, np.flatnonzero(np.diff(rows // BLOCK_ROWS)) + 1):
+                if len(part):
+                    yield _piece(session, part, columns[which], grid, min(until, grid.end))
+
+
+@dataclass
+class _Piece:
+    """Rows of one block, repeated for each cell that they touch, in the order of the cells."""
+
+    session: Session
+    rows: Index  # [pair], row within the session
+    columns: Index  # [node], column within the session's rows, -1 for none
+    cells: Index  # [group], the grid's cells touched
+    groups: Index  # [group], first pair of each
+
+    def read(self, section: str) -> npt.NDArray[Any]:
+        """``[plane, pair, node]`` of a section; nodes that the session lacks are NaN, or 0 for integers."""
+        block = self.session.block(section, int(self.rows[0]) // BLOCK_ROWS)
+        picked = block[:, (self.rows % BLOCK_ROWS)[:, None], self.columns]
+        picked[:, :, self.columns < 0] = np.nan if picked.dtype.kind == "f" else 0
+        return picked
+
+    def merge(self, combine: np.ufunc, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """``[pair, node]`` merged over TIME into ``[node, group]``."""
+        merged: npt.NDArray[Any] = combine.reduceat(plane, self.groups, axis=0).T
+        return merged
+
+
+def _piece(session: Session, rows: Index, columns: Index, grid: Grid, until: int) -> _Piece:
+    first = (np.maximum(session.start[rows], grid.begin) - grid.begin) // grid.width
+    last = (np.minimum(session.stop[rows], until) - 1 - grid.begin) // grid.width
+    touched = last - first + 1
+    within = np.arange(touched.sum()) - np.repeat(np.cumsum(touched) - touched, touched)
+    cell = np.repeat(first, touched) + within
+    order = np.argsort(cell, kind="stable")
+    cell = cell[order]
+    groups = np.flatnonzero(np.diff(cell, prepend=-1))
+    return _Piece(session, np.repeat(rows, touched)[order], columns, cell[groups], groups)
