@@ -175,7 +175,9 @@ class _Session:
             raise ValueError(f"log(): more than {MAX_LOGGED} values within {self._slots} steps: log once a step")
         if isinstance(value, torch.Tensor):
             if value.numel() != 1:
-                raise ValueError(f"log({name}=): expected a number, got a tensor of shape {tuple(value.shape)}: reduce it")
+                raise ValueError(
+                    f"log({name}=): expected a number, got a tensor of shape {tuple(value.shape)}: reduce it"
+                )
             # On a device the value is read by the writer's thread, so the training thread never waits.
             kept = value.detach().clone()
             self._logged.append((name, kept.item if kept.device.type != "cpu" else float(kept)))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
 from gradhealth_kernels import metrics
 from gradhealth_kernels.statistics import COUNTS, Entries
 
@@ -102,6 +101,4 @@ def concatenate(parts: list[Rows]) -> Rows:
 def take(rows: Rows, index: int) -> Rows:
     """Row ``index`` alone."""
     one = slice(index, index + 1)
-    return Rows(
-        **{name: value[one] if value.ndim < 3 else value[:, one] for name, value in vars(rows).items()}
-    )
+    return Rows(**{name: value[one] if value.ndim < 3 else value[:, one] for name, value in vars(rows).items()})

@@ -43,7 +43,9 @@ def event_directory(logdir: str | Path | None) -> Path:
     directory = Path(logdir).expanduser() / SUBDIRECTORY
     for path in (directory, *directory.parents):
         if path.exists() and not path.is_dir():
-            raise NotADirectoryError(f"logdir: expected a directory or a new path, but {path} is a file: choose another")
+            raise NotADirectoryError(
+                f"logdir: expected a directory or a new path, but {path} is a file: choose another"
+            )
     return directory
 
 

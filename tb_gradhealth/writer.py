@@ -112,13 +112,17 @@ class _Options:
         start_step: int = 0,
     ) -> None:
         if model is not None and not isinstance(model, torch.nn.Module):
-            raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}: pass the model, or leave it out")
+            raise TypeError(
+                f"model: expected a torch.nn.Module, got {type(model).__name__}: pass the model, or leave it out"
+            )
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"every: expected a number of steps, 1 or more, got {every!r}: 10 is the default")
         if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
             raise ValueError(f"start_step: expected a step number, 0 or more, got {start_step!r}")
         if not isinstance(near_zero, (int, float)) or not 0 <= near_zero < float("inf"):
-            raise ValueError(f"near_zero: expected a finite threshold, 0 or more, got {near_zero!r}: 1e-8 is the default")
+            raise ValueError(
+                f"near_zero: expected a finite threshold, 0 or more, got {near_zero!r}: 1e-8 is the default"
+            )
         if summary_writer is not None and logdir is not None:
             raise ValueError("expected logdir= or summary_writer=, got both: they are two places for the same rows")
         self.names = {id(p): name for name, p in model.named_parameters()} if model is not None else {}
@@ -140,13 +144,17 @@ class _Options:
 
 def _check_optimizer(optimizer: Any) -> None:
     if isinstance(optimizer, GradHealthWriter):
-        raise ValueError("optimizer: this one is watched already: wrap it once, or close it first (optimizer.gradhealth.close())")
+        raise ValueError(
+            "optimizer: this one is watched already: wrap it once, or close it first (optimizer.gradhealth.close())"
+        )
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"optimizer: expected a torch.optim.Optimizer, got {type(optimizer).__name__}: pass the object whose step() you call"
         )
     if "_optimizer_step_pre_hooks" not in optimizer.__dict__:
-        raise TypeError(f"optimizer: {type(optimizer).__name__} has no step hooks of its own: watch the optimizer that it wraps")
+        raise TypeError(
+            f"optimizer: {type(optimizer).__name__} has no step hooks of its own: watch the optimizer that it wraps"
+        )
 
 
 class _Watch:

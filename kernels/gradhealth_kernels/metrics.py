@@ -154,7 +154,9 @@ def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         came = f"no metric is called {unknown[0]!r}" if unknown else "an empty list came"
-        raise ValueError(f"metrics: expected names out of {', '.join(known)}, but {came}: drop it or correct its spelling")
+        raise ValueError(
+            f"metrics: expected names out of {', '.join(known)}, but {came}: drop it or correct its spelling"
+        )
     return tuple(metric for metric in METRICS if metric.name in names)
 
 

@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gradhealth_kernels.metrics import Metric
+from gradhealth_kernels.statistics import Entries
+from gradhealth_kernels.statistics import merge as merge_space
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary
 from tensorboard.compat.proto.types_pb2 import DT_UINT8
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-
-from gradhealth_kernels.metrics import Metric
-from gradhealth_kernels.statistics import Entries
-from gradhealth_kernels.statistics import merge as merge_space
 
 from .. import rows as interval
 from ..nodes import Tree
@@ -78,9 +77,7 @@ def add_scalar(total: Scalar | None, more: Scalar) -> Scalar:
     """The TIME merge of logged values."""
     if total is None:
         return more
-    return Scalar(
-        total.count + more.count, total.sum + more.sum, min(total.min, more.min), max(total.max, more.max)
-    )
+    return Scalar(total.count + more.count, total.sum + more.sum, min(total.min, more.min), max(total.max, more.max))
 
 
 class RowBuilder:
@@ -191,7 +188,9 @@ class Encoder:
             try:
                 self._queue(self._builder.add(block))
             except Exception as error:  # a broken block must cost itself, not the session
-                self._report(f"steps from {block.first_step} on could not be summarised ({type(error).__name__}: {error})")
+                self._report(
+                    f"steps from {block.first_step} on could not be summarised ({type(error).__name__}: {error})"
+                )
         return True
 
     def _queue(self, rows: list[PendingRow]) -> None:
@@ -214,7 +213,9 @@ class Encoder:
             except OSError as error:
                 with self._lock:
                     self._rows.appendleft(row)
-                self._report(f"the log directory cannot be written now ({error}); rows are kept, merged, and tried again")
+                self._report(
+                    f"the log directory cannot be written now ({error}); rows are kept, merged, and tried again"
+                )
                 return False
             except Exception as error:  # one row that cannot be encoded must not stop the ones behind it
                 self._report(f"a row could not be encoded ({type(error).__name__}: {error})")

@@ -22,7 +22,7 @@ class FileSource:
         self.damaged = 0  # records whose checksum does not fit
 
     def tags(self) -> dict[str, Content]:
-        """Every tag of ours, with a mark that changes whenever the tag's events do."""
+        """Every tag of ours, and how many events it has."""
         for path in sorted(self._directory.glob("*tfevents*")):
             try:
                 for event, offset in read_events(path, self._offsets.get(path, 0)):

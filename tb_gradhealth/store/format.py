@@ -80,7 +80,9 @@ def check_metadata(content: bytes) -> None:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"expected JSON metadata with a format version, got {content[:60]!r}") from error
     if version != VERSION:
-        raise FormatError(f"format version {version!r} is unknown here (this reader knows {VERSION}): upgrade tb-gradhealth")
+        raise FormatError(
+            f"format version {version!r} is unknown here (this reader knows {VERSION}): upgrade tb-gradhealth"
+        )
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,9 @@ def _schema(fields: Mapping[str, Any]) -> Schema:
     )
     unknown = sorted({metric.kind for metric in metrics} - CODES.keys())
     if unknown:
-        raise FormatError(f"metrics of kind {unknown[0][:40]!r}, expected one of {sorted(CODES)}: upgrade tb-gradhealth")
+        raise FormatError(
+            f"metrics of kind {unknown[0][:40]!r}, expected one of {sorted(CODES)}: upgrade tb-gradhealth"
+        )
     if not _SESSION.fullmatch(schema.session) or not _STREAM.fullmatch(schema.stream):
         raise FormatError(f"expected a session of 8-32 hex digits, got {schema.session[:40]!r}/{schema.stream[:40]!r}")
     if not 1 <= schema.every < 1 << 31 or not 0 < len(nodes) <= MAX_NODES or not 0 < len(metrics) <= MAX_METRICS:
@@ -194,9 +198,7 @@ def encode_row(rows: Rows, index: int, schema: Schema, scalars: Mapping[str, Sca
     for position, metric in enumerate(schema.metrics):
         over = rows.steps_of(metric.over)[index]
         with np.errstate(divide="ignore", invalid="ignore"):
-            planes = np.stack(
-                [rows.sum[position, index] / over, rows.min[position, index], rows.max[position, index]]
-            )
+            planes = np.stack([rows.sum[position, index] / over, rows.min[position, index], rows.max[position, index]])
         sections.append(CODES[metric.kind].encode(np.where(over > 0, planes, np.nan)))
     sections.append(
         b"".join(

@@ -7,7 +7,7 @@ decoded values are kept in a bounded cache. All methods may be called from sever
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,10 +17,10 @@ from .timeline import BlockCache, Session, Timeline
 
 @dataclass(frozen=True)
 class Content:
-    """A tag's metadata, and a mark that changes whenever its events do."""
+    """A tag's metadata, and how far it has come: a number that grows whenever the tag's events do."""
 
     metadata: bytes
-    mark: Hashable
+    progress: int
 
 
 class Source(Protocol):
@@ -31,13 +31,18 @@ class Source(Protocol):
     def read(self, tags: list[str]) -> dict[str, list[bytes]]: ...
 
 
+def revision(contents: Mapping[str, Content]) -> int:
+    """A number below 2^32 that changes whenever any tag of a run does."""
+    return sum(content.progress for content in contents.values()) % (1 << 32)
+
+
 class Run:
-    """All that is known of one run. ``revision`` grows whenever its data does; ``problems`` are sentences."""
+    """All that is known of one run. ``revision`` changes whenever its data does; ``problems`` are sentences."""
 
     def __init__(self) -> None:
         self.revision = 0
         self._lock = threading.RLock()
-        self._marks: dict[str, Hashable] = {}
+        self._seen: dict[str, int] = {}
         self._schemas: dict[tuple[str, str], Schema] = {}
         self._rows: dict[tuple[str, str], dict[str, list[RowPayload]]] = {}
         self._problems: dict[str, str] = {}
@@ -65,9 +70,9 @@ class Run:
             changed: dict[str, Tag] = {}
             contents = source.tags()
             for text, content in contents.items():
-                if self._marks.get(text) == content.mark:
+                if self._seen.get(text) == content.progress:
                     continue
-                self._marks[text] = content.mark
+                self._seen[text] = content.progress
                 try:
                     tag = Tag.parse(text)
                     check_metadata(content.metadata)
@@ -82,7 +87,7 @@ class Run:
             for text, tag in sorted(changed.items(), key=lambda item: item[1].level is not None):
                 self._take(text, tag, payloads.get(text, []))
             self._rebuild()
-            self.revision += 1
+            self.revision = revision(contents)
             return True
 
     def _take(self, text: str, tag: Tag, payloads: list[bytes]) -> None:
@@ -95,7 +100,7 @@ class Run:
             schema = self._schemas.get(key)
             if schema is None:
                 # The schema may be on its way: look at this tag again next time.
-                self._marks.pop(text)
+                self._seen.pop(text)
                 self._problems[text] = f"session {tag.session} has rows but no readable schema yet"
                 return
             self._problems.pop(text, None)

@@ -29,9 +29,7 @@ class BlockCache:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(
-        self, key: tuple[object, ...], make: Callable[[], npt.NDArray[np.generic]]
-    ) -> npt.NDArray[np.generic]:
+    def get(self, key: tuple[object, ...], make: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
         with self._lock:
             block = self._blocks.get(key)
             if block is not None:
@@ -209,7 +207,9 @@ class Timeline:
         )
         for piece in self._pieces(which, grid):
             at, steps = piece.cells, piece.read("steps")
-            tally.recorded[at] += np.add.reduceat(piece.session.stop[piece.rows] - piece.session.start[piece.rows], piece.groups)
+            tally.recorded[at] += np.add.reduceat(
+                piece.session.stop[piece.rows] - piece.session.start[piece.rows], piece.groups
+            )
             tally.with_data[:, at] += piece.merge(np.add, steps[0])
             bad = np.where(piece.columns < 0, NEVER, steps[2])
             tally.first_bad[:, at] = np.minimum(tally.first_bad[:, at], piece.merge(np.minimum, bad))

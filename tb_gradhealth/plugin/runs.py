@@ -1,0 +1,135 @@
+"""Runs as TensorBoard's data provider has them; the only way in, so it works with every provider and logdir."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tensorboard.data import provider
+
+from ..store.format import PLUGIN, FormatError, Tag, check_metadata
+from ..store.reader import Content, Run, revision
+
+#: Runs whose rows stay in memory; the least recently viewed one goes first.
+MAX_RUNS = 16
+#: Tags fetched in one call: a segment holds about 1 MiB, and the Rust server refuses answers over 256 MiB.
+TAGS_AT_ONCE = 64
+#: Points asked for per tag: every one of them, since a segment has far fewer.
+ALL_POINTS = 1 << 24
+
+Status = Literal["ok", "waiting", "none", "unreadable"]
+
+
+class UnknownRun(KeyError):
+    """No run of that name has data of ours."""
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A line of the run picker."""
+
+    name: str
+    label: str
+    status: Status
+    problem: str | None
+    revision: int
+
+
+class ProviderSource:
+    """One run's events out of a data provider."""
+
+    def __init__(self, data_provider: Any, context: Any, experiment: str, run: str, listed: Mapping[str, Any]) -> None:
+        self._provider, self._context, self._experiment, self._run = data_provider, context, experiment, run
+        self._contents = contents(listed)
+
+    def tags(self) -> dict[str, Content]:
+        return self._contents
+
+    def read(self, tags: list[str]) -> dict[str, list[bytes]]:
+        payloads: dict[str, list[bytes]] = {}
+        for first in range(0, len(tags), TAGS_AT_ONCE):
+            wanted = provider.RunTagFilter([self._run], tags[first : first + TAGS_AT_ONCE])
+            found = self._provider.read_tensors(
+                self._context,
+                experiment_id=self._experiment,
+                plugin_name=PLUGIN,
+                downsample=ALL_POINTS,
+                run_tag_filter=wanted,
+            )
+            for tag, events in found.get(self._run, {}).items():
+                payloads[tag] = [event.numpy.tobytes() for event in events]
+        return payloads
+
+
+class Runs:
+    """All runs of a TensorBoard server; safe to call from several threads."""
+
+    def __init__(self, data_provider: Any) -> None:
+        self._provider = data_provider
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
+
+    def list(self, context: Any, experiment: str) -> list[RunEntry]:
+        """Every run, ours first, each kind by label; the parent of a run of ours without data of its own is left out."""
+        ours = self._listed(context, experiment)
+        entries = [self._entry(experiment, name, contents(tags)) for name, tags in ours.items()]
+        hidden = {name.removesuffix(f"/{PLUGIN}") for name in ours}
+        others = [run.run_name for run in self._provider.list_runs(context, experiment_id=experiment)]
+        entries += [RunEntry(name, name, "none", None, 0) for name in others if name not in ours and name not in hidden]
+        return sorted(entries, key=lambda entry: (entry.status == "none", entry.label))
+
+    def get(self, context: Any, experiment: str, name: str) -> Run:
+        """The run ``name``, up to date. Raises UnknownRun."""
+        listed = self._listed(context, experiment).get(name)
+        if listed is None:
+            raise UnknownRun(name)
+        with self._lock:
+            run = self._runs.setdefault((experiment, name), Run())
+            self._runs.move_to_end((experiment, name))
+            while len(self._runs) > MAX_RUNS:
+                self._runs.popitem(last=False)
+        run.update(ProviderSource(self._provider, context, experiment, name, listed))
+        return run
+
+    def _listed(self, context: Any, experiment: str) -> Mapping[str, Mapping[str, Any]]:
+        found: Mapping[str, Mapping[str, Any]] = self._provider.list_tensors(
+            context, experiment_id=experiment, plugin_name=PLUGIN
+        )
+        return found
+
+    def _entry(self, experiment: str, name: str, tags: Mapping[str, Content]) -> RunEntry:
+        label = name.removesuffix(f"/{PLUGIN}") if name != PLUGIN else "."
+        with self._lock:
+            run = self._runs.get((experiment, name))
+        problems = run.problems if run is not None else _problems(tags)
+        rows = any(_is_row(tag) for tag in tags)
+        readable = bool(run.streams()) if run is not None and run.revision else rows
+        status: Status = "ok" if readable else "unreadable" if problems else "waiting"
+        return RunEntry(name, label, status, problems[0] if problems else None, revision(tags))
+
+
+def contents(listed: Mapping[str, Any]) -> dict[str, Content]:
+    """What the provider lists of a run's tags. Steps only grow within a tag of ours, so they tell its progress."""
+    return {tag: Content(series.plugin_content, series.max_step + 1) for tag, series in listed.items()}
+
+
+def _is_row(tag: str) -> bool:
+    try:
+        return Tag.parse(tag).level is not None
+    except FormatError:
+        return False
+
+
+def _problems(tags: Mapping[str, Content]) -> Sequence[str]:
+    """What can be told before any row is read: names and versions."""
+    found = []
+    for tag, content in tags.items():
+        try:
+            Tag.parse(tag)
+            check_metadata(content.metadata)
+        except FormatError as error:
+            found.append(str(error))
+    return found
