@@ -147,9 +147,14 @@ METRICS: tuple[Metric, ...] = (
 
 
 def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
-    """The metrics ``names`` in the table's order, all for None. Raises ValueError on a name that is not in the table."""
+    """The metrics ``names`` in the table's order, all for None.
+
+    Raises ValueError on a name that is not in the table, TypeError on a single string.
+    """
     if names is None:
         return METRICS
+    if isinstance(names, str):
+        raise TypeError(f"metrics: expected a list of names, got the string {names!r}: write [{names!r}]")
     known = [metric.name for metric in METRICS]
     unknown = [name for name in names if name not in known]
     if unknown or not names:

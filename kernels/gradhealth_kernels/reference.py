@@ -1,0 +1,57 @@
+"""Every entry in plain torch and float64: what the other paths are tested against, and the path for any device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .elements import saturated_from
+from .statistics import BIG_FROM, BIG_SCALE, ENTRIES, NEAR_ZERO, SMALL_BELOW, SMALL_SCALE, neutral
+
+
+def entries_of(values: torch.Tensor, near_zero: float, saturated: float) -> dict[str, torch.Tensor]:
+    """Entries of float64 ``values`` of any shape as tensors of no dimension, by name, without waiting for the device.
+
+    ``near_zero`` and ``saturated`` are magnitudes; saturation depends on the dtype that the values came from.
+    """
+    size = values.abs()
+    finite = values.isfinite()
+    kept = torch.where(finite, values, 0.0)
+    kept_size = kept.abs()
+    big, small = kept_size > BIG_FROM, kept_size < SMALL_BELOW
+
+    def sum_sq(chosen: torch.Tensor, scale: float) -> torch.Tensor:
+        return torch.where(chosen, kept * scale, 0.0).square().sum()
+
+    return {
+        "count": torch.full((), values.numel(), dtype=torch.int64, device=values.device),
+        "zero": (values == 0).sum(),
+        "near_zero": (size < near_zero).sum(),
+        "saturated": (size >= saturated).sum(),
+        "nan": values.isnan().sum(),
+        "pos_inf": (values == float("inf")).sum(),
+        "neg_inf": (values == -float("inf")).sum(),
+        "sum": kept.sum(),
+        "sum_abs": kept_size.sum(),
+        "sum_sq": sum_sq(~(big | small), 1.0),
+        "sum_sq_big": sum_sq(big, BIG_SCALE),
+        "sum_sq_small": sum_sq(small, SMALL_SCALE),
+        "abs_max": kept_size.max() if values.numel() else kept.sum(),
+    }
+
+
+def measure(tensor: torch.Tensor, near_zero: float = NEAR_ZERO) -> np.void:
+    """One record of ``ENTRY_DTYPE`` for a tensor of any floating dtype, strided or sparse COO, on any device.
+
+    A complex element counts as its two components, an element that a sparse tensor leaves out as 0.
+    """
+    tensor = tensor.detach()
+    if tensor.layout is torch.sparse_coo:
+        tensor = tensor.coalesce().to_dense()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    found = entries_of(tensor.double(), near_zero, saturated_from(tensor.dtype))
+    record: np.void = neutral((1,))[0]
+    for entry in ENTRIES:
+        record[entry.name] = found[entry.name].item()
+    return record

@@ -1,0 +1,118 @@
+"""The ring on a real GPU: right, asynchronous, and indifferent to streams."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from gradhealth_kernels import reference
+from gradhealth_kernels.elements import prepare
+from gradhealth_kernels.launch import StepRing, Taken
+from gradhealth_kernels.statistics import Entries
+
+from .cases import DTYPES, differences, eight_bit, normal, of_dtype, views
+
+pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[None]:
+    torch.cuda.set_sync_debug_mode("error")
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+def proven(tensors: int, slots: int = 1) -> StepRing:
+    """A ring whose fused kernels have passed their check."""
+    ring = StepRing(tensors, slots)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        for _ in range(2):
+            ring.measure(0, [torch.ones(1, device="cuda"), *[None] * (tensors - 1)])
+            torch.cuda.synchronize()
+    meter: Any = next(iter(ring._rings.values()))._meter
+    assert meter._fused is not None
+    ring.take(slots)
+    return ring
+
+
+def read(taken: Taken) -> Entries:
+    deadline = time.monotonic() + 30
+    while not taken.ready():
+        assert time.monotonic() < deadline
+    return taken.entries()
+
+
+def test_every_case_agrees_with_the_oracle() -> None:
+    cases = {f"{dtype} {name}": tensor for dtype in DTYPES for name, tensor in of_dtype(dtype).items()}
+    cases |= {f"long {dtype}": normal(3_000_001, dtype) for dtype in DTYPES} | views() | eight_bit()
+    ring = proven(len(cases))
+    ring.measure(0, [tensor.detach().cuda() for tensor in cases.values()])
+    entries = read(ring.take(1))[0]
+    compared = {
+        name: differences(got, reference.measure(tensor))
+        for (name, tensor), got in zip(cases.items(), entries, strict=True)
+    }
+    assert {name: problems for name, problems in compared.items() if problems} == {}
+
+
+def test_a_misaligned_view_on_the_device() -> None:
+    base = normal(10_000, torch.bfloat16).cuda()
+    ring = proven(7)
+    parts = [base[k : 9000 - k] for k in range(1, 8)]
+    ring.measure(0, parts)
+    for part, got in zip(parts, read(ring.take(1))[0], strict=True):
+        assert differences(got, reference.measure(part)) == []
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_no_step_waits_for_the_device() -> None:
+    ring = StepRing(3, 4)
+    tensors = [torch.ones(100_000, device="cuda", dtype=dtype) for dtype in (torch.float32, torch.bfloat16)]
+    for slot in (0, 1, 2, 3, 0, 1):
+        ring.measure(slot, [*tensors, None])
+        if slot == 3:
+            ring.take(4)
+
+
+def test_gradients_may_be_freed_and_streams_changed_between_steps() -> None:
+    ring = proven(1, 8)
+    streams: list[Any] = [torch.cuda.Stream() for _ in range(2)]  # type: ignore[no-untyped-call]
+    for slot in range(8):
+        with torch.cuda.stream(streams[slot % 2]):
+            gradient = torch.full((1_000_000,), float(slot + 1), device="cuda")
+            ring.measure(slot, [gradient])
+            del gradient
+            torch.full((1_000_000,), -1.0, device="cuda")
+    assert read(ring.take(8))["abs_max"][:, 0].tolist() == [float(slot + 1) for slot in range(8)]
+
+
+def test_the_same_bits_each_time() -> None:
+    ring = proven(1, 3)
+    tensor = normal(5_000_000, torch.float32).cuda()
+    for slot in range(3):
+        ring.measure(slot, [tensor])
+    entries = read(ring.take(3))
+    assert entries[0].tobytes() == entries[1].tobytes() == entries[2].tobytes()
+
+
+def test_more_than_2_to_the_31_elements() -> None:
+    if torch.cuda.mem_get_info()[0] < 8 * 2**30:
+        pytest.skip("needs 8 GiB of GPU memory")
+    tensor = torch.ones(2**31 + 5, device="cuda", dtype=torch.bfloat16)
+    tensor[-1] = 3.0
+    ring = proven(1)
+    ring.measure(0, [tensor])
+    found = read(ring.take(1))[0, 0]
+    assert (found["count"], found["sum"], found["abs_max"]) == (2**31 + 5, 2**31 + 7, 3.0)
+
+
+def test_copies_made_to_measure_are_dense() -> None:
+    tensor = torch.ones(4, 6, device="cuda")
+    assert prepare(tensor[:, ::2])[0].is_contiguous()
+    assert prepare(tensor.T)[0].data_ptr() == tensor.data_ptr()
