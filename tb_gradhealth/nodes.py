@@ -5,6 +5,7 @@ numpy only; used on both sides of the event file.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -55,25 +56,42 @@ class _Branch:
     stop: int = 0
 
 
+def modules(name: str) -> list[str]:
+    """The modules that the tensor ``name`` is in, outermost first: the proper prefixes of its path."""
+    found: list[str] = []
+    for component in name.split(".", MAX_DEPTH)[:-1]:
+        found.append(f"{found[-1]}.{component}" if found else component)
+    return found
+
+
+def model_order(names: Sequence[str], kinds: Sequence[NodeKind]) -> list[str]:
+    """The tensors of nodes that stand breadth first, in an order from which :func:`build` makes the same tree.
+
+    Their breadth-first order would not do: it puts a shallow tensor before the modules that precede it in the model.
+    """
+    place = {name: index for index, (name, kind) in enumerate(zip(names, kinds, strict=True)) if kind == "module"}
+    tensors = [index for index, kind in enumerate(kinds) if kind == "tensor"]
+    return [names[i] for i in sorted(tensors, key=lambda i: [*(place[path] for path in modules(names[i])), i])]
+
+
 def build(names: Sequence[str]) -> Tree:
     """The tree of the tensors ``names`` (dotted paths, each once); a module is a proper prefix of a path.
 
     Raises ValueError when a name comes twice.
     """
     if len(set(names)) != len(names):
-        twice = sorted({name for name in names if list(names).count(name) > 1})[0]
+        twice = min(name for name, times in Counter(names).items() if times > 1)
         raise ValueError(f"expected each tensor name once, but {twice!r} comes twice: rename or drop one of them")
     root = _Branch("", "total")
-    modules: dict[str, _Branch] = {"": root}
+    branches: dict[str, _Branch] = {}
     for position, name in enumerate(names):
-        parent, path = root, ""
-        for component in name.split(".", MAX_DEPTH)[:-1]:
-            path = f"{path}.{component}" if parent is not root else component
-            module = modules.get(path)
-            if module is None:
-                module = modules[path] = _Branch(path, "module")
-                parent.children.append(module)
-            parent = module
+        parent = root
+        for path in modules(name):
+            branch = branches.get(path)
+            if branch is None:
+                branch = branches[path] = _Branch(path, "module")
+                parent.children.append(branch)
+            parent = branch
         parent.children.append(_Branch(name, "tensor", position))
 
     leaves = _number_leaves(root)

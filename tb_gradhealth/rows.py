@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from gradhealth_kernels import metrics
 from gradhealth_kernels.statistics import COUNTS, Entries
 

@@ -60,6 +60,6 @@ def check_summary_writer(summary_writer: Any) -> None:
     """Raises TypeError when ``summary_writer`` has no file writer that takes events."""
     if not callable(getattr(getattr(summary_writer, "file_writer", None), "add_event", None)):
         raise TypeError(
-            f"summary_writer: expected an open torch.utils.tensorboard.SummaryWriter, got {type(summary_writer).__name__}: "
-            "pass logdir= to have a file of its own"
+            "summary_writer: expected an open torch.utils.tensorboard.SummaryWriter, "
+            f"got {type(summary_writer).__name__}: pass logdir= to have a file of its own"
         )

@@ -4,7 +4,7 @@ magnitude  u16: log2 in steps of 1/199 octave over [2^-180, 2^149], at most 0.18
            "no data"; what lies outside the range goes into an escape list of exact float64.
 fraction   u16: log2 in steps of 1/839 octave, of f below 1/2 and of 1 - f above, at most 0.05 % of f or of 1 - f;
            exact 0 and 1.
-signed     float32.
+signed     float32; finite stays finite.
 count      float64: whole numbers are exact up to 2^53.
 
 NaN always means "no data".
@@ -36,13 +36,16 @@ class Code(Protocol):
 
     def encode(self, values: Floats) -> bytes: ...
 
-    def decode(self, data: bytes, count: int) -> Floats: ...
+    def decode(self, data: bytes, count: int) -> Floats:
+        """Raises ValueError when ``data`` is shorter or longer than ``count`` values are."""
+        ...
 
 
 def shuffle(array: npt.NDArray[np.generic]) -> bytes:
     """Little-endian bytes of ``array``, all lowest bytes first: neighbours then compress well."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return little.view(np.uint8).reshape(-1, little.dtype.itemsize).T.tobytes()
+    planes: bytes = little.view(np.uint8).reshape(-1, little.dtype.itemsize).T.tobytes()
+    return planes
 
 
 def unshuffle(data: bytes, dtype: str, count: int) -> npt.NDArray[np.generic]:
@@ -64,14 +67,16 @@ class Magnitude:
         codes[flat == 0] = 0
         codes[flat == np.inf] = INFINITE
         codes[np.isnan(flat)] = NO_DATA
-        return shuffle(codes) + flat[codes == ESCAPED].astype("<f8").tobytes()
+        exact: bytes = flat[codes == ESCAPED].astype("<f8").tobytes()
+        return shuffle(codes) + exact
 
     def decode(self, data: bytes, count: int) -> Floats:
         codes = unshuffle(data, "<u2", count)
         values: Floats = _MAGNITUDES[codes]
         escaped = codes == ESCAPED
-        if escaped.any():
-            values[escaped] = np.frombuffer(data, "<f8", int(escaped.sum()), 2 * count)
+        exact = data[self.item * count :]
+        _expect(len(exact), 8 * np.count_nonzero(escaped))
+        values[escaped] = np.frombuffer(exact, "<f8")
         return values
 
 
@@ -90,6 +95,7 @@ class Fraction:
         return shuffle(codes.astype("<u2"))
 
     def decode(self, data: bytes, count: int) -> Floats:
+        _expect(len(data), self.item * count)
         values: Floats = _FRACTIONS[unshuffle(data, "<u2", count)]
         return values
 
@@ -100,11 +106,18 @@ class Plain:
         self.item = np.dtype(dtype).itemsize
 
     def encode(self, values: Floats) -> bytes:
-        with np.errstate(over="ignore"):
-            return shuffle(np.ravel(values).astype(self.dtype))
+        limit = np.finfo(self.dtype).max
+        kept = np.where(np.isfinite(values), np.clip(values, -limit, limit), values)  # finite stays finite
+        return shuffle(np.ravel(kept).astype(self.dtype))
 
     def decode(self, data: bytes, count: int) -> Floats:
+        _expect(len(data), self.item * count)
         return unshuffle(data, self.dtype, count).astype(np.float64)
+
+
+def _expect(came: int, size: int) -> None:
+    if came != size:
+        raise ValueError(f"expected {size} bytes, got {came}")
 
 
 def _magnitudes() -> Floats:

@@ -14,18 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gradhealth_kernels.metrics import Metric
-from gradhealth_kernels.statistics import Entries
-from gradhealth_kernels.statistics import merge as merge_space
+import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary
 from tensorboard.compat.proto.types_pb2 import DT_UINT8
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
+from gradhealth_kernels.metrics import Metric
+from gradhealth_kernels.statistics import Entries
+from gradhealth_kernels.statistics import merge as merge_space
+
 from .. import rows as interval
 from ..nodes import Tree
 from ..rows import Rows
-from .format import PLUGIN, Scalar, Schema, Tag, encode_row, metadata
+from .format import MAX_NAME_BYTES, PLUGIN, Scalar, Schema, Tag, encode_row, metadata
 
 #: Blocks that may wait for the thread; the training thread turns further ones into rows itself.
 MAX_BLOCKS = 64
@@ -34,6 +36,7 @@ MAX_ROWS = 64
 #: A tag is closed at this size: a reader that follows a live run reads only the last one again.
 SEGMENT_BYTES = 1 << 20
 RETRY_SECONDS = (1.0, 30.0)
+LAST_ATTEMPT_SECONDS = 0.05
 
 
 class Sink(Protocol):
@@ -98,6 +101,8 @@ class RowBuilder:
         done = []
         for i in range(len(merged)):
             one = PendingRow(interval.take(merged, i), _scalars(block.logged) if i == len(merged) - 1 else {})
+            if self._open is not None and int(self._open.rows.start[0]) // self._every != int(number[groups[i]]):
+                done += self.cut()  # steps are missing up to the end of the open row
             self._open = one if self._open is None else self._open.merged(one)
             if int(self._open.rows.stop[0]) % self._every == 0:
                 done.append(self._open)
@@ -114,7 +119,9 @@ def _scalars(logged: Sequence[tuple[str, float | Callable[[], float]]]) -> dict[
     totals: dict[str, Scalar] = {}
     for name, value in logged:
         number = value() if callable(value) else value
-        totals[name] = add_scalar(totals.get(name), Scalar(1, number, number, number))
+        # What is no text in UTF-8, or too long, must not cost the row that it stands in.
+        text = name.encode(errors="replace")[:MAX_NAME_BYTES].decode(errors="ignore")
+        totals[text] = add_scalar(totals.get(text), Scalar(1, number, number, number))
     return totals
 
 
@@ -131,7 +138,7 @@ class Encoder:
         self._closing = threading.Event()
         self._deadline = math.inf
         self._segment, self._segment_bytes = 0, 0
-        self._described: set[str] = set()
+        self._described = False
         self._thread = threading.Thread(target=self._run, name="gradhealth-encoder", daemon=True)
         self._thread.start()
 
@@ -157,26 +164,34 @@ class Encoder:
             )
 
     def _run(self) -> None:
-        pause = RETRY_SECONDS[0]
+        pause, retry_at = RETRY_SECONDS[0], 0.0  # 0: the last write succeeded
         while True:
-            self._wake.wait()
+            self._wake.wait(max(0.0, retry_at - time.monotonic()) if retry_at else None)
             self._wake.clear()
             closing = self._closing.is_set()
             while self._build():
                 pass
             if closing:
                 self._queue(self._builder.cut())
-            while not self._write_all():
-                if time.monotonic() + pause > self._deadline:
-                    return
-                self._closing.wait(pause)
+            elif time.monotonic() < retry_at:
+                continue
+            if self._write_all():
+                pause, retry_at = RETRY_SECONDS[0], 0.0
+                left = 0.0
+            else:
+                left = self._deadline - time.monotonic()
+                # The nearer the end, the sooner the next attempt: the last one comes just before it.
+                retry_at = time.monotonic() + min(pause, left / 2)
                 pause = min(2 * pause, RETRY_SECONDS[1])
-                while self._build():
-                    pass
-            pause = RETRY_SECONDS[0]
-            if closing:
-                self._sink.close()
+            if closing and left < LAST_ATTEMPT_SECONDS:
+                self._close_sink()
                 return
+
+    def _close_sink(self) -> None:
+        try:
+            self._sink.close()
+        except Exception as error:  # a network file system may tell only now what it did not take
+            self._report(f"the event file could not be closed ({type(error).__name__}: {error})")
 
     def _build(self) -> bool:
         """Turn the oldest block into rows; False when there is none."""
@@ -221,33 +236,32 @@ class Encoder:
                 self._report(f"a row could not be encoded ({type(error).__name__}: {error})")
 
     def _write(self, row: PendingRow) -> None:
-        schema_tag = str(Tag(self._schema.session, self._schema.stream))
-        if schema_tag not in self._described:
+        if not self._described:
             schema = Event(wall_time=time.time(), step=self._schema.start_step)
-            schema.summary.value.append(self._tensor(schema_tag, self._schema.encode()))
+            tag = Tag(self._schema.session, self._schema.stream)
+            schema.summary.value.append(self._tensor(tag, self._schema.encode()))
             self._sink.append(schema)
-            self._described.add(schema_tag)
+            self._described = True
         data = encode_row(row.rows, 0, self._schema, row.scalars)
-        tag = str(Tag(self._schema.session, self._schema.stream, 0, self._segment))
+        tag = Tag(self._schema.session, self._schema.stream, 0, self._segment)
         # A row is complete at its last step, where its scalars stand too.
         event = Event(wall_time=time.time(), step=int(row.rows.stop[0]) - 1)
         event.summary.value.append(self._tensor(tag, data))
         event.summary.value.extend(self._summary(row))
         self._sink.append(event)
-        self._described.add(tag)
         self._segment_bytes += len(data)
         if self._segment_bytes > SEGMENT_BYTES:
             self._segment, self._segment_bytes = self._segment + 1, 0
 
-    def _tensor(self, tag: str, data: bytes) -> Summary.Value:
-        value = Summary.Value(tag=tag)
+    def _tensor(self, tag: Tag, data: bytes) -> Summary.Value:
+        value = Summary.Value(tag=str(tag))
         value.tensor.dtype = DT_UINT8
         value.tensor.tensor_shape.dim.add(size=len(data))
         value.tensor.tensor_content = data
-        if tag not in self._described:  # TensorBoard keeps only a tag's first metadata
-            value.metadata.data_class = DATA_CLASS_TENSOR
-            value.metadata.plugin_data.plugin_name = PLUGIN
-            value.metadata.plugin_data.content = metadata(self._schema.start_step, self._schema.wall_time)
+        # TensorBoard keeps a tag's first metadata; standing in each event, a damaged first one costs only itself.
+        value.metadata.data_class = DATA_CLASS_TENSOR
+        value.metadata.plugin_data.plugin_name = PLUGIN
+        value.metadata.plugin_data.content = metadata(self._schema.start_step, self._schema.wall_time)
         return value
 
     def _summary(self, row: PendingRow) -> list[Summary.Value]:
@@ -260,7 +274,5 @@ class Encoder:
                 values[f"{self._schema.stream}/{metric.name}/mean"] = row.rows.sum[position, 0, 0] / over
         for name, scalar in row.scalars.items():
             values[f"logged/{name}"] = scalar.sum / scalar.count
-        found: list[Summary.Value] = []
-        for tag, number in values.items():
-            found.extend(scalar_pb(tag, number).value)
-        return found
+        with np.errstate(over="ignore"):  # TensorBoard's scalars are float32
+            return [value for tag, number in values.items() for value in scalar_pb(tag, number).value]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
-
 from .format import PLUGIN
 from .reader import Content
 from .records import read_events
@@ -19,24 +17,21 @@ class FileSource:
         self._offsets: dict[Path, int] = {}
         self._metadata: dict[str, bytes] = {}
         self._events: dict[str, list[bytes]] = {}
-        self.damaged = 0  # records whose checksum does not fit
+        self.damaged = 0  # records whose checksum does not fit or that hold no event
 
     def tags(self) -> dict[str, Content]:
         """Every tag of ours, and how many events it has."""
         for path in sorted(self._directory.glob("*tfevents*")):
-            try:
-                for event, offset in read_events(path, self._offsets.get(path, 0)):
-                    self._offsets[path] = offset
-                    if event is None:
-                        self.damaged += 1
-                        continue
-                    for value in event.summary.value:
-                        if value.metadata.plugin_data.plugin_name == PLUGIN:
-                            self._metadata.setdefault(value.tag, value.metadata.plugin_data.content)
-                        if value.tag in self._metadata:
-                            self._events.setdefault(value.tag, []).append(value.tensor.tensor_content)
-            except DecodeError:
-                self.damaged += 1
+            for event, offset in read_events(path, self._offsets.get(path, 0)):
+                self._offsets[path] = offset
+                if event is None:
+                    self.damaged += 1
+                    continue
+                for value in event.summary.value:
+                    if value.metadata.plugin_data.plugin_name == PLUGIN:
+                        self._metadata.setdefault(value.tag, value.metadata.plugin_data.content)
+                    if value.tag in self._metadata:
+                        self._events.setdefault(value.tag, []).append(value.tensor.tensor_content)
         return {tag: Content(self._metadata[tag], len(events)) for tag, events in self._events.items()}
 
     def read(self, tags: list[str]) -> dict[str, list[bytes]]:

@@ -9,35 +9,43 @@ are allocated, and decompression stops at the size that the schema implies.
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 import numpy as np
 
-from ..nodes import NodeKind
+from ..nodes import NodeKind, modules
 from ..rows import NEVER, Floats, Ints, Rows
 from .codes import CODES, shuffle, unshuffle
 
 VERSION = 1
 PLUGIN = "gradhealth"
 
-MAX_NODES = 1 << 20
-MAX_SCHEMA_BYTES = 1 << 28
+MAX_NODES = 1 << 17
+MAX_SCHEMA_BYTES = 1 << 26
 MAX_SCALARS_BYTES = 1 << 20
+MAX_NAME_BYTES = 1 << 10  # of a logged scalar
 MAX_METRICS = 256
+MAX_COUNTS = 64
+MAX_STEP = 1 << 62
+MAX_DIMENSIONS = 64
 NO_STEP = 0xFFFFFFFF
 
 _ROW = struct.Struct("<4sHHqqIHH")
+_CHECK = struct.Struct("<I")
+_TABLE = _ROW.size + _CHECK.size  # where the table of sections begins
 _SECTION = struct.Struct("<II")
 _SCALAR = struct.Struct("<Qddd")
 _MAGIC = b"GHRW"
 _SESSION = re.compile(r"[0-9a-f]{8,32}")
 _STREAM = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_TAG = re.compile(r"gradhealth/([0-9a-f]{8,32})/([a-z][a-z0-9_]{0,63})/(schema|L(\d{1,2})/(\d{1,9}))")
+_TAG = re.compile(r"gradhealth/([0-9a-f]{8,32})/([a-z][a-z0-9_]{0,63})/(schema|L([0-9]{1,2})/([0-9]{1,9}))")
 
 
 class FormatError(ValueError):
@@ -79,10 +87,13 @@ def check_metadata(content: bytes) -> None:
         version = json.loads(content)["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"expected JSON metadata with a format version, got {content[:60]!r}") from error
+    _check_version(version)
+
+
+def _check_version(version: object) -> None:
     if version != VERSION:
-        raise FormatError(
-            f"format version {version!r} is unknown here (this reader knows {VERSION}): upgrade tb-gradhealth"
-        )
+        came = repr(version)[:40]
+        raise FormatError(f"format version {came} is unknown here (this reader knows {VERSION}): upgrade tb-gradhealth")
 
 
 @dataclass(frozen=True)
@@ -139,9 +150,14 @@ class Schema:
 
 
 def _schema(fields: Mapping[str, Any]) -> Schema:
-    if fields["format"] != VERSION:
-        raise FormatError(f"schema of format {fields['format']!r}, expected {VERSION}: upgrade tb-gradhealth")
-    metrics = tuple(MetricInfo(**{key: str(value) for key, value in metric.items()}) for metric in fields["metrics"])
+    _check_version(fields["format"])
+    for name, limit in (("nodes", MAX_NODES), ("metrics", MAX_METRICS), ("counts", MAX_COUNTS)):
+        if not 0 < len(fields[name]) <= limit:
+            raise FormatError(f"schema out of bounds: expected 1 to {limit} {name}, got {len(fields[name])}")
+    metrics = tuple(
+        MetricInfo(**{field.name: str(metric[field.name]) for field in dataclass_fields(MetricInfo)})
+        for metric in fields["metrics"]
+    )
     nodes = tuple(_node(node) for node in fields["nodes"])
     schema = Schema(
         session=str(fields["session"]),
@@ -155,26 +171,47 @@ def _schema(fields: Mapping[str, Any]) -> Schema:
         metrics=metrics,
         nodes=nodes,
     )
-    unknown = sorted({metric.kind for metric in metrics} - CODES.keys())
-    if unknown:
-        raise FormatError(
-            f"metrics of kind {unknown[0][:40]!r}, expected one of {sorted(CODES)}: upgrade tb-gradhealth"
-        )
+    for metric in metrics:
+        for field, known in (("kind", CODES.keys()), ("over", ("finite", "all")), ("scale", ("log", "linear"))):
+            came = getattr(metric, field)
+            if came not in known:
+                raise FormatError(
+                    f"a metric whose {field} is {came[:40]!r}, expected one of {sorted(known)}: upgrade tb-gradhealth"
+                )
+    _check_tree(nodes)
+    if len(set(schema.counts)) < len(schema.counts) or len({metric.name for metric in metrics}) < len(metrics):
+        raise FormatError("expected each metric and each count once, but one comes twice")
     if not _SESSION.fullmatch(schema.session) or not _STREAM.fullmatch(schema.stream):
         raise FormatError(f"expected a session of 8-32 hex digits, got {schema.session[:40]!r}/{schema.stream[:40]!r}")
-    if not 1 <= schema.every < 1 << 31 or not 0 < len(nodes) <= MAX_NODES or not 0 < len(metrics) <= MAX_METRICS:
-        raise FormatError(f"schema out of bounds: every {schema.every}, {len(nodes)} nodes, {len(metrics)} metrics")
+    if not 1 <= schema.every < 1 << 31 or not 0 <= schema.start_step < MAX_STEP or not math.isfinite(schema.wall_time):
+        raise FormatError("schema out of bounds: every, start_step or wall_time is not a value that a writer has")
     return schema
+
+
+def _check_tree(nodes: tuple[NodeInfo, ...]) -> None:
+    """Raises FormatError unless ``nodes`` are one total and all modules of their tensors, each once."""
+    if [node.name for node in nodes if node.kind == "total"] != [""] or nodes[0].kind != "total":
+        raise FormatError("expected the first node, and no other, to be the total")
+    if len({(node.name, node.kind) for node in nodes}) < len(nodes):
+        raise FormatError("expected each node once, but one comes twice")
+    listed = {node.name for node in nodes if node.kind == "module"}
+    for node in nodes:
+        if node.kind == "tensor" and not listed.issuperset(modules(node.name)):
+            raise FormatError(f"tensor {node.name[:80]!r} is in a module that is no node")
 
 
 def _node(fields: Mapping[str, Any]) -> NodeInfo:
     if fields["kind"] not in ("total", "module", "tensor"):
         raise FormatError(f"expected a node of kind total, module or tensor, got {str(fields['kind'])[:40]!r}")
     shape = fields.get("shape")
+    if shape is not None:
+        shape = tuple(int(size) for size in shape)
+        if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0 or math.prod(shape) >= MAX_STEP:
+            raise FormatError(f"expected the shape of a tensor, got {len(shape)} dimensions out of bounds")
     return NodeInfo(
         name=str(fields["name"]),
         kind=fields["kind"],
-        shape=None if shape is None else tuple(int(size) for size in shape),
+        shape=shape,
         dtype=None if fields.get("dtype") is None else str(fields["dtype"]),
     )
 
@@ -200,16 +237,24 @@ def encode_row(rows: Rows, index: int, schema: Schema, scalars: Mapping[str, Sca
         with np.errstate(divide="ignore", invalid="ignore"):
             planes = np.stack([rows.sum[position, index] / over, rows.min[position, index], rows.max[position, index]])
         sections.append(CODES[metric.kind].encode(np.where(over > 0, planes, np.nan)))
-    sections.append(
-        b"".join(
-            len(name.encode()).to_bytes(2, "little") + name.encode() + _SCALAR.pack(*asdict(scalar).values())
-            for name, scalar in scalars.items()
-        )
-    )
+    sections.append(_encode_scalars(scalars))
     stored = [zlib.compress(section, 1) for section in sections]
     header = _ROW.pack(_MAGIC, VERSION, level, start, stop, rows.steps.shape[1], len(stored), 0)
     table = b"".join(_SECTION.pack(len(small), len(raw)) for small, raw in zip(stored, sections, strict=True))
-    return b"".join([header, table, *stored])
+    return b"".join([header, _CHECK.pack(zlib.crc32(header + table)), table, *stored])
+
+
+def _encode_scalars(scalars: Mapping[str, Scalar]) -> bytes:
+    parts = []
+    left = MAX_SCALARS_BYTES
+    for name, scalar in scalars.items():
+        text = name.encode()
+        parts.append(len(text).to_bytes(2, "little") + text + _SCALAR.pack(*asdict(scalar).values()))
+        left -= len(parts[-1])
+        if left < 0:  # a loop that invents a name a step must not cost the row its statistics
+            parts.pop()
+            break
+    return b"".join(parts)
 
 
 class RowPayload:
@@ -219,28 +264,33 @@ class RowPayload:
     """
 
     def __init__(self, data: bytes, schema: Schema) -> None:
-        if len(data) < _ROW.size:
-            raise FormatError(f"expected a row of at least {_ROW.size} bytes, got {len(data)}")
+        if len(data) < _TABLE:
+            raise FormatError(f"expected a row of at least {_TABLE} bytes, got {len(data)}")
         magic, version, self.level, self.start, self.stop, nodes, sections, _ = _ROW.unpack_from(data)
         if magic != _MAGIC or version != VERSION:
             raise FormatError(f"expected a row {_MAGIC!r} of version {VERSION}, got {magic!r} of version {version}")
         if nodes != len(schema.nodes) or sections != len(schema.metrics) + 3:
             raise FormatError(f"a row of {nodes} nodes and {sections} sections does not fit its schema")
-        if not 0 <= self.start < self.stop < 1 << 62 or self.stop - self.start > NO_STEP:
+        if not 0 <= self.start < self.stop < MAX_STEP or self.stop - self.start > NO_STEP:
             raise FormatError(f"expected a row of steps [a, b) with a < b, got [{self.start}, {self.stop})")
-        self._data, self._schema, self._sections = data, schema, sections
+        self._data, self._schema, self._sections = data, schema, int(sections)
         if self._offset(sections) != len(data):
             raise FormatError(f"expected a row of {self._offset(sections)} bytes, got {len(data)}")
+        # TensorBoard's data server does not check the records' checksums; the sections have zlib's.
+        checked = zlib.crc32(data[_TABLE : self._offset(0)], zlib.crc32(data[: _ROW.size]))
+        if _CHECK.unpack_from(data, _ROW.size) != (checked,):
+            raise FormatError(f"the checksum of the row that claims steps [{self.start}, {self.stop}) does not fit")
 
     def _offset(self, section: int) -> int:
         """Where a section's bytes begin; sections lie one behind the other after the table."""
-        base = _ROW.size + self._sections * _SECTION.size
+        base = _TABLE + self._sections * _SECTION.size
         if base > len(self._data):
             raise FormatError(f"a row of {len(self._data)} bytes cannot hold {self._sections} sections")
-        return base + sum(_SECTION.unpack_from(self._data, _ROW.size + i * _SECTION.size)[0] for i in range(section))
+        sizes = (_SECTION.unpack_from(self._data, _TABLE + i * _SECTION.size)[0] for i in range(section))
+        return base + int(sum(sizes))
 
     def _section(self, index: int, cap: int) -> bytes:
-        stored, raw = _SECTION.unpack_from(self._data, _ROW.size + index * _SECTION.size)
+        stored, raw = _SECTION.unpack_from(self._data, _TABLE + index * _SECTION.size)
         if raw > cap:
             raise FormatError(f"section {index} claims {raw} bytes, at most {cap} fit the schema")
         begin = self._offset(index)
@@ -272,8 +322,6 @@ class RowPayload:
         """``[mean min max, node]`` of the metric at ``position``; NaN where no step had it."""
         code, values = CODES[self._schema.metrics[position].kind], 3 * len(self._schema.nodes)
         data = self._section(2 + position, (code.item + 8) * values)
-        if len(data) < code.item * values:
-            raise FormatError(f"metric {position} holds {len(data)} bytes, expected {code.item * values}")
         try:
             return code.decode(data, values).reshape(3, -1)
         except ValueError as error:
@@ -300,6 +348,6 @@ def inflate(data: bytes, limit: int) -> bytes:
         out = inflater.decompress(data, limit + 1)
     except zlib.error as error:
         raise FormatError(f"expected zlib data: {error}") from error
-    if len(out) > limit or not inflater.eof:
-        raise FormatError(f"compressed data does not end within the {limit} bytes it may have")
+    if len(out) > limit or not inflater.eof or inflater.unused_data:
+        raise FormatError(f"compressed data does not end within the {limit} bytes it may have, or before its end")
     return out

@@ -1,14 +1,16 @@
 """Events → a run that can be asked for cells: one reader for the plugin, the command line and the tests.
 
-A run is read incrementally: :meth:`Run.update` fetches only tags that changed. Rows stay compressed in memory; blocks of
-decoded values are kept in a bounded cache. All methods may be called from several threads.
+A run is read incrementally: :meth:`Run.update` fetches only tags that changed. Rows stay compressed in memory; blocks
+of decoded values are kept in a bounded cache. All methods may be called from several threads.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Protocol
 
 from .format import FormatError, RowPayload, Schema, Tag, check_metadata
@@ -28,7 +30,9 @@ class Source(Protocol):
 
     def tags(self) -> dict[str, Content]: ...
 
-    def read(self, tags: list[str]) -> dict[str, list[bytes]]: ...
+    def read(self, tags: list[str]) -> dict[str, list[bytes]]:
+        """Payloads of each tag; a tag that cannot be read now is left out, and asked for again at the next update."""
+        ...
 
 
 def revision(contents: Mapping[str, Content]) -> int:
@@ -46,6 +50,7 @@ class Run:
         self._schemas: dict[tuple[str, str], Schema] = {}
         self._rows: dict[tuple[str, str], dict[str, list[RowPayload]]] = {}
         self._problems: dict[str, str] = {}
+        self._flawed: dict[str, set[int]] = {}
         self._timelines: dict[str, Timeline] = {}
         self._cache = BlockCache()
 
@@ -67,45 +72,57 @@ class Run:
     def update(self, source: Source) -> bool:
         """Take in what is new; True when anything was."""
         with self._lock:
-            changed: dict[str, Tag] = {}
             contents = source.tags()
-            for text, content in contents.items():
-                if self._seen.get(text) == content.progress:
-                    continue
+            # Not "!=": what another thread listed before us, and hands in after us, is no news.
+            grown = [text for text, content in contents.items() if content.progress > self._seen.get(text, -1)]
+            changed = self._wanted({text: contents[text] for text in grown})
+            payloads = source.read(list(changed)) if changed else {}
+            for text, tag in changed.items():
+                if text in payloads:
+                    self._seen[text] = contents[text].progress
+                    self._take(text, tag, payloads[text])
+                else:
+                    self._problems[text] = f"a part of session {tag.session} could not be read; it is tried again"
+            if changed:
+                self._rebuild()
+            if grown:
+                self.revision = revision(contents)
+            return bool(changed)
+
+    def _wanted(self, contents: Mapping[str, Content]) -> dict[str, Tag]:
+        """The tags that can be read, schemas first: rows mean nothing without theirs, and wait for it."""
+        found: dict[str, Tag] = {}
+        for text, content in contents.items():
+            try:
+                tag = Tag.parse(text)
+                check_metadata(content.metadata)
+                found[text] = tag
+            except FormatError as error:
                 self._seen[text] = content.progress
-                try:
-                    tag = Tag.parse(text)
-                    check_metadata(content.metadata)
-                except FormatError as error:
-                    self._problems[text] = str(error)
-                    continue
-                changed[text] = tag
-            if not changed:
-                return False
-            payloads = source.read(list(changed))
-            # Schemas first: rows cannot be read without theirs.
-            for text, tag in sorted(changed.items(), key=lambda item: item[1].level is not None):
-                self._take(text, tag, payloads.get(text, []))
-            self._rebuild()
-            self.revision = revision(contents)
-            return True
+                self._problems[text] = str(error)
+        described = self._schemas.keys() | {(tag.session, tag.stream) for tag in found.values() if tag.level is None}
+        for text, tag in list(found.items()):
+            if (tag.session, tag.stream) not in described:
+                self._problems[text] = f"session {tag.session} has rows but no readable schema yet"
+                del found[text]
+        return dict(sorted(found.items(), key=lambda item: item[1].level is not None))
 
     def _take(self, text: str, tag: Tag, payloads: list[bytes]) -> None:
         key = tag.session, tag.stream
-        try:
-            if tag.level is None:
-                if payloads:
-                    self._schemas[key] = Schema.decode(payloads[0])
-                return
-            schema = self._schemas.get(key)
-            if schema is None:
-                # The schema may be on its way: look at this tag again next time.
-                self._seen.pop(text)
-                self._problems[text] = f"session {tag.session} has rows but no readable schema yet"
-                return
-            self._problems.pop(text, None)
-        except FormatError as error:
-            self._problems[text] = str(error)
+        self._problems.pop(text, None)
+        if tag.level is None:
+            try:
+                schema = Schema.decode(payloads[0]) if payloads else None
+                if schema is None or (schema.session, schema.stream) != key:
+                    raise FormatError(f"expected the schema of session {tag.session} under its tag, got another")
+                self._schemas[key] = schema
+            except FormatError as error:
+                self._problems[text] = str(error)
+            return
+        schema = self._schemas.get(key)
+        if schema is None:
+            del self._seen[text]
+            self._problems[text] = f"session {tag.session} has rows but no readable schema"
             return
         rows = []
         damaged = 0
@@ -121,7 +138,23 @@ class Run:
         """Timelines from all sessions known so far."""
         by_stream: dict[str, list[Session]] = {}
         for key, segments in self._rows.items():
-            rows = sorted((row for part in segments.values() for row in part if row.level == 0), key=lambda r: r.start)
+            rows: list[RowPayload] = []
+            for row in sorted(
+                (row for part in segments.values() for row in part if row.level == 0), key=attrgetter("start")
+            ):
+                if not rows or row.start >= rows[-1].stop:
+                    rows.append(row)
+                else:
+                    self._note(key[0], row.start, "its steps are covered by an earlier row")
             if rows:
-                by_stream.setdefault(key[1], []).append(Session(self._schemas[key], rows, self._cache))
+                note = functools.partial(self._note, key[0])
+                by_stream.setdefault(key[1], []).append(Session(self._schemas[key], rows, self._cache, note))
         self._timelines = {stream: Timeline(sessions) for stream, sessions in by_stream.items()}
+
+    def _note(self, session: str, step: int, reason: str) -> None:
+        """A row that cannot be used in full, which may come to light only when a cell of it is asked for."""
+        with self._lock:
+            rows = self._flawed.setdefault(session, set())
+            rows.add(step)
+            what = f"{len(rows)} rows of session {session} are damaged and left out in full or in part"
+            self._problems[f"rows of {session}"] = f"{what} (from step {min(rows)} on; {reason})"

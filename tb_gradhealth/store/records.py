@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import google_crc32c
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
 
 _LENGTH = struct.Struct("<Q")
@@ -49,8 +50,8 @@ class EventFile:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
             self._end = os.fstat(self._fd).st_size
-            if self._end == 0:
-                self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if self._end == 0:  # also after an attempt that failed right here
+            self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self._write(event)
 
     def _write(self, event: Event) -> None:
@@ -69,9 +70,9 @@ class EventFile:
         self._end += len(record)
 
     def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
 
 
 def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event | None, int]]:
@@ -91,4 +92,12 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event | None, int
             data = file.read(count)
             offset += 16 + count
             intact = file.read(4) == _CRC.pack(masked_crc(data))
-            yield (Event.FromString(data) if intact else None), offset
+            yield _event(data) if intact else None, offset
+
+
+def _event(data: bytes) -> Event | None:
+    """None when ``data`` is no event, so that it costs one record and not the rest of the file."""
+    try:
+        return Event.FromString(data)
+    except DecodeError:
+        return None

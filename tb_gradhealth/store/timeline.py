@@ -16,9 +16,11 @@ from ..nodes import Index, Tree
 from ..rows import NEVER, Floats, Ints
 from .format import FormatError, MetricInfo, NodeInfo, RowPayload, Schema
 
-#: Rows that are decoded together.
+#: Rows that are decoded together: at most so many, and so few that a plane of them has at most so many values.
 BLOCK_ROWS = 256
+BLOCK_VALUES = 1 << 21
 CACHE_BYTES = 256 << 20
+LEAVES_AT_ONCE = 4096
 
 
 class BlockCache:
@@ -46,20 +48,25 @@ class BlockCache:
 
 
 class Session:
-    """The rows of one writer's life, in step order."""
+    """The rows of one writer's life, in step order and disjoint. ``note`` is told the first step of a row that cannot
+    be decoded, and why."""
 
-    def __init__(self, schema: Schema, rows: list[RowPayload], cache: BlockCache) -> None:
+    def __init__(
+        self, schema: Schema, rows: list[RowPayload], cache: BlockCache, note: Callable[[int, str], None]
+    ) -> None:
         self.schema = schema
         self.metrics = {metric.name: position for position, metric in enumerate(schema.metrics)}
         self.start = np.array([row.start for row in rows], np.int64)
         self.stop = np.array([row.stop for row in rows], np.int64)
-        self._rows, self._cache = rows, cache
+        self.block_rows = max(1, min(BLOCK_ROWS, BLOCK_VALUES // len(schema.nodes)))
+        self._rows, self._cache, self._note = rows, cache, note
 
     def block(self, section: str, number: int) -> npt.NDArray[np.generic]:
-        """Decoded rows ``[256 n, 256 n + 256)`` of a section: ``[plane, row, node]``, float64 for a metric's mean, min
-        and max, int64 for "steps" and "counts". A row that cannot be decoded reads as "no data"."""
-        rows = self._rows[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
-        key = (self.schema.session, self.schema.stream, section, number, len(rows))
+        """Decoded rows of a section from ``number * block_rows`` on: ``[plane, row, node]``, float64 for a metric's
+        mean, min and max, int64 for "steps" and "counts". A row that cannot be decoded reads as "no data"."""
+        rows = self._rows[number * self.block_rows : (number + 1) * self.block_rows]
+        # A block that has grown, or whose rows have moved because another turned up before them, has other ends.
+        key = (self.schema.session, self.schema.stream, section, len(rows), rows[0].start, rows[-1].stop)
         return self._cache.get(key, lambda: np.stack([self._decode(row, section) for row in rows], axis=1))
 
     def _decode(self, row: RowPayload, section: str) -> npt.NDArray[np.generic]:
@@ -70,7 +77,8 @@ class Session:
             if section == "counts":
                 return row.counts()
             return row.metric(self.metrics[section])
-        except FormatError:
+        except FormatError as error:
+            self._note(row.start, str(error))
             if section == "steps":
                 return np.stack([np.zeros(count, np.int64), np.zeros(count, np.int64), np.full(count, NEVER)])
             if section == "counts":
@@ -114,11 +122,13 @@ class Timeline:
     """The history of one stream that survived: a later session replaces everything from its first step on."""
 
     def __init__(self, sessions: list[Session]) -> None:
-        self.sessions = sorted(sessions, key=lambda s: (s.schema.wall_time, s.schema.session))
+        self.sessions: list[Session] = []
         self.until: list[int] = []  # steps of session i that survive end here
         end = np.iinfo(np.int64).max
-        for session in reversed(self.sessions):
-            self.until.insert(0, end)
+        for session in sorted(sessions, key=lambda s: (s.schema.wall_time, s.schema.session), reverse=True):
+            if int(session.start[0]) < end:  # otherwise nothing of it survives, its tensors neither
+                self.sessions.insert(0, session)
+                self.until.insert(0, end)
             end = min(end, session.schema.start_step, int(session.start[0]))
         self.cell = min(session.schema.every for session in self.sessions)
         self.first = min(int(session.start[0]) for session in self.sessions)
@@ -132,9 +142,10 @@ class Timeline:
         for session in reversed(self.sessions):
             for metric in session.schema.metrics:
                 self.metrics.setdefault(metric.name, metric)
-            for node in session.schema.nodes:
-                if node.kind == "tensor":
-                    infos.setdefault(node.name, node)
+            recorded = session.schema.nodes
+            tensors = {node.name: node for node in recorded if node.kind == "tensor"}
+            for name in nodes.model_order([node.name for node in recorded], [node.kind for node in recorded]):
+                infos.setdefault(name, tensors[name])
         self.tree: Tree = nodes.build(list(infos))
         self.tensors = infos
         place = {key: i for i, key in enumerate(zip(self.tree.names, self.tree.kinds, strict=True))}
@@ -171,12 +182,13 @@ class Timeline:
     def worst(self, metric: str, which: Index, grid: Grid) -> Floats:
         """Largest per-step value of ``metric`` in any tensor inside each node: ``[node, cell]``."""
         low, high = int(self.tree.start[which].min(initial=0)), int(self.tree.stop[which].max(initial=0))
-        leaves = self.cells(metric, self.tree.leaf_nodes[low:high], grid).max
         found = np.full((len(which), grid.count), np.nan)
-        for row, node in enumerate(which):
-            inside = leaves[self.tree.start[node] - low : self.tree.stop[node] - low]
-            if len(inside):
-                found[row] = np.fmax.reduce(inside, axis=0)
+        for first in range(low, high, LEAVES_AT_ONCE):
+            leaves = self.cells(metric, self.tree.leaf_nodes[first : min(first + LEAVES_AT_ONCE, high)], grid).max
+            for row, node in enumerate(which):
+                inside = leaves[max(self.tree.start[node] - first, 0) : max(self.tree.stop[node] - first, 0)]
+                if len(inside):
+                    found[row] = np.fmax(found[row], np.fmax.reduce(inside, axis=0))
         return found
 
     def worst_row(self, metric: str, node: int, grid: Grid) -> tuple[int, int, int] | None:
@@ -219,7 +231,7 @@ class Timeline:
 
     def covered(self, grid: Grid) -> tuple[int, int] | None:
         """First and end step of the rows that ``grid`` touches; None when there is none."""
-        pieces = [piece for piece in self._pieces(np.zeros(1, np.intp), grid)]
+        pieces = list(self._pieces(np.zeros(1, np.intp), grid))
         if not pieces:
             return None
         starts = min(int(piece.session.start[piece.rows].min()) for piece in pieces)
@@ -228,9 +240,9 @@ class Timeline:
     def _pieces(self, which: Index, grid: Grid) -> Iterator[_Piece]:
         """The surviving rows that ``grid`` touches, a decoded block at a time."""
         for session, until, columns in zip(self.sessions, self.until, self._columns, strict=True):
-            alive = (session.start < min(until, grid.end)) & (session.stop > grid.begin)
+            alive = (session.start < min(until, grid.end)) & (np.minimum(session.stop, until) > grid.begin)
             rows = np.flatnonzero(alive)
-            for part in np.split(rows, np.flatnonzero(np.diff(rows // BLOCK_ROWS)) + 1):
+            for part in np.split(rows, np.flatnonzero(np.diff(rows // session.block_rows)) + 1):
                 if len(part):
                     yield _piece(session, part, columns[which], grid, min(until, grid.end))
 
@@ -247,8 +259,9 @@ class _Piece:
 
     def read(self, section: str) -> npt.NDArray[Any]:
         """``[plane, pair, node]`` of a section; nodes that the session lacks are NaN, or 0 for integers."""
-        block = self.session.block(section, int(self.rows[0]) // BLOCK_ROWS)
-        picked = block[:, (self.rows % BLOCK_ROWS)[:, None], self.columns]
+        number = int(self.rows[0]) // self.session.block_rows
+        block = self.session.block(section, number)
+        picked = block[:, (self.rows - number * self.session.block_rows)[:, None], self.columns]
         picked[:, :, self.columns < 0] = np.nan if picked.dtype.kind == "f" else 0
         return picked
 

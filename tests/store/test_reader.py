@@ -1,0 +1,241 @@
+"""A run takes in what is new, shows what is sound, and says what is not."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tb_gradhealth.store.format import Tag, encode_row, metadata
+from tb_gradhealth.store.reader import Content, Run
+from tb_gradhealth.store.timeline import Cells, Grid
+
+from ..synthetic import NAMES, SESSION, Memory, Recording, recorded
+
+ROWS = Tag(SESSION, "gradients", 0, 0)
+SCHEMA = Tag(SESSION, "gradients")
+OTHER = "fedcba9876543210"
+
+
+def recording(start: int = 0, steps: int = 30, session: str = SESSION) -> Recording:
+    return Recording(recorded(steps, seed=start), start=start, session=session, wall_time=1.7e9 + start)
+
+
+def cells(run: Run, count: int = 3, metric: str = "norm") -> Cells:
+    return run.timeline("gradients").cells(metric, np.arange(len(NAMES)), Grid(0, 10, count))
+
+
+def starts(run: Run) -> list[list[int]]:
+    return [session.start.tolist() for session in run.timeline("gradients").sessions]
+
+
+def test_only_tags_that_have_grown_are_read_again() -> None:
+    source, run = Memory(recording()), Run()
+    assert run.update(source)
+    assert not run.update(source)
+    assert source.reads == [[str(SCHEMA), str(ROWS)]]
+    later = Tag(SESSION, "gradients", 0, 1)
+    source.add(later, recording(30).payloads())
+    before = run.revision
+    assert run.update(source)
+    assert source.reads[1:] == [[str(later)]]
+    assert starts(run) == [[0, 10, 20, 30, 40, 50]]
+    assert run.revision > before
+
+
+def test_rows_appended_to_a_tag_join_the_ones_before() -> None:
+    source, run = Memory(), Run()
+    source.add(SCHEMA, [recording().schema.encode()])
+    assert run.update(source)
+    assert run.streams() == []
+    for end, payload in zip((10, 20, 30), recording().payloads(), strict=True):
+        source.add(ROWS, [payload])
+        assert run.update(source)
+        assert run.timeline("gradients").end == end
+        assert np.isfinite(cells(run, end // 10).mean).all()
+
+
+def test_a_timeline_in_use_stays_what_it_was() -> None:
+    source, run = Memory(), Run()
+    first, second, _ = recording().payloads()
+    source.add(SCHEMA, [recording().schema.encode()])
+    source.add(ROWS, [first])
+    run.update(source)
+    held = run.timeline("gradients")
+    source.add(ROWS, [second])
+    run.update(source)
+    assert (held.end, run.timeline("gradients").end) == (10, 20)
+
+
+def test_a_list_of_tags_older_than_what_was_read_is_no_news() -> None:
+    """Two requests list at almost the same time, and the older list arrives second."""
+
+    class Stale(Memory):
+        def tags(self) -> dict[str, Content]:
+            return {tag: replace(content, progress=1) for tag, content in super().tags().items()}
+
+    source, run = Memory(recording()), Run()
+    run.update(source)
+    revision = run.revision
+    assert not run.update(Stale(recording()))
+    assert run.revision == revision
+
+
+def test_a_read_that_fails_is_made_again() -> None:
+    class Flaky(Memory):
+        fail = True
+
+        def read(self, tags: list[str]) -> dict[str, list[bytes]]:
+            if self.fail:
+                raise ConnectionError("data server is gone")
+            return super().read(tags)
+
+    source, run = Flaky(recording()), Run()
+    with pytest.raises(ConnectionError):
+        run.update(source)
+    source.fail = False
+    assert run.update(source)
+    assert starts(run) == [[0, 10, 20]]
+
+
+def test_a_tag_that_cannot_be_read_is_named_and_asked_for_again() -> None:
+    class Partial(Memory):
+        missing = str(ROWS)
+
+        def read(self, tags: list[str]) -> dict[str, list[bytes]]:
+            return {tag: events for tag, events in super().read(tags).items() if tag != self.missing}
+
+    source, run = Partial(recording(), recording(30, session=OTHER)), Run()
+    run.update(source)
+    assert run.problems == [f"a part of session {SESSION} could not be read; it is tried again"]
+    assert starts(run) == [[30, 40, 50]]
+    source.missing = ""
+    run.update(source)
+    assert run.problems == []
+    assert starts(run) == [[0, 10, 20], [30, 40, 50]]
+
+
+def test_rows_wait_for_their_schema_and_are_not_fetched_before() -> None:
+    source, run = Memory(recording(30, session=OTHER)), Run()
+    source.put(recording(), schema=False)
+    run.update(source)
+    run.update(source)
+    assert run.problems == [f"session {SESSION} has rows but no readable schema yet"]
+    assert not any(str(ROWS) in tags for tags in source.reads)
+    assert starts(run) == [[30, 40, 50]]
+    source.add(SCHEMA, [recording().schema.encode()])
+    run.update(source)
+    assert run.problems == []
+    assert starts(run) == [[0, 10, 20], [30, 40, 50]]
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        (b"no zlib", "expected zlib data"),
+        (recording(session=OTHER).schema.encode(), f"expected the schema of session {SESSION} under its tag"),
+    ],
+)
+def test_a_schema_that_is_none_costs_its_session_alone(schema: bytes, problem: str) -> None:
+    source, run = Memory(recording(30, session="00000000")), Run()
+    source.add(SCHEMA, [schema])
+    source.put(recording(), schema=False)
+    for _ in range(3):
+        run.update(source)
+    assert starts(run) == [[30, 40, 50]]
+    assert any(problem in text for text in run.problems)
+    assert f"session {SESSION} has rows but no readable schema" in " ".join(run.problems)
+
+
+@pytest.mark.parametrize("about", [metadata(0, 0.0).replace(b"1", b"2"), b"", b"\xff", b"[]"])
+def test_an_unknown_version_is_said_and_the_rest_is_shown(about: bytes) -> None:
+    source, run = Memory(recording()), Run()
+    source.add(Tag(OTHER, "gradients", 0, 0), [b"from the future"], about)
+    run.update(source)
+    assert starts(run) == [[0, 10, 20]]
+    (problem,) = run.problems
+    assert "upgrade tb-gradhealth" in problem or "expected JSON metadata" in problem
+    assert not any("fedc" in tag for tags in source.reads for tag in tags)
+
+
+@pytest.mark.parametrize("tag", ["gradhealth/../../etc/passwd", "loss", "gradhealth/0123abcd/gradients/L0/" + "9" * 99])
+def test_a_tag_that_is_not_ours_is_said_and_never_read(tag: str) -> None:
+    source, run = Memory(recording()), Run()
+    source.add(tag, [b"x"])
+    run.update(source)
+    assert starts(run) == [[0, 10, 20]]
+    assert run.problems[0].startswith("expected a tag gradhealth/<session>/<stream>/")
+    assert source.reads == [[str(SCHEMA), str(ROWS)]]
+
+
+def header_gone(data: bytes) -> bytes:
+    return b"XXXX" + data[4:]
+
+
+def cut_short(data: bytes) -> bytes:
+    return data[:-1]
+
+
+@pytest.mark.parametrize("damage", [header_gone, cut_short, lambda data: b""])
+def test_a_damaged_row_is_left_out_and_counted(damage: Callable[[bytes], bytes]) -> None:
+    source, run = Memory(), Run()
+    payloads = recording().payloads()
+    source.add(SCHEMA, [recording().schema.encode()])
+    source.add(ROWS, [payloads[0], damage(payloads[1]), payloads[2]])
+    run.update(source)
+    assert starts(run) == [[0, 20]]
+    (problem,) = run.problems
+    assert problem.startswith(f"1 rows of session {SESSION} are damaged and left out (expected a row")
+    assert np.isnan(cells(run).max).all(axis=0).tolist() == [False, True, False]
+
+
+def test_a_damaged_section_costs_that_metric_of_that_row_and_is_said_once_it_is_seen() -> None:
+    recorded_run = recording()
+    payloads = recorded_run.payloads()
+    broken = bytearray(payloads[1])
+    norm_at = 36 + 8 * 13 + sum(struct.unpack_from("<I", broken, 36 + 8 * i)[0] for i in (0, 1))
+    broken[norm_at] ^= 0xFF
+    source, run = Memory(), Run()
+    source.add(SCHEMA, [recorded_run.schema.encode()])
+    source.add(ROWS, [payloads[0], bytes(broken), payloads[2]])
+    run.update(source)
+    for _ in range(2):
+        assert np.isnan(cells(run).max).all(axis=0).tolist() == [False, True, False]
+    assert np.isfinite(cells(run, metric="abs_max").max).all()
+    (problem,) = run.problems
+    assert problem.startswith(
+        f"1 rows of session {SESSION} are damaged and left out in full or in part (from step 10 on"
+    )
+
+
+def test_rows_that_cover_the_same_steps_twice_count_once() -> None:
+    source, run = Memory(recording()), Run()
+    source.add(Tag(SESSION, "gradients", 0, 1), recording().payloads())
+    run.update(source)
+    assert starts(run) == [[0, 10, 20]]
+    tally = run.timeline("gradients").tally(np.arange(1), Grid(0, 10, 3))
+    assert tally.recorded.tolist() == [10, 10, 10]
+    assert "its steps are covered by an earlier row" in run.problems[0]
+
+
+def test_rows_of_levels_that_this_reader_does_not_use_are_passed_over() -> None:
+    source, run = Memory(recording()), Run()
+    rows, schema = recording().rows(), recording().schema
+    coarse = [encode_row(row.rows, 0, schema, row.scalars, level=1) for row in rows]
+    source.add(Tag(SESSION, "gradients", 1, 0), coarse)
+    run.update(source)
+    assert (starts(run), run.problems) == ([[0, 10, 20]], [])
+
+
+def test_streams_are_kept_apart_gradients_first() -> None:
+    source = Memory(recording())
+    activations = replace(recording(5, 20).schema, stream="activations")
+    source.add(Tag(SESSION, "activations"), [activations.encode()])
+    source.add(Tag(SESSION, "activations", 0, 0), recording(5, 20).payloads())
+    run = Run()
+    run.update(source)
+    assert run.streams() == ["gradients", "activations"]
+    assert (run.timeline("activations").first, run.timeline("gradients").first) == (5, 0)

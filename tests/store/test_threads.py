@@ -1,0 +1,57 @@
+"""Several requests at once, while the run is being written."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from tb_gradhealth.store.encoder import Encoder, RowBuilder
+from tb_gradhealth.store.files import FileSource
+from tb_gradhealth.store.reader import Run
+from tb_gradhealth.store.records import EventFile
+from tb_gradhealth.store.timeline import Grid
+
+from ..synthetic import Recording, history, recorded
+
+
+def test_threads_that_update_and_read_a_growing_run_agree_with_its_end(tmp_path: Path) -> None:
+    recording = Recording(np.tile(recorded(100), (15, 1)), every=5, block=5)
+    run, source, done = Run(), FileSource(tmp_path), threading.Event()
+    failures: list[BaseException] = []
+    seen: list[int] = []
+
+    def look() -> None:
+        try:
+            while not done.is_set():
+                run.update(source)
+                for stream in run.streams():
+                    timeline = run.timeline(stream)
+                    grid = Grid(0, 20, -(-timeline.end // 20))
+                    cells = timeline.cells("norm", np.arange(len(timeline.tree)), grid)
+                    assert np.isfinite(cells.max).all()
+                    seen.append(timeline.end)
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    file = EventFile(tmp_path, recording.session)
+    problems: list[str] = []
+    encoder = Encoder(file, recording.schema, RowBuilder(recording.tree, recording.chosen, 5), problems.append)
+    for block in recording.blocks():
+        encoder.submit(block)
+    encoder.close(60)
+    done.set()
+    for thread in threads:
+        thread.join(60)
+    run.update(source)
+    assert (failures, problems, run.problems) == ([], [], [])
+    timeline = run.timeline("gradients")
+    # Rows may have been merged on the way: only what merging keeps is compared.
+    whole, everything = Grid(0, 1500, 1), np.arange(len(timeline.tree))
+    expected = history(recording).cells("norm", everything, whole).max
+    assert np.array_equal(timeline.cells("norm", everything, whole).max, expected)
+    assert timeline.tally(everything, whole).recorded.tolist() == [1500]

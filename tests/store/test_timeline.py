@@ -1,0 +1,195 @@
+"""Cells of any width, over any sessions, are what the rows that they touch say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradhealth_kernels import metrics
+from gradhealth_kernels.metrics import select
+from gradhealth_kernels.statistics import Entries, merge
+from tb_gradhealth.rows import NEVER
+from tb_gradhealth.store.timeline import Grid, Timeline
+
+from ..synthetic import Recording, history, recorded
+
+Floats = npt.NDArray[np.float64]
+
+POOL = ("a.w", "a.b", "b.c.w", "d")
+STEPS = recorded(500, len(POOL))
+CHOSEN = select(["norm", "near_zero_fraction"])
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> list[Recording]:
+    """One to three sessions, later ones with other tensors, another ``every``, and any first step."""
+    found = []
+    for number in range(draw(st.integers(1, 3))):
+        names = draw(st.lists(st.sampled_from(POOL), unique=True, min_size=1))
+        at = draw(st.integers(0, 400))
+        entries = STEPS[at : at + draw(st.integers(1, 40)), : len(names)].copy()
+        generator = np.random.default_rng(at)
+        entries["nan"][generator.random(entries.shape) < 0.05] = 1
+        entries[generator.random(entries.shape) < 0.1] = 0  # no gradient
+        found.append(
+            Recording(
+                entries,
+                names=tuple(names),
+                start=draw(st.integers(0, 50)),
+                every=draw(st.integers(1, 9)),
+                session=f"{number:016x}",
+                wall_time=1e9 + number,
+                chosen=CHOSEN,
+            )
+        )
+    return found
+
+
+class Direct:
+    """The same history, step by step, with nothing but loops."""
+
+    def __init__(self, sessions: list[Recording]) -> None:
+        self.rows: list[tuple[Recording, int, int, int]] = []  # recording, start, stop, surviving until
+        until = 2**60
+        for one in reversed(sessions):
+            bounds = [(int(row.rows.start[0]), int(row.rows.stop[0])) for row in one.rows()]
+            self.rows += [(one, start, stop, until) for start, stop in bounds if start < until]
+            until = min(until, one.start)
+        self.nodes: dict[int, dict[tuple[str, str], tuple[Entries, Floats]]] = {}
+        for one in sessions:
+            tree = one.tree
+            entries = merge(one.entries[:, tree.leaf_order], tree.start, tree.stop)
+            values = metrics.compute(entries, CHOSEN)
+            self.nodes[id(one)] = {
+                key: (entries[:, i], values[:, :, i]) for i, key in enumerate(zip(tree.names, tree.kinds, strict=True))
+            }
+
+    def touched(self, a: int, b: int, key: tuple[str, str]) -> Iterator[tuple[Entries, Floats, int, int]]:
+        """Entries ``[step]`` and metrics ``[metric, step]`` of one node in each row that the cell [a, b) touches."""
+        for one, start, stop, until in self.rows:
+            if start < min(b, until) and min(stop, until) > a:
+                entries, values = self.nodes[id(one)].get(key, (one.entries[:0, 0], np.zeros((len(CHOSEN), 0))))
+                steps = slice(start - one.start, stop - one.start)
+                yield entries[steps], values[:, steps], start, stop
+
+
+@settings(max_examples=100)
+@given(recordings(), st.integers(1, 23), st.integers(0, 4))
+def test_cells_are_the_merge_of_all_steps_of_the_rows_they_touch(
+    sessions: list[Recording], width: int, first: int
+) -> None:
+    timeline, direct = history(*sessions), Direct(sessions)
+    grid = Grid(first * width, width, max(0, -(-timeline.end // width) - first))
+    everything = np.arange(len(timeline.tree))
+    shown = [timeline.cells(metric.name, everything, grid) for metric in CHOSEN]
+    tally = timeline.tally(everything, grid)
+    for node, key in enumerate(zip(timeline.tree.names, timeline.tree.kinds, strict=True)):
+        for cell in range(grid.count):
+            a = grid.begin + cell * width
+            rows = list(direct.touched(a, a + width, key))
+            assert tally.recorded[cell] == sum(stop - start for *_, start, stop in rows)
+            assert tally.with_data[node, cell] == sum(int((entries["count"] > 0).sum()) for entries, *_ in rows)
+            assert tally.counts["nan"][node, cell] == sum(int(entries["nan"].sum()) for entries, *_ in rows)
+            bad = [start + i for entries, _, start, _ in rows for i in np.flatnonzero(entries["nan"])]
+            assert tally.first_bad[node, cell] == min(bad, default=NEVER)
+            for position, found in enumerate(shown):
+                values = [v for _, per_step, _, _ in rows for v in per_step[position] if not math.isnan(v)]
+                values = values or [math.nan]
+                got = [plane[node, cell] for plane in (found.mean, found.min, found.max)]
+                expected = [math.fsum(values) / len(values), min(values), max(values)]
+                assert got == pytest.approx(expected, rel=0.002, nan_ok=True)
+
+
+@settings(max_examples=50)
+@given(recordings(), st.integers(3, 23))
+def test_worst_is_the_largest_in_any_tensor_inside_and_names_it(sessions: list[Recording], width: int) -> None:
+    timeline = history(*sessions)
+    tree = timeline.tree
+    grid = Grid(0, width, -(-timeline.end // width))
+    everything = np.arange(len(tree))
+    worst, per_node = timeline.worst("norm", everything, grid), timeline.cells("norm", everything, grid).max
+    for node in everything:
+        leaves = [n for n in everything if tree.kinds[n] == "tensor"]
+        inside = [n for n in leaves if tree.start[node] <= tree.start[n] < tree.stop[node]]
+        expected = np.fmax.reduce(per_node[inside], axis=0)
+        assert np.array_equal(worst[node], expected, equal_nan=True)
+        for cell in range(grid.count):
+            one = Grid(cell * width, width, 1)
+            named = timeline.worst_row("norm", int(node), one)
+            assert (named is None) == np.isnan(expected[cell])
+            if named is not None:
+                tensor, start, stop = named
+                assert tensor in inside
+                assert start < one.end
+                assert stop > one.begin
+                assert per_node[tensor, cell] == expected[cell]
+
+
+def test_many_leaves_are_searched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tuple(f"m{i % 5}.t{i}" for i in range(23))
+    whole = history(Recording(recorded(30, 23), names=names))
+    grid, everything = Grid(0, 10, 3), np.arange(len(whole.tree))
+    expected = whole.worst("norm", everything, grid)
+    monkeypatch.setattr("tb_gradhealth.store.timeline.LEAVES_AT_ONCE", 4)
+    assert np.array_equal(whole.worst("norm", everything, grid), expected)
+
+
+def named(timeline: Timeline, node: str) -> int:
+    return timeline.tree.names.index(node)
+
+
+def test_a_restart_replaces_everything_from_its_first_step_on() -> None:
+    first = Recording(recorded(100, 2), names=("a", "b"))
+    second = first.again(entries=recorded(30, 2, seed=5), start=60, session="f" * 16, wall_time=2e9)
+    timeline = history(first, second)
+    assert (timeline.first, timeline.end) == (0, 90), "steps 90 to 100 of the first session are history that was undone"
+    alone, restarted = history(first), history(second)
+    which = np.arange(3)
+    before, after = Grid(0, 10, 6), Grid(60, 10, 3)
+    assert np.array_equal(timeline.cells("norm", which, before).max, alone.cells("norm", which, before).max)
+    assert np.array_equal(timeline.cells("norm", which, after).max, restarted.cells("norm", which, after).max)
+    assert timeline.covered(Grid(90, 10, 1)) is None
+
+
+def test_a_session_of_which_nothing_survives_leaves_no_tensors_behind() -> None:
+    first = Recording(recorded(20, 2), names=("old.w", "old.b"), every=1)
+    timeline = history(first, Recording(recorded(5, 1), names=("new",), session="f" * 16, wall_time=2e9))
+    assert timeline.tree.names == ("", "new")
+    assert [session.schema.session for session in timeline.sessions] == ["f" * 16]
+    assert timeline.cell == 10
+
+
+def test_tensors_come_and_go_with_sessions_in_model_order() -> None:
+    first = Recording(recorded(20, 3), names=("wte.w", "h.0.w", "head"))
+    second = first.again(names=("wte.w", "h.1.w", "head"), start=20, session="f" * 16, wall_time=2e9)
+    timeline = history(first, second)
+    assert [name for name in timeline.tree.names if "." not in name] == ["", "wte", "h", "head"]
+    values = timeline.cells("norm", np.arange(len(timeline.tree)), Grid(0, 20, 2)).max
+    assert np.isnan(values[named(timeline, "h.0.w")]).tolist() == [False, True]
+    assert np.isnan(values[named(timeline, "h.1.w")]).tolist() == [True, False]
+    assert np.isfinite(values[named(timeline, "head")]).all()
+
+
+def test_a_metric_that_only_one_session_recorded_is_shown_where_it_was() -> None:
+    first = Recording(recorded(10, 1), names=("w",), chosen=select(["norm", "std"]))
+    second = first.again(start=10, session="f" * 16, wall_time=2e9, chosen=select(["norm"]))
+    timeline = history(first, second)
+    assert list(timeline.metrics) == ["norm", "std"]
+    assert np.isnan(timeline.cells("std", np.array([0]), Grid(0, 10, 2)).max).tolist() == [[False, True]]
+
+
+def test_blocks_are_bounded_in_values_not_only_in_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = history(Recording(recorded(200, 3), names=("a", "b", "c"), every=1))
+    monkeypatch.setattr("tb_gradhealth.store.timeline.BLOCK_VALUES", 40)
+    small = history(Recording(recorded(200, 3), names=("a", "b", "c"), every=1))
+    assert (whole.sessions[0].block_rows, small.sessions[0].block_rows) == (256, 10)
+    for grid in (Grid(0, 1, 200), Grid(3, 17, 12), Grid(0, 500, 1)):
+        ones, twos = (vars(t.cells("norm", np.arange(4), grid)) for t in (whole, small))
+        assert all(np.array_equal(ones[plane], twos[plane]) for plane in ("min", "max"))
+        assert np.allclose(ones["mean"], twos["mean"], rtol=1e-12)
