@@ -16,7 +16,7 @@ from tensorboard.plugins import base_plugin
 ALL_SAMPLES = 0
 
 
-class GradHealthLoader(base_plugin.TBLoader):  # type: ignore[misc]
+class GradHealthLoader(base_plugin.TBLoader):
     """Gives the plugin its own sampling default, then loads it."""
 
     def define_flags(self, parser: argparse.ArgumentParser) -> None:

@@ -31,10 +31,10 @@ class BadRequest(ValueError):
     """An argument is wrong; the text says what was expected and what came."""
 
 
-class GradHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
+class GradHealthPlugin(base_plugin.TBPlugin):
     """The tab "Grad Health"."""
 
-    plugin_name = PLUGIN
+    plugin_name: Any = PLUGIN
 
     def __init__(self, context: base_plugin.TBContext) -> None:
         self._runs = Runs(context.data_provider)
@@ -65,20 +65,23 @@ class GradHealthPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
 
     def _meta_route(self, request: wrappers.Request) -> wrappers.Response:
         name, run = self._run(request)
+        # Taken before the data: what is called newer than it is would never be asked for again.
+        revision = run.revision
         timelines = {stream: run.timeline(stream) for stream in run.streams()}
         if not timelines:
             raise Unreadable(run.problems[0] if run.problems else "the run has no row yet")
-        return _json(request, {"run": name, **meta(name, run, timelines)})
+        return _json(request, {"run": name, **meta(name, run, timelines), "revision": revision})
 
     def _tiles_route(self, request: wrappers.Request) -> wrappers.Response:
         _, run = self._run(request)
+        revision = run.revision
         timeline = _timeline(request, run)
         metric = _one_of(request, "metric", timeline.metrics)
         view: Any = _one_of(request, "view", tiles.VIEWS)
         ids = [_tile_id(text) for text in _text(request, "ids").split(",", tiles.MAX_TILES)]
         if len(ids) > tiles.MAX_TILES:
             raise BadRequest(f"ids: expected at most {tiles.MAX_TILES} tiles, got more: ask in several requests")
-        body = b"".join(tiles.tile(timeline, metric, view, *tile_id, run.revision) for tile_id in ids)
+        body = b"".join(tiles.tile(timeline, metric, view, *tile_id, revision) for tile_id in ids)
         packed = gzip.compress(body, 1, mtime=0)
         return http_util.Respond(request, packed, "application/octet-stream", content_encoding="gzip")
 
@@ -112,7 +115,6 @@ def meta(name: str, run: Run, timelines: dict[str, Timeline]) -> dict[str, Any]:
     ]
     return {
         "label": name.removesuffix(f"/{PLUGIN}") if name != PLUGIN else ".",
-        "revision": run.revision,
         "problem": run.problems[0] if run.problems else None,
         "steps": [lead.first, lead.end],
         "cell": lead.cell,
@@ -210,8 +212,12 @@ def _tile_id(text: str) -> tuple[int, int, int]:
 
 
 def _static_route(request: wrappers.Request) -> wrappers.Response:
-    path = (STATIC / request.path.rpartition("/static/")[2]).resolve()
-    if not path.is_relative_to(STATIC) or not path.is_file():
+    try:
+        path = (STATIC / request.path.rpartition("/static/")[2]).resolve()
+        found = path.is_relative_to(STATIC) and path.is_file()
+    except (OSError, ValueError):  # a name that no file system takes
+        found = False
+    if not found:
         return _json(request, {"error": "no such file in the front end"}, 404)
     kind = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(path)[0] or "application/octet-stream"
     # Names under assets/ carry a hash of their content, so they may be kept.

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from tensorboard.data import provider
 
 from ..store.format import PLUGIN, FormatError, Tag, check_metadata
@@ -50,18 +51,25 @@ class ProviderSource:
 
     def read(self, tags: list[str]) -> dict[str, list[bytes]]:
         payloads: dict[str, list[bytes]] = {}
-        for first in range(0, len(tags), TAGS_AT_ONCE):
-            wanted = provider.RunTagFilter([self._run], tags[first : first + TAGS_AT_ONCE])
-            found = self._provider.read_tensors(
-                self._context,
-                experiment_id=self._experiment,
-                plugin_name=PLUGIN,
-                downsample=ALL_POINTS,
-                run_tag_filter=wanted,
-            )
-            for tag, events in found.get(self._run, {}).items():
-                payloads[tag] = [event.numpy.tobytes() for event in events]
+        waiting = [tags[first : first + TAGS_AT_ONCE] for first in range(0, len(tags), TAGS_AT_ONCE)]
+        while waiting:
+            some = waiting.pop()
+            try:
+                payloads.update(self._read(some))
+            except Exception:  # one bad tag, or an answer too large: what can be read is found by halving
+                half = len(some) // 2
+                waiting += [some[:half], some[half:]] if half else []
         return payloads
+
+    def _read(self, tags: list[str]) -> dict[str, list[bytes]]:
+        found = self._provider.read_tensors(
+            self._context,
+            experiment_id=self._experiment,
+            plugin_name=PLUGIN,
+            downsample=ALL_POINTS,
+            run_tag_filter=provider.RunTagFilter([self._run], tags),
+        )
+        return {tag: [_bytes(event.numpy) for event in events] for tag, events in found.get(self._run, {}).items()}
 
 
 class Runs:
@@ -73,7 +81,7 @@ class Runs:
         self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
 
     def list(self, context: Any, experiment: str) -> list[RunEntry]:
-        """Every run, ours first, each kind by label; the parent of a run of ours without data of its own is left out."""
+        """Every run, ours first, each kind by label; the parent directory of a run of ours is left out."""
         ours = self._listed(context, experiment)
         entries = [self._entry(experiment, name, contents(tags)) for name, tags in ours.items()]
         hidden = {name.removesuffix(f"/{PLUGIN}") for name in ours}
@@ -105,8 +113,8 @@ class Runs:
         with self._lock:
             run = self._runs.get((experiment, name))
         problems = run.problems if run is not None else _problems(tags)
-        rows = any(_is_row(tag) for tag in tags)
-        readable = bool(run.streams()) if run is not None and run.revision else rows
+        rows = any(_is_row(tag, content) for tag, content in tags.items())
+        readable = bool(run.streams()) if run is not None and run.revision == revision(tags) else rows
         status: Status = "ok" if readable else "unreadable" if problems else "waiting"
         return RunEntry(name, label, status, problems[0] if problems else None, revision(tags))
 
@@ -116,8 +124,15 @@ def contents(listed: Mapping[str, Any]) -> dict[str, Content]:
     return {tag: Content(series.plugin_content, series.max_step + 1) for tag, series in listed.items()}
 
 
-def _is_row(tag: str) -> bool:
+def _bytes(tensor: Any) -> bytes:
+    """A tensor of any other type is not ours, and of text not even bytes of the file."""
+    return bytes(tensor.tobytes()) if tensor.dtype == np.uint8 else b""
+
+
+def _is_row(tag: str, content: Content) -> bool:
+    """Whether the tag holds rows of a version that this reader knows."""
     try:
+        check_metadata(content.metadata)
         return Tag.parse(tag).level is not None
     except FormatError:
         return False

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from ..rows import NEVER, Floats
 from ..store.codes import shuffle
+from ..store.format import MAX_STEP
 from ..store.timeline import Grid, Timeline
 
 ROWS, COLUMNS = 64, 512
 MAX_TILES = 15
-MAX_LEVEL = 40
+MAX_LEVEL = 62
 
 View = Literal["max", "mean", "min", "worst"]
 VIEWS: dict[View, str] = {
@@ -43,7 +44,7 @@ def levels(timeline: Timeline) -> int:
 
 def grid(timeline: Timeline, level: int, first_cell: int, count: int) -> Grid:
     """The cells ``[first_cell, first_cell + count)`` of a level, as far as the run has come."""
-    width = timeline.cell << level
+    width = min(timeline.cell << level, MAX_STEP)
     return Grid(first_cell * width, width, max(0, min(count, -(-timeline.end // width) - first_cell)))
 
 
