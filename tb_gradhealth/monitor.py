@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 import torch
+
 from gradhealth_kernels.launch import StepRing
 from gradhealth_kernels.metrics import Metric
 from gradhealth_kernels.statistics import COUNTS
@@ -42,7 +43,8 @@ class Monitor:
     """Measures the gradients of ``parameters()`` at each step and writes a row each ``every`` steps.
 
     ``parameters`` returns the optimizer's parameters with their names, in its own order; ``release`` unhooks the
-    optimizer. :attr:`step` is the number of the next step, :attr:`problems` counts what could not be measured or written.
+    optimizer. :attr:`step` is the number of the next step, :attr:`problems` counts what could not be measured or
+    written.
     """
 
     def __init__(
@@ -100,7 +102,10 @@ class Monitor:
         if self.problems > 1:
             _log.debug("%s", problem)
             return
-        text = f"tb_gradhealth: {problem}. Training goes on; further problems are only counted (optimizer.gradhealth.problems)"
+        text = (
+            f"tb_gradhealth: {problem}. Training goes on; further problems are only counted "
+            "(optimizer.gradhealth.problems)"
+        )
         try:
             warnings.warn(text, GradHealthWarning, stacklevel=2)
         except GradHealthWarning:  # warnings turned into errors must not reach the loop
@@ -161,7 +166,9 @@ class _Session:
 
     def measure(self, step: int, parameters: Sequence[torch.Tensor]) -> None:
         # Handed over only when the next step begins, so that what is logged after step() still joins its own step.
-        if self._filled == self._slots or (self._filled and step % self._every == 0):
+        # A step that could not be measured leaves a gap; what follows is then a block of its own.
+        gap = step != self._first + self._filled
+        if self._filled and (self._filled == self._slots or step % self._every == 0 or gap):
             self._hand_over()
         if self._filled == 0:
             self._first = step
@@ -204,7 +211,7 @@ class _Session:
 
 
 def _schema(monitor: Monitor, tree: nodes.Tree, parameters: Sequence[tuple[str, torch.Tensor]]) -> Schema:
-    tensors = {name: parameter for name, parameter in parameters}
+    tensors = dict(parameters)
     infos = [
         NodeInfo(name, kind, tuple(tensors[name].shape), str(tensors[name].dtype).removeprefix("torch."))
         if kind == "tensor"

@@ -16,10 +16,12 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from gradhealth_kernels.metrics import select
-from gradhealth_kernels.statistics import NEAR_ZERO
+from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
+
+from gradhealth_kernels.metrics import select
+from gradhealth_kernels.statistics import NEAR_ZERO
 
 from .monitor import Monitor
 from .sinks import check_summary_writer, event_directory
@@ -32,8 +34,8 @@ _classes: dict[type, type] = {}
 class GradHealthWriter(Optimizer):
     """Watch the gradients that ``optimizer`` consumes, at every step; returns the same optimizer.
 
-    ``GradHealthWriter(optimizer, model, logdir="runs/exp1")`` writes below ``runs/exp1/gradhealth``. Parameters are named
-    by ``model.named_parameters()``; those that the model does not have, ``group0.param3``. Afterwards
+    ``GradHealthWriter(optimizer, model, logdir="runs/exp1")`` writes below ``runs/exp1/gradhealth``. Parameters are
+    named by ``model.named_parameters()``; those that the model does not have, ``group0.param3``. Afterwards
     ``optimizer.gradhealth`` offers ``log(loss=…)``, ``step``, ``problems``, ``state_dict()`` and ``close()``; closing
     also happens at exit and at the end of a ``with`` block, and gives the optimizer its own class back.
 
@@ -59,8 +61,12 @@ class GradHealthWriter(Optimizer):
         base = type(optimizer)
         if base not in _classes:
             namespace = {_BASE: base, "__module__": base.__module__, "__qualname__": base.__qualname__, "__slots__": ()}
-            _classes[base] = type(base)(base.__name__, (GradHealthWriter, base), namespace)
-        optimizer.__class__ = _classes[base]
+            metaclass: Any = type(base)
+            _classes[base] = metaclass(base.__name__, (GradHealthWriter, base), namespace)
+        try:
+            optimizer.__class__ = _classes[base]
+        except TypeError as error:
+            raise TypeError(f"optimizer: expected a class that can be extended in place, but {error}") from error
         optimizer.__dict__[_KEY] = _Watch(optimizer, options)
         return optimizer
 
@@ -119,10 +125,8 @@ class _Options:
             raise ValueError(f"every: expected a number of steps, 1 or more, got {every!r}: 10 is the default")
         if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
             raise ValueError(f"start_step: expected a step number, 0 or more, got {start_step!r}")
-        if not isinstance(near_zero, (int, float)) or not 0 <= near_zero < float("inf"):
-            raise ValueError(
-                f"near_zero: expected a finite threshold, 0 or more, got {near_zero!r}: 1e-8 is the default"
-            )
+        if not isinstance(near_zero, (int, float)) or not 0 < near_zero < float("inf"):
+            raise ValueError(f"near_zero: expected a finite threshold above 0, got {near_zero!r}: 1e-8 is the default")
         if summary_writer is not None and logdir is not None:
             raise ValueError("expected logdir= or summary_writer=, got both: they are two places for the same rows")
         self.names = {id(p): name for name, p in model.named_parameters()} if model is not None else {}
@@ -149,7 +153,8 @@ def _check_optimizer(optimizer: Any) -> None:
         )
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
-            f"optimizer: expected a torch.optim.Optimizer, got {type(optimizer).__name__}: pass the object whose step() you call"
+            f"optimizer: expected a torch.optim.Optimizer, got {type(optimizer).__name__}: "
+            "pass the object whose step() you call"
         )
     if "_optimizer_step_pre_hooks" not in optimizer.__dict__:
         raise TypeError(
@@ -204,7 +209,7 @@ class _Watch:
     def _measure(self, optimizer: Optimizer) -> None:
         self.monitor.measure([parameter for group in optimizer.param_groups for parameter in group["params"]])
 
-    @torch._disable_dynamo  # type: ignore[untyped-decorator]
+    @_disable_dynamo
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
         if self._depth and not _inside_step(optimizer):
             self._depth = 0  # an earlier step raised, so its post hook never ran
@@ -229,7 +234,7 @@ class _Watch:
             return args, {**kwargs, "closure": measured}
         return (args[0], measured, *args[2:]), kwargs
 
-    @torch._disable_dynamo  # type: ignore[untyped-decorator]
+    @_disable_dynamo
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         self._depth -= 1
 
