@@ -1,0 +1,93 @@
+import { COLOUR_MAPS } from 'virtual:colour-maps';
+import type { Kind } from './contract.ts';
+import { type Range, position } from './ranges.ts';
+
+export type ColourMap = keyof typeof COLOUR_MAPS;
+export type Rgb = readonly [number, number, number];
+
+export const COLOUR_MAPS_OF: Record<
+  'sequential' | 'diverging',
+  readonly { name: ColourMap; label: string }[]
+> = {
+  sequential: [
+    { name: 'cividis', label: 'Cividis' },
+    { name: 'viridis', label: 'Viridis' },
+  ],
+  diverging: [
+    { name: 'rdbu', label: 'Blue to red' },
+    { name: 'puor', label: 'Purple to orange' },
+  ],
+};
+
+/** Zero on a log scale: below every colour of the ramps, and a blue that cividis, viridis and their greys lack. */
+export const ZERO: Rgb = [150, 190, 235];
+
+/** NaN and Inf, in both themes; white signs on it have a contrast of 5.6:1. */
+export const NON_FINITE: Rgb = [196, 0, 150];
+
+const RAMP_COLOURS = 256;
+const CODES = 65_536;
+
+/** What `colourIndices` holds for a code without a colour of the ramp. */
+export const NO_DATA_INDEX = RAMP_COLOURS;
+export const ZERO_INDEX = RAMP_COLOURS + 1;
+
+export function colourFamily(kind: Kind): 'sequential' | 'diverging' {
+  return kind === 'signed' ? 'diverging' : 'sequential';
+}
+
+export function cssColour([red, green, blue]: Rgb): string {
+  return `rgb(${red} ${green} ${blue})`;
+}
+
+export function rampColour(map: ColourMap, t: number): Rgb {
+  const index = Math.min(RAMP_COLOURS - 1, Math.max(0, Math.round(t * (RAMP_COLOURS - 1))));
+  const bits = Number.parseInt(COLOUR_MAPS[map].slice(6 * index, 6 * index + 6), 16);
+  return [bits >> 16, (bits >> 8) & 255, bits & 255];
+}
+
+const bits = new Uint32Array(1);
+const asFloat = new Float32Array(bits.buffer);
+
+/** bf16 is the upper half of a float32. */
+export function bf16Value(code: number): number {
+  bits[0] = code << 16;
+  return asFloat[0] ?? Number.NaN;
+}
+
+/** A folded fraction: up to 0.5 as itself, above as −(1 − f), so that −0 is exactly 1. */
+export function foldedValue(code: number): number {
+  const value = bf16Value(code);
+  return value < 0 || Object.is(value, -0) ? 1 + value : value;
+}
+
+export function valueOf(code: number, folded: boolean): number {
+  return folded ? foldedValue(code) : bf16Value(code);
+}
+
+/** For each of the 65,536 codes: an index into the ramp, or NO_DATA_INDEX or ZERO_INDEX. */
+export function colourIndices(range: Range, folded: boolean): Uint16Array {
+  const indices = new Uint16Array(CODES);
+  for (let code = 0; code < CODES; code++) {
+    const value = valueOf(code, folded);
+    if (Number.isNaN(value)) indices[code] = NO_DATA_INDEX;
+    else if (value === 0 && range.scale === 'log' && range.kind !== 'signed') indices[code] = ZERO_INDEX;
+    else indices[code] = Math.min(RAMP_COLOURS - 1, Math.floor(position(range, value) * RAMP_COLOURS));
+  }
+  return indices;
+}
+
+/** RGBA for each code, as one little-endian word; no data is transparent. */
+export function colourTable(range: Range, folded: boolean, map: ColourMap): Uint32Array {
+  const palette = new Uint32Array(RAMP_COLOURS + 2);
+  for (let i = 0; i < RAMP_COLOURS; i++) palette[i] = word(rampColour(map, i / (RAMP_COLOURS - 1)));
+  palette[NO_DATA_INDEX] = 0;
+  palette[ZERO_INDEX] = word(ZERO);
+  const table = new Uint32Array(CODES);
+  colourIndices(range, folded).forEach((index, code) => (table[code] = palette[index] ?? 0));
+  return table;
+}
+
+function word([red, green, blue]: Rgb): number {
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+}

@@ -1,0 +1,164 @@
+/**
+ * The JSON half of `tb_gradhealth/plugin/http_api.md` as types, each derived from the reader that checks it, so a reply
+ * of another shape is one clear sentence here and not an undefined value three modules later.
+ */
+
+type Reader<T> = (value: unknown, where: string) => T;
+type Shape = Record<string, Reader<unknown>>;
+type Read<R> = R extends Reader<infer T> ? T : never;
+
+export class ContractError extends Error {}
+
+function expected(what: string, where: string, value: unknown): never {
+  const came = value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 80);
+  throw new ContractError(
+    `${where}: expected ${what}, got ${came}; front end and backend may be of two versions`,
+  );
+}
+
+const text: Reader<string> = (value, where) =>
+  typeof value === 'string' ? value : expected('a string', where, value);
+
+const whole: Reader<number> = (value, where) =>
+  Number.isSafeInteger(value) ? (value as number) : expected('an integer', where, value);
+
+/** A figure: null is no data, and JSON's three missing numbers come as strings. */
+const figure: Reader<number | null> = (value, where) => {
+  if (value === null || typeof value === 'number') return value;
+  if (value === 'NaN' || value === 'Infinity' || value === '-Infinity') return Number(value);
+  return expected('a number, null, "NaN", "Infinity" or "-Infinity"', where, value);
+};
+
+function oneOf<const T extends string>(...names: T[]): Reader<T> {
+  return (value, where) => names.find((name) => name === value) ?? expected(names.join(' | '), where, value);
+}
+
+function orNull<T>(reader: Reader<T>): Reader<T | null> {
+  return (value, where) => (value === null || value === undefined ? null : reader(value, where));
+}
+
+function listOf<T>(reader: Reader<T>): Reader<T[]> {
+  return (value, where) =>
+    Array.isArray(value)
+      ? value.map((item, i) => reader(item, `${where}[${i}]`))
+      : expected('a list', where, value);
+}
+
+/** Steps [first, end). */
+const interval: Reader<[number, number]> = (value, where) => {
+  const [first, end, ...rest] = listOf(whole)(value, where);
+  if (first === undefined || end === undefined || rest.length > 0 || end < first)
+    return expected('two rising integers', where, value);
+  return [first, end];
+};
+
+function entriesOf(value: unknown, where: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    expected('an object', where, value);
+  return value as Record<string, unknown>;
+}
+
+function object<S extends Shape>(shape: S): Reader<{ [K in keyof S]: Read<S[K]> }> {
+  return (value, where) => {
+    const fields = entriesOf(value, where);
+    const read = Object.entries(shape).map(([key, reader]) => [key, reader(fields[key], `${where}.${key}`)]);
+    return Object.fromEntries(read) as { [K in keyof S]: Read<S[K]> };
+  };
+}
+
+function mapOf<T>(reader: Reader<T>): Reader<Map<string, T>> {
+  return (value, where) =>
+    new Map(
+      Object.entries(entriesOf(value, where)).map(([key, item]) => [key, reader(item, `${where}.${key}`)]),
+    );
+}
+
+const readRun = object({
+  name: text,
+  label: text,
+  status: oneOf('ok', 'waiting', 'none', 'unreadable'),
+  problem: orNull(text),
+  revision: whole,
+});
+
+const readMetric = object({
+  name: text,
+  label: text,
+  unit: text,
+  kind: oneOf('magnitude', 'fraction', 'signed', 'count'),
+  scale: oneOf('log', 'linear'),
+  meaning: text,
+});
+
+const readNamed = object({ name: text, label: text });
+
+const readNodes = object({
+  name: listOf(text),
+  kind: listOf(oneOf('total', 'module', 'tensor')),
+  parent: listOf(whole),
+  shape: listOf(orNull(listOf(whole))),
+  dtype: listOf(orNull(text)),
+  size: listOf(whole),
+});
+
+const readMeta = object({
+  run: text,
+  label: text,
+  revision: whole,
+  problem: orNull(text),
+  steps: interval,
+  cell: whole,
+  levels: whole,
+  streams: listOf(readNamed),
+  metrics: listOf(readMetric),
+  views: listOf(readNamed),
+  nodes: readNodes,
+  sessions: listOf(object({ id: text, start: whole, wall_time: orNull(figure) })),
+});
+
+const readCell = object({
+  node: whole,
+  steps: interval,
+  recorded: whole,
+  with_data: whole,
+  first_bad: orNull(whole),
+  counts: mapOf(whole),
+  metrics: mapOf(
+    object({
+      mean: figure,
+      min: figure,
+      max: figure,
+      worst: figure,
+      worst_node: orNull(whole),
+      worst_steps: orNull(interval),
+    }),
+  ),
+});
+
+export type Run = Read<typeof readRun>;
+export type Metric = Read<typeof readMetric>;
+export type Named = Read<typeof readNamed>;
+export type Nodes = Read<typeof readNodes>;
+export type Meta = Read<typeof readMeta>;
+export type CellFigures = Read<typeof readCell>;
+export type Kind = Metric['kind'];
+export type ScaleName = Metric['scale'];
+
+export function parseRuns(reply: unknown): Run[] {
+  return object({ runs: listOf(readRun) })(reply, 'runs').runs;
+}
+
+export function parseMeta(reply: unknown): Meta {
+  const meta = readMeta(reply, 'meta');
+  const { name, ...columns } = meta.nodes;
+  for (const [key, column] of Object.entries(columns))
+    if (column.length !== name.length)
+      expected(`${name.length} entries, as in nodes.name`, `meta.nodes.${key}`, column.length);
+  if (meta.cell < 1 || meta.levels < 1)
+    expected('cell and levels of 1 or more', 'meta', [meta.cell, meta.levels]);
+  return meta;
+}
+
+export function parseCell(reply: unknown): CellFigures {
+  return readCell(reply, 'cell');
+}

@@ -1,0 +1,87 @@
+import { computed } from '@preact/signals';
+import type { RefObject } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { px } from './format.ts';
+import { Gestures } from './gestures.ts';
+import { Heatmap } from './heatmap.ts';
+import { Painter } from './painter.ts';
+import type { Pointing } from './pointing.ts';
+import type { CanvasSize, Store } from './store.ts';
+import type { Theme } from './theme.ts';
+import type { Rect } from './viewport.ts';
+
+/** Safari lays canvases out in device pixels as well, but does not tell how many there are. */
+const TELLS_DEVICE_PX = 'devicePixelContentBoxSize' in ResizeObserverEntry.prototype;
+
+function watchSize(element: Element, report: (size: CanvasSize) => void): () => void {
+  const observer = new ResizeObserver(([entry]) => {
+    const box = TELLS_DEVICE_PX ? entry?.devicePixelContentBoxSize[0] : entry?.contentBoxSize[0];
+    const perUnit = TELLS_DEVICE_PX ? 1 : window.devicePixelRatio;
+    // A hidden tab has no size; what was drawn before is still right when it comes back.
+    if (box === undefined || box.inlineSize === 0 || box.blockSize === 0) return;
+    report({
+      widthDevicePx: Math.round(box.inlineSize * perUnit),
+      heightDevicePx: Math.round(box.blockSize * perUnit),
+      devicePixelRatio: window.devicePixelRatio,
+    });
+  });
+  observer.observe(element, { box: TELLS_DEVICE_PX ? 'device-pixel-content-box' : 'content-box' });
+  return () => {
+    observer.disconnect();
+  };
+}
+
+interface Props {
+  store: Store;
+  pointing: Pointing;
+  theme: { readonly value: Theme };
+  element: RefObject<HTMLDivElement | null>;
+}
+
+export function HeatmapView({ store, pointing, theme, element }: Props) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    if (canvas.current === null) return undefined;
+    const painter = new Painter(new Heatmap(canvas.current), store, () => theme.value);
+    const changes = computed(() => [store.scene.value, store.tables.value, theme.value]);
+    const endings = [
+      changes.subscribe(() => {
+        painter.schedule();
+      }),
+      new Gestures(canvas.current, store, pointing).attach(),
+      watchSize(canvas.current, (size) => (store.size.value = size)),
+    ];
+    return () => {
+      for (const end of endings) end();
+    };
+  }, [store, pointing, theme]);
+  const label = `${store.metric.value?.label ?? ''}, ${store.view.value?.label ?? ''}, by tensor and step`;
+  return (
+    <div class="heatmap" ref={element}>
+      <canvas
+        ref={canvas}
+        data-testid="heatmap"
+        tabIndex={0}
+        role="application"
+        aria-roledescription="heatmap"
+        aria-label={`${label}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run.`}
+      />
+      <CellFrame
+        rect={pointing.pointed.value?.by === 'pointer' ? pointing.pointed.value.rect : null}
+        kind="hover"
+      />
+      <CellFrame rect={pointing.cursorCell.value?.rect ?? null} kind="cursor" />
+    </div>
+  );
+}
+
+function CellFrame({ rect, kind }: { rect: Rect | null; kind: 'hover' | 'cursor' }) {
+  if (rect === null) return null;
+  const { x, y, width, height } = rect;
+  return (
+    <div
+      class={`cell-frame ${kind}`}
+      style={{ left: px(x), top: px(y), width: px(width), height: px(height) }}
+    />
+  );
+}

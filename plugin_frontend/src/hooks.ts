@@ -1,0 +1,50 @@
+import type { Pointing } from './pointing.ts';
+import type { Store } from './store.ts';
+import type { Rect } from './viewport.ts';
+
+/** What a browser test may ask of the page, as `window.gradHealth`; see README.md. */
+export interface Hooks {
+  readonly ready: boolean;
+  cellAt(cssX: number, cssY: number): { node: number; level: number; index: number } | null;
+  rectOf(node: number, step: number): Rect | null;
+  state(): {
+    run: string | null;
+    metric: string | null;
+    view: string | null;
+    level: number | null;
+    visibleNodes: number[];
+    complete: boolean;
+  };
+}
+
+declare global {
+  interface Window {
+    gradHealth?: Hooks;
+  }
+}
+
+export function installHooks(store: Store, pointing: Pointing): void {
+  let ready = false;
+  const stop = store.painted.subscribe(({ complete }) => {
+    ready ||= complete;
+  });
+  window.gradHealth = Object.freeze<Hooks>({
+    get ready() {
+      if (ready) stop();
+      return ready;
+    },
+    cellAt(cssX, cssY) {
+      const cell = pointing.cellAt(cssX, cssY);
+      return cell === null ? null : { node: cell.node, level: cell.level, index: cell.index };
+    },
+    rectOf: (node, step) => pointing.rectOf(node, step),
+    state: () => ({
+      run: store.runName.peek(),
+      metric: store.metric.peek()?.name ?? null,
+      view: store.view.peek()?.name ?? null,
+      level: store.scale.peek()?.level ?? null,
+      visibleNodes: Array.from(store.nodes.peek()),
+      complete: store.painted.peek().complete,
+    }),
+  });
+}

@@ -1,0 +1,63 @@
+import { h, render as renderInto } from 'preact';
+import { Api } from './api.ts';
+import { App } from './app.tsx';
+import { Figures } from './figures.ts';
+import { installHooks } from './hooks.ts';
+import { Live } from './live.ts';
+import { Pointing } from './pointing.ts';
+import { Store } from './store.ts';
+import controls from './styles/controls.css?inline';
+import picture from './styles/picture.css?inline';
+import themes from './styles/theme.css?inline';
+import words from './styles/words.css?inline';
+import { watchTheme } from './theme.ts';
+import { TileStore } from './tile_store.ts';
+
+/** The routes are one folder above the bundle, under any path prefix. */
+function routesUrl(): URL {
+  const bundle = import.meta.url;
+  return new URL('..', bundle);
+}
+
+/** Called by TensorBoard in the tab's frame. */
+export function render(): void {
+  document.title = 'Grad Health';
+  document.documentElement.lang = 'en';
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(themes + controls + picture + words);
+  document.adoptedStyleSheets = [sheet];
+  const theme = watchTheme();
+
+  const api = new Api(routesUrl());
+  const tiles = new TileStore(
+    async (layer, ids, signal) => {
+      const loaded = await api.tiles(layer, ids, signal);
+      const known = store.meta.peek()?.revision ?? 0;
+      // Newer than the tree on the page: if nodes have changed as well, its names must follow at once.
+      if (loaded.some((tile) => tile.revision > known)) void live.poll();
+      return loaded;
+    },
+    {
+      changed: () => store.tilesArrived.value++,
+      failed: (error) => {
+        live.failed(error);
+      },
+    },
+  );
+  const store = new Store(tiles);
+  const pointing = new Pointing(store);
+  const live = new Live(store, api, () => document.visibilityState === 'visible' && window.innerHeight > 0);
+
+  // TensorBoard hides a tab by giving its frame no height.
+  for (const event of ['resize', 'focus']) {
+    window.addEventListener(event, () => {
+      live.wake();
+    });
+  }
+  document.addEventListener('visibilitychange', () => {
+    live.wake();
+  });
+  installHooks(store, pointing);
+  renderInto(h(App, { store, pointing, figures: new Figures(api, store), theme }), document.body);
+  live.start();
+}

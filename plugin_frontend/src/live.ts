@@ -1,0 +1,96 @@
+import { effect } from '@preact/signals';
+import { type Api, Refused, Unreachable } from './api.ts';
+import type { Run } from './contract.ts';
+import type { Store } from './store.ts';
+
+const POLL_MS = 5_000;
+const BACK_NOTICE_MS = 4_000;
+
+/** Keeps the store up to date while somebody can see it, and tells when TensorBoard goes away and comes back. */
+export class Live {
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private polling = false;
+  private loading: string | null = null;
+  /** After an outage the server may be another process, whose revisions mean something else. */
+  private distrusted = false;
+
+  constructor(
+    private readonly store: Store,
+    private readonly api: Api,
+    private readonly isVisible: () => boolean,
+  ) {}
+
+  start(): void {
+    effect(() => {
+      const run = this.store.run.value;
+      if (run !== null) void this.loadMeta(run);
+    });
+    void this.poll();
+  }
+
+  /** To be called when the page may have come into sight: a hidden page has stopped polling. */
+  wake(): void {
+    if (this.timer === undefined) void this.poll();
+  }
+
+  async poll(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    if (this.polling || !this.isVisible()) return;
+    this.polling = true;
+    try {
+      const runs = await this.api.runs();
+      this.answered();
+      this.store.receiveRuns(runs);
+      this.store.tiles.resume();
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      this.polling = false;
+      this.timer = setTimeout(() => void this.poll(), POLL_MS);
+    }
+  }
+
+  /** Takes note of a failed request, whoever sent it. */
+  failed(error: unknown): void {
+    if (error instanceof Unreachable) this.store.connection.value = 'gone';
+    else if (!(error instanceof DOMException)) this.store.refusal.value = messageOf(error);
+  }
+
+  private answered(): void {
+    if (this.store.connection.peek() !== 'gone') return;
+    this.store.connection.value = 'back';
+    this.distrusted = true;
+    setTimeout(() => {
+      if (this.store.connection.peek() === 'back') this.store.connection.value = 'ok';
+    }, BACK_NOTICE_MS);
+  }
+
+  private async loadMeta(run: Run): Promise<void> {
+    const meta = this.store.meta.peek();
+    const current = meta?.run === run.name && meta.revision === run.revision && !this.distrusted;
+    if (run.status !== 'ok' || current || this.loading === run.name) return;
+    this.loading = run.name;
+    try {
+      const next = await this.api.meta(run.name);
+      this.store.receiveMeta(next);
+      if (this.distrusted) this.refetch(run.name);
+    } catch (error) {
+      if (error instanceof Unreachable || run.name === this.store.runName.peek()) this.failed(error);
+    } finally {
+      if (this.loading === run.name) this.loading = null;
+    }
+  }
+
+  private refetch(run: string): void {
+    this.distrusted = false;
+    const grid = this.store.grid.peek();
+    if (grid !== null) this.store.tiles.invalidate(run, grid, Number.NEGATIVE_INFINITY);
+    this.store.tilesArrived.value++;
+  }
+}
+
+function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return error instanceof Refused ? message : `The front end could not read TensorBoard's answer. ${message}`;
+}

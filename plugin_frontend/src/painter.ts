@@ -1,0 +1,71 @@
+import type { Heatmap, Painted } from './heatmap.ts';
+import { type Row, rowsOf, valuesInView } from './picture.ts';
+import { robustRanges } from './ranges.ts';
+import { cellsInView } from './scales.ts';
+import type { Store } from './store.ts';
+import { PALETTES, type Theme } from './theme.ts';
+import { rowsInView, tilesBehind } from './viewport.ts';
+
+/** Draws the store's scene once a frame at most, and asks for the tiles that it lacks. */
+export class Painter {
+  private scheduled = false;
+
+  constructor(
+    private readonly heatmap: Heatmap,
+    private readonly store: Store,
+    private readonly theme: () => Theme,
+  ) {}
+
+  schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    requestAnimationFrame(() => {
+      this.scheduled = false;
+      this.paint();
+    });
+  }
+
+  private paint(): void {
+    const [scene, layer] = [this.store.scene.peek(), this.store.layer.peek()];
+    if (scene === null || layer === null) return;
+    const nodes = scene.nodes.subarray(...rowsInView(scene.viewport, scene.nodes.length));
+    this.store.tiles.want(layer, tilesBehind(nodes, cellsInView(scene.scale, scene.grid), scene.scale.level));
+    const rows = rowsOf(scene);
+    if (this.store.ranges.peek()?.fromData !== true && this.mayLock(rows))
+      lockRange(this.store, rows, 'tiles');
+    const painted = this.heatmap.draw(scene, rows, this.store.tables.peek(), PALETTES[this.theme()]);
+    if (!samePainted(painted, this.store.painted.peek())) this.store.painted.value = painted;
+  }
+
+  /** All that is coming has come; before, the range would depend on which tile was first. */
+  private mayLock(rows: readonly Row[]): boolean {
+    const ready = rows.every((row) => row.missing.length === 0) || this.store.tiles.idle;
+    return ready && rows.some((row) => row.pieces.length > 0);
+  }
+}
+
+/** Fits the colour range to exactly the cells that are in view. */
+export function fitRange(store: Store): void {
+  const scene = store.scene.peek();
+  if (scene !== null) lockRange(store, rowsOf(scene), 'rows');
+}
+
+/**
+ * The first range is that of all rows in the tiles, so that it suits the rows that unfolding brings as well; a fit is
+ * for the rows in view.
+ */
+function lockRange(store: Store, rows: readonly Row[], of: 'rows' | 'tiles'): void {
+  const [scene, metric] = [store.scene.peek(), store.metric.peek()];
+  if (scene !== null && metric !== null)
+    store.ranges.value = robustRanges(metric.kind, valuesInView(scene, rows, of));
+}
+
+/** Saves the tree and the caption a rendering at each frame of a scroll. */
+function samePainted(a: Painted, b: Painted): boolean {
+  return (
+    a.complete === b.complete &&
+    a.nonFiniteCells === b.nonFiniteCells &&
+    a.nonFiniteNodes.size === b.nonFiniteNodes.size &&
+    [...a.nonFiniteNodes].every((node) => b.nonFiniteNodes.has(node))
+  );
+}

@@ -1,0 +1,99 @@
+import type { Kind, ScaleName } from './contract.ts';
+import { niceAbove } from './scales.ts';
+
+/** A log scale shows no more decades than this: a few dead tensors must not squeeze all others into one colour. */
+const MOST_DECADES = 9;
+
+/** Values sampled for a robust range: enough for its percentiles, few enough to sort within a frame. */
+const SAMPLE = 20_000;
+
+/** What the ends of the colour ramp stand for. For signed metrics it runs from −hi over 0 to hi. */
+export interface Range {
+  readonly kind: Kind;
+  readonly scale: ScaleName;
+  /** Smallest magnitude with a colour of its own; 0 on a signed linear scale. */
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** Both scales' ranges from the same values, so that switching the scale does not rescale by later data. */
+export type Ranges = Readonly<Record<ScaleName, Range>>;
+
+/** Where a value lies on the ramp, from 0 to 1; values beyond the ends take the end's colour. */
+export function position(range: Range, value: number): number {
+  if (range.kind === 'signed') return (1 + Math.sign(value) * along(range, Math.abs(value))) / 2;
+  return along(range, value);
+}
+
+function along({ scale, lo, hi }: Range, value: number): number {
+  if (value <= lo) return 0;
+  if (value >= hi) return 1;
+  return scale === 'log' ? Math.log(value / lo) / Math.log(hi / lo) : (value - lo) / (hi - lo);
+}
+
+/**
+ * Robust ranges: a single spike does not wash out the rest, it shows in the end's colour. Without any finite value
+ * they are only something to draw with.
+ */
+export function robustRanges(kind: Kind, values: Float64Array): Ranges & { fromData: boolean } {
+  const stride = Math.ceil(values.length / SAMPLE);
+  const finite = values.filter((value, i) => i % stride === 0 && Number.isFinite(value));
+  const sizes = kind === 'signed' ? finite.map(Math.abs).sort() : finite.sort();
+  return { log: logRange(kind, sizes), linear: linearRange(kind, sizes), fromData: sizes.length > 0 };
+}
+
+function quantile(sorted: Float64Array, q: number): number | undefined {
+  return sorted[Math.round(q * (sorted.length - 1))];
+}
+
+function logRange(kind: Kind, sorted: Float64Array): Range {
+  const positive = sorted.filter((value) => value > 0);
+  const high = quantile(positive, 0.995) ?? 1;
+  const low = quantile(positive, kind === 'signed' ? 0.1 : 0.01) ?? high;
+  const hi = clampFraction(kind, niceAbove(high));
+  // At least one decade, or rounding noise would look like a pattern.
+  const lo = niceBelow(Math.min(Math.max(low, hi / 10 ** MOST_DECADES), hi / 10));
+  return { kind, scale: 'log', lo, hi };
+}
+
+function linearRange(kind: Kind, sorted: Float64Array): Range {
+  const high = quantile(sorted, kind === 'signed' ? 0.98 : 0.995) ?? 1;
+  const low = kind === 'signed' ? 0 : Math.max(0, quantile(sorted, 0.005) ?? 0);
+  // Zero belongs to the picture unless the values keep well away from it.
+  if (low < high / 2) return { kind, scale: 'linear', lo: 0, hi: clampFraction(kind, niceAbove(high)) };
+  if (high === 0) return { kind, scale: 'linear', lo: 0, hi: 1 };
+  const grain = niceAbove(Math.max(high - low, high * 1e-3) / 5);
+  const lo = Math.max(0, Math.floor(low / grain) * grain);
+  const hi = clampFraction(kind, Math.max(Math.ceil(high / grain), Math.round(lo / grain) + 1) * grain);
+  return { kind, scale: 'linear', lo: lo < hi ? lo : hi - grain, hi };
+}
+
+function clampFraction(kind: Kind, hi: number): number {
+  return kind === 'fraction' ? Math.min(1, hi) : hi;
+}
+
+function niceBelow(value: number): number {
+  return 1 / niceAbove(1 / value);
+}
+
+/** Values for the legend's tick labels, each at most once, from low to high. */
+export function rangeTicks(range: Range, most: number): number[] {
+  if (range.kind !== 'signed') return magnitudeTicks(range, most);
+  const positive = magnitudeTicks(range, Math.max(2, Math.floor(most / 2))).filter((value) => value > 0);
+  return [...positive.map((value) => -value).reverse(), 0, ...positive];
+}
+
+function magnitudeTicks({ scale, lo, hi }: Range, most: number): number[] {
+  const ticks: number[] = [];
+  if (scale === 'log') {
+    const first = Math.ceil(Math.log10(lo) - 1e-9);
+    const last = Math.floor(Math.log10(hi) + 1e-9);
+    const stride = Math.max(1, Math.ceil((last - first + 1) / most));
+    for (let power = first; power <= last; power += stride) ticks.push(10 ** power);
+    if (ticks.length < 2) return [lo, hi];
+  } else {
+    const gap = niceAbove((hi - lo) / (most - 1));
+    for (let i = Math.ceil(lo / gap - 1e-9); i * gap <= hi * (1 + 1e-9); i++) ticks.push(i * gap);
+  }
+  return ticks;
+}

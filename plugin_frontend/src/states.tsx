@@ -1,0 +1,129 @@
+import { useRef, useState } from 'preact/hooks';
+import type { Store } from './store.ts';
+
+const FIRST_LINES = [
+  'from tb_gradhealth import GradHealthWriter',
+  'optimizer = GradHealthWriter(optimizer, model, logdir="runs/exp1")',
+  'tensorboard --logdir runs',
+];
+
+/** The page where there is no heatmap to show: what is the matter, and what to do. */
+export function Message({ store }: { store: Store }) {
+  const run = store.run.value;
+  switch (store.screen.value) {
+    case 'loading':
+      return (
+        <div class="message" role="status">
+          <p class="quiet">Loading…</p>
+        </div>
+      );
+    case 'empty':
+      return <Empty />;
+    case 'missing':
+      return (
+        <Sorry
+          title="This run is gone"
+          text="TensorBoard does not list it any more. Choose another run above, or put its files back."
+        />
+      );
+    case 'none':
+      return (
+        <Sorry
+          title="No Grad Health data in this run"
+          text="Choose another run above, or train this one with a GradHealthWriter around its optimizer."
+        />
+      );
+    case 'waiting':
+      return (
+        <Sorry
+          title="Waiting for the first row"
+          text={
+            run?.problem ??
+            'The run has begun; the heatmap appears here as soon as its first steps are written.'
+          }
+        />
+      );
+    case 'unreadable':
+      return (
+        <Sorry
+          title="This run cannot be read"
+          text={run?.problem ?? 'TensorBoard gave no reason; see its terminal.'}
+        />
+      );
+    case 'refused':
+      return <Sorry title="This run cannot be shown" text={store.refusal.value ?? ''} />;
+    case 'heatmap':
+      return null;
+  }
+}
+
+function Sorry({ title, text }: { title: string; text: string }) {
+  return (
+    <div class="message" role="status" data-testid="message">
+      <h1>{title}</h1>
+      <p>
+        <bdi>{text}</bdi>
+      </p>
+    </div>
+  );
+}
+
+function Empty() {
+  const code = useRef<HTMLPreElement>(null);
+  const [said, setSaid] = useState('');
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(FIRST_LINES.join('\n'));
+      setSaid('Copied');
+    } catch {
+      // Over plain http the browser offers no clipboard: leave the last key to the reader.
+      if (code.current !== null) window.getSelection()?.selectAllChildren(code.current);
+      setSaid('Selected: press Ctrl+C');
+    }
+  };
+  return (
+    <div class="message" data-testid="empty-state">
+      <h1>No Grad Health data yet</h1>
+      <p>Wrap the optimizer of a training loop, train, and point TensorBoard at the same folder:</p>
+      <pre ref={code}>{FIRST_LINES.join('\n')}</pre>
+      <p>
+        <button type="button" class="primary" data-testid="copy" onClick={() => void copy()}>
+          Copy
+        </button>{' '}
+        <span role="status">{said}</span>
+      </p>
+      <p class="quiet">This page looks again every few seconds.</p>
+    </div>
+  );
+}
+
+/** What to know beside the picture: an outage, a refusal, a run that is partly damaged. */
+export function Notices({ store }: { store: Store }) {
+  const [connection, screen] = [store.connection.value, store.screen.value];
+  const problem = screen === 'heatmap' ? (store.meta.value?.problem ?? store.run.value?.problem) : null;
+  return (
+    <div class="notices" role="status" aria-live="polite">
+      {connection === 'gone' && (
+        <div class="notice warning" data-testid="notice">
+          TensorBoard does not answer; trying again.{' '}
+          {screen === 'heatmap' && 'The picture is the last one received.'}
+        </div>
+      )}
+      {connection === 'back' && (
+        <div class="notice good" data-testid="notice">
+          TensorBoard answers again.
+        </div>
+      )}
+      {problem != null && (
+        <div class="notice warning" data-testid="notice">
+          <bdi>{problem}</bdi>
+        </div>
+      )}
+      {screen === 'heatmap' && store.refusal.value !== null && (
+        <div class="notice warning" data-testid="notice">
+          <bdi>{store.refusal.value}</bdi>
+        </div>
+      )}
+    </div>
+  );
+}

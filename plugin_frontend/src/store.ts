@@ -1,0 +1,267 @@
+import { batch, computed, signal } from '@preact/signals';
+import type { Layer } from './api.ts';
+import { type ColourMap, colourFamily, colourTable } from './colours.ts';
+import type { Meta, Run, ScaleName } from './contract.ts';
+import { type Open, type Tree, buildTree, openFirstLook, sameNodes, visibleNodes } from './model.ts';
+import type { Painted } from './heatmap.ts';
+import type { Scene } from './picture.ts';
+import type { Ranges } from './ranges.ts';
+import { type Grid, type StepWindow, clampWindow, stepScale, wholeRun } from './scales.ts';
+import type { TileStore } from './tile_store.ts';
+import { type Viewport, rowDevicePx } from './viewport.ts';
+
+/** The heatmap's size, as the browser laid it out. */
+export type CanvasSize = Omit<Viewport, 'scrollDevicePx'>;
+
+/** What the page is about: the heatmap, or why there is none. */
+export type Screen =
+  'loading' | 'empty' | 'missing' | 'none' | 'waiting' | 'unreadable' | 'refused' | 'heatmap';
+
+/** A node and a step: stays where it is when the level or the order of nodes changes. */
+export interface Place {
+  readonly key: string;
+  readonly step: number;
+}
+
+const NOTHING_PAINTED: Painted = { complete: false, nonFiniteCells: 0, nonFiniteNodes: new Set() };
+
+/** All that the page shows, as signals, and the changes that people and the backend make to it. */
+export class Store {
+  readonly runs = signal<readonly Run[] | null>(null);
+  readonly runName = signal<string | null>(null);
+  readonly meta = signal<Meta | null>(null);
+  readonly tree = signal<Tree | null>(null);
+  readonly connection = signal<'ok' | 'gone' | 'back'>('ok');
+  /** Why the backend could not give what was asked for. */
+  readonly refusal = signal<string | null>(null);
+
+  readonly open = signal<Open>(new Set());
+  readonly activeKey = signal<string | null>(null);
+  readonly size = signal<CanvasSize>({ widthDevicePx: 0, heightDevicePx: 0, devicePixelRatio: 1 });
+  readonly scrollCssPx = signal(0);
+  /** Null is the whole run, which grows with it. */
+  readonly window = signal<StepWindow | null>(null);
+  /** Locked when first computed, until another metric, view or run is chosen or the user fits them. */
+  readonly ranges = signal<(Ranges & { fromData: boolean }) | null>(null);
+  readonly colourMaps = signal<Record<'sequential' | 'diverging', ColourMap>>({
+    sequential: 'cividis',
+    diverging: 'rdbu',
+  });
+  readonly pointer = signal<{ cssX: number; cssY: number } | null>(null);
+  readonly cursor = signal<Place | null>(null);
+  readonly cursorShown = signal(false);
+  /** Grows when tiles have come. */
+  readonly tilesArrived = signal(0);
+  readonly painted = signal<Painted>(NOTHING_PAINTED);
+
+  private readonly streamName = signal<string | null>(null);
+  private readonly metricName = signal<string | null>(null);
+  private readonly viewName = signal<string | null>(null);
+  private readonly scaleNames = signal<ReadonlyMap<string, ScaleName>>(new Map());
+  private readonly openByRun = new Map<string, Open>();
+  private chosenByUser = false;
+
+  constructor(readonly tiles: TileStore) {}
+
+  readonly run = computed(() => this.runs.value?.find((run) => run.name === this.runName.value) ?? null);
+  readonly stream = computed(() => chosen(this.meta.value?.streams, this.streamName.value));
+  readonly metric = computed(() => chosen(this.meta.value?.metrics, this.metricName.value));
+  readonly view = computed(() => chosen(this.meta.value?.views, this.viewName.value));
+
+  readonly scaleName = computed<ScaleName>(() => {
+    const metric = this.metric.value;
+    return metric === null ? 'linear' : (this.scaleNames.value.get(metric.name) ?? metric.scale);
+  });
+
+  readonly screen = computed<Screen>(() => {
+    if (this.runs.value === null) return this.refusal.value === null ? 'loading' : 'refused';
+    if (this.runs.value.every((run) => run.status === 'none')) return 'empty';
+    if (this.run.value === null) return 'missing';
+    if (this.run.value.status !== 'ok') return this.run.value.status;
+    if (this.meta.value === null) return this.refusal.value === null ? 'loading' : 'refused';
+    return this.hasData.value ? 'heatmap' : 'waiting';
+  });
+
+  private readonly hasData = computed(() => {
+    const meta = this.meta.value;
+    return (
+      meta !== null &&
+      meta.steps[1] > meta.steps[0] &&
+      meta.nodes.name.length > 0 &&
+      this.layer.value !== null
+    );
+  });
+
+  readonly layer = computed<Layer | null>(() => {
+    const [run, stream, metric, view] = [
+      this.meta.value?.run,
+      this.stream.value,
+      this.metric.value,
+      this.view.value,
+    ];
+    if (run === undefined || stream === null || metric === null || view === null) return null;
+    return { run, stream: stream.name, metric: metric.name, view: view.name };
+  });
+
+  readonly grid = computed<Grid | null>(() => {
+    const meta = this.meta.value;
+    return meta === null ? null : { steps: meta.steps, cell: meta.cell, levels: meta.levels };
+  });
+
+  readonly nodes = computed(() =>
+    this.tree.value === null ? new Int32Array() : visibleNodes(this.tree.value, this.open.value),
+  );
+
+  readonly viewport = computed<Viewport>(() => {
+    const size = this.size.value;
+    const contentDevicePx = this.nodes.value.length * rowDevicePx(size.devicePixelRatio);
+    const wanted = Math.round(this.scrollCssPx.value * size.devicePixelRatio);
+    return { ...size, scrollDevicePx: Math.max(0, Math.min(wanted, contentDevicePx - size.heightDevicePx)) };
+  });
+
+  readonly scale = computed(() => {
+    const [grid, { widthDevicePx }] = [this.grid.value, this.size.value];
+    if (grid === null || !this.hasData.value || widthDevicePx === 0) return null;
+    return stepScale(grid, this.window.value ?? wholeRun(grid, widthDevicePx), widthDevicePx);
+  });
+
+  readonly scene = computed<Scene | null>(() => {
+    const [scale, grid, layer] = [this.scale.value, this.grid.value, this.layer.value];
+    if (scale === null || grid === null || layer === null) return null;
+    const tileAt: Scene['tileAt'] = (id) => this.tiles.get(layer, id);
+    const arrivals = this.tilesArrived.value;
+    return { scale, grid, tileAt, arrivals, nodes: this.nodes.value, viewport: this.viewport.value };
+  });
+
+  readonly range = computed(() => this.ranges.value?.[this.scaleName.value] ?? null);
+
+  readonly colourMap = computed(
+    () => this.colourMaps.value[colourFamily(this.metric.value?.kind ?? 'magnitude')],
+  );
+
+  readonly tables = computed(() => {
+    const [range, map] = [this.range.value, this.colourMap.value];
+    if (range === null) return null;
+    const plain = colourTable(range, false, map);
+    return { plain, folded: range.kind === 'fraction' ? colourTable(range, true, map) : plain };
+  });
+
+  receiveRuns(runs: readonly Run[]): void {
+    batch(() => {
+      this.runs.value = runs;
+      const current = runs.find((run) => run.name === this.runName.peek());
+      if (this.chosenByUser || current?.status === 'ok') return;
+      const best = ['ok', 'waiting', 'unreadable', 'none']
+        .map((status) => runs.find((run) => run.status === status))
+        .find((run) => run !== undefined);
+      if (best !== undefined) this.enter(best.name);
+    });
+  }
+
+  chooseRun(name: string): void {
+    this.chosenByUser = true;
+    this.enter(name);
+  }
+
+  private enter(name: string): void {
+    if (name === this.runName.peek()) return;
+    batch(() => {
+      this.runName.value = name;
+      this.meta.value = null;
+      this.refusal.value = null;
+      this.window.value = null;
+      this.cursor.value = null;
+      this.scrollCssPx.value = 0;
+      this.forgetRange();
+    });
+  }
+
+  /** Takes over a run's new figures, and keeps folds, zoom and cursor where they are. */
+  receiveMeta(next: Meta): void {
+    if (next.run !== this.runName.peek()) return;
+    const [previous, previousTree] = [this.meta.peek(), this.tree.peek()];
+    const tree = buildTree(next.nodes);
+    const same = previousTree !== null && sameNodes(previousTree, tree);
+    batch(() => {
+      this.refusal.value = null;
+      if (!same) this.tree.value = tree;
+      if (previous === null) {
+        const inherited = same ? this.open.peek() : openFirstLook(tree);
+        this.open.value = this.openByRun.get(next.run) ?? inherited;
+      }
+      this.meta.value = next;
+      const width = this.size.peek().widthDevicePx;
+      const window = this.window.peek();
+      if (window !== null && width > 0) this.window.value = clampWindow(next, window, width);
+    });
+    if (previous === null) return;
+    if (!same || previous.cell !== next.cell || next.revision < previous.revision)
+      this.tiles.forget(next.run);
+    else this.tiles.invalidate(next.run, next, firstChangedStep(previous, next));
+    this.tilesArrived.value++;
+  }
+
+  chooseStream(name: string): void {
+    batch(() => {
+      this.streamName.value = name;
+      this.forgetRange();
+    });
+  }
+
+  chooseMetric(name: string): void {
+    batch(() => {
+      this.metricName.value = name;
+      this.forgetRange();
+    });
+  }
+
+  chooseView(name: string): void {
+    batch(() => {
+      this.viewName.value = name;
+      this.forgetRange();
+    });
+  }
+
+  chooseScale(name: ScaleName): void {
+    const metric = this.metric.peek();
+    if (metric !== null) this.scaleNames.value = new Map([...this.scaleNames.peek(), [metric.name, name]]);
+  }
+
+  chooseColourMap(name: ColourMap): void {
+    const family = colourFamily(this.metric.peek()?.kind ?? 'magnitude');
+    this.colourMaps.value = { ...this.colourMaps.peek(), [family]: name };
+  }
+
+  private forgetRange(): void {
+    this.refusal.value = null;
+    this.ranges.value = null;
+    this.painted.value = NOTHING_PAINTED;
+  }
+
+  setOpen(open: Open): void {
+    this.open.value = open;
+    const run = this.meta.peek()?.run;
+    if (run !== undefined) this.openByRun.set(run, open);
+  }
+
+  /** Shows these steps; as much as the whole run, or more, is the whole run. */
+  zoomTo(window: StepWindow): void {
+    const grid = this.grid.peek();
+    if (grid !== null) this.window.value = clampWindow(grid, window, this.size.peek().widthDevicePx);
+  }
+}
+
+function chosen<T extends { name: string }>(
+  options: readonly T[] | undefined,
+  name: string | null,
+): T | null {
+  return options?.find((option) => option.name === name) ?? options?.[0] ?? null;
+}
+
+/** Where new figures begin: at the old end, or at the first step that a new session replaces. */
+function firstChangedStep(previous: Meta, next: Meta): number {
+  if (previous.steps[0] !== next.steps[0]) return Number.NEGATIVE_INFINITY;
+  const known = new Set(previous.sessions.map((session) => session.id));
+  const starts = next.sessions.filter((session) => !known.has(session.id)).map((session) => session.start);
+  return Math.min(previous.steps[1], ...starts);
+}

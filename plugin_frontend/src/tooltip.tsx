@@ -1,0 +1,224 @@
+import type { RefObject } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { CellFigures, Metric } from './contract.ts';
+import type { Figures } from './figures.ts';
+import { formatCount, formatSteps, formatValue, plural, px } from './format.ts';
+import type { Pointed, Pointing } from './pointing.ts';
+import type { Store } from './store.ts';
+import { FLAG_INCOMPLETE, FLAG_NAN, FLAG_NEG_INF, FLAG_NO_GRADIENT, FLAG_POS_INF } from './tiles.ts';
+
+const GAP_CSS_PX = 14;
+
+/** A screen reader hears of the cell where the cursor has come to rest, not of those on the way. */
+const READ_OUT_MS = 400;
+
+interface Props {
+  store: Store;
+  pointing: Pointing;
+  figures: Figures;
+  heatmap: RefObject<HTMLElement | null>;
+}
+
+/** What is known of the cell under the pointer or the cursor: the tile's value at once, exact figures a moment later. */
+export function Tooltip({ store, pointing, figures, heatmap }: Props) {
+  const pointed = pointing.pointed.value;
+  const key = pointed === null ? '' : [pointed.node, pointed.level, pointed.index].join();
+  const [layer, revision] = [store.layer.value, store.meta.value?.revision];
+  useEffect(() => {
+    figures.ask(pointing.pointed.peek());
+  }, [key, layer, revision, figures, pointing]);
+  return (
+    <>
+      {pointed !== null && (
+        <div
+          class="tooltip"
+          data-testid="tooltip"
+          role="tooltip"
+          style={placeOf(store, pointed, heatmap.current)}
+        >
+          <Contents store={store} pointing={pointing} pointed={pointed} exact={figures.of(pointed)} />
+        </div>
+      )}
+      <ReadOut store={store} pointing={pointing} figures={figures} />
+    </>
+  );
+}
+
+/** Beside the pointer or the cursor's cell, in the direction in which the page has more room. */
+function placeOf(store: Store, pointed: Pointed, heatmap: HTMLElement | null) {
+  const origin = heatmap?.getBoundingClientRect() ?? { x: 0, y: 0 };
+  const pointer = store.pointer.value;
+  const { rect } = pointed;
+  const x = origin.x + (pointer?.cssX ?? rect.x + rect.width / 2);
+  const y = origin.y + (pointer?.cssY ?? rect.y + rect.height / 2);
+  const [width, height] = [window.innerWidth, window.innerHeight];
+  return {
+    ...(x < width / 2 ? { left: px(x + GAP_CSS_PX) } : { right: px(width - x + GAP_CSS_PX) }),
+    ...(y < height / 2 ? { top: px(y + GAP_CSS_PX) } : { bottom: px(height - y + GAP_CSS_PX) }),
+  };
+}
+
+interface ContentsProps {
+  store: Store;
+  pointing: Pointing;
+  pointed: Pointed;
+  exact: CellFigures | null;
+}
+
+function Contents({ store, pointing, pointed, exact }: ContentsProps) {
+  const [meta, metric, view] = [store.meta.value, store.metric.value, store.view.value];
+  const shown = pointing.shownValue(pointed);
+  if (meta === null || metric === null || view === null) return null;
+  const kind = meta.nodes.kind[pointed.node] ?? 'tensor';
+  return (
+    <>
+      <bdi class="path">{pointing.pathOf(pointed.node)}</bdi>
+      <div class="about">{aboutNode(store, pointed.node)}</div>
+      <div>{stepsText(store, pointed, exact)}</div>
+      <div class="headline">
+        {metric.label}, {view.label}: <b>{valueText(metric, view.name, shown, exact)}</b>
+      </div>
+      {shown !== null && <Findings flags={shown.flags} />}
+      {exact !== null && (
+        <Exact
+          exact={exact}
+          metric={metric}
+          isTensor={kind === 'tensor'}
+          pathOf={(node) => pointing.pathOf(node)}
+        />
+      )}
+    </>
+  );
+}
+
+/** The exact figure once it is here; until then the tile's, which has only 8 bits. */
+function valueText(
+  metric: Metric,
+  view: string,
+  shown: { value: number } | null,
+  exact: CellFigures | null,
+): string {
+  const figures: Record<string, unknown> = { ...exact?.metrics.get(metric.name) };
+  const figure = figures[view];
+  if (typeof figure === 'number') return formatValue(figure, metric.kind);
+  if (shown === null) return 'loading';
+  const rough = Number.isFinite(shown.value) && shown.value !== 0;
+  return (rough ? '≈ ' : '') + formatValue(shown.value, metric.kind, 3);
+}
+
+function aboutNode(store: Store, node: number): string {
+  const nodes = store.meta.value?.nodes;
+  const shape = nodes?.shape[node] ?? null;
+  const parts = [
+    shape === null ? (nodes?.kind[node] ?? '') : `[${shape.join(', ')}]`,
+    nodes?.dtype[node] ?? '',
+    plural(nodes?.size[node] ?? 0, 'element'),
+  ];
+  return parts.filter((part) => part !== '').join(' · ');
+}
+
+function stepsText(store: Store, { index, level }: Pointed, exact: CellFigures | null): string {
+  const grid = store.grid.value;
+  const size = (grid?.cell ?? 1) * 2 ** level;
+  const [first, end] = grid?.steps ?? [0, 0];
+  return formatSteps(...(exact?.steps ?? [Math.max(first, index * size), Math.min(end, (index + 1) * size)]));
+}
+
+/** The flags in words; counts follow with the exact figures. */
+export function findingsOf(flags: number): string[] {
+  const signs = [
+    (flags & FLAG_NAN) !== 0 ? 'NaN' : '',
+    (flags & FLAG_POS_INF) !== 0 ? '+Inf' : '',
+    (flags & FLAG_NEG_INF) !== 0 ? '-Inf' : '',
+  ].filter((sign) => sign !== '');
+  return [
+    signs.length > 0 ? `${signs.join(', ')} in these steps` : '',
+    (flags & FLAG_NO_GRADIENT) !== 0 ? 'no gradient in some or all steps' : '',
+    (flags & FLAG_INCOMPLETE) !== 0 ? 'still being recorded' : '',
+  ].filter((finding) => finding !== '');
+}
+
+function Findings({ flags }: { flags: number }) {
+  const bad = (flags & (FLAG_NAN | FLAG_POS_INF | FLAG_NEG_INF)) !== 0;
+  return findingsOf(flags).map((finding, i) => (
+    <div key={finding} class={bad && i === 0 ? 'finding bad' : 'finding'}>
+      {finding}
+    </div>
+  ));
+}
+
+interface ExactProps {
+  exact: CellFigures;
+  metric: Metric;
+  isTensor: boolean;
+  pathOf: (node: number) => string;
+}
+
+function Exact({ exact, metric, isTensor, pathOf }: ExactProps) {
+  const figures = exact.metrics.get(metric.name);
+  const count = (name: string) => exact.counts.get(name) ?? 0;
+  const value = (figure: number | null | undefined) => formatValue(figure ?? Number.NaN, metric.kind);
+  const bad = count('nan') + count('pos_inf') + count('neg_inf') > 0;
+  return (
+    <dl>
+      <dt>mean · min · max</dt>
+      <dd>
+        {value(figures?.mean)} · {value(figures?.min)} · {value(figures?.max)}
+      </dd>
+      {!isTensor && figures?.worst_node != null && (
+        <>
+          <dt>worst tensor inside</dt>
+          <dd>
+            {value(figures.worst)} in <bdi>{pathOf(figures.worst_node)}</bdi>
+            {figures.worst_steps !== null && `, ${formatSteps(...figures.worst_steps)}`}
+          </dd>
+        </>
+      )}
+      <dt>NaN · +Inf · -Inf</dt>
+      <dd class={bad ? 'bad' : ''}>
+        {formatCount(count('nan'))} · {formatCount(count('pos_inf'))} · {formatCount(count('neg_inf'))}
+        {exact.first_bad !== null && `, first at step ${formatCount(exact.first_bad)}`}
+      </dd>
+      <dt>zero · near zero · saturated</dt>
+      <dd>
+        {formatCount(count('zero'))} · {formatCount(count('near_zero'))} · {formatCount(count('saturated'))}{' '}
+        of {formatCount(count('count'))}
+      </dd>
+      <dt>with gradient</dt>
+      <dd>
+        in {formatCount(exact.with_data)} of {plural(exact.recorded, 'step')}
+      </dd>
+    </dl>
+  );
+}
+
+function ReadOut({ store, pointing, figures }: Omit<Props, 'heatmap'>) {
+  const [text, setText] = useState('');
+  const cell = pointing.pointed.value;
+  const spoken = cell?.by === 'cursor' ? sentence(store, pointing, cell, figures.of(cell)) : '';
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      setText(spoken);
+    }, READ_OUT_MS);
+    return () => {
+      clearTimeout(timer);
+    };
+  }, [spoken]);
+  return (
+    <div class="visually-hidden" role="status" aria-live="polite" data-testid="read-out">
+      {text}
+    </div>
+  );
+}
+
+function sentence(store: Store, pointing: Pointing, cell: Pointed, exact: CellFigures | null): string {
+  const [metric, view, shown] = [store.metric.value, store.view.value, pointing.shownValue(cell)];
+  if (metric === null || view === null) return '';
+  const parts = [
+    `${pointing.pathOf(cell.node)}, ${stepsText(store, cell, exact)}`,
+    `${metric.label}, ${view.label}: ${valueText(metric, view.name, shown, exact)}`,
+    ...findingsOf(shown?.flags ?? 0),
+    exact?.first_bad == null ? '' : `first NaN or Inf at step ${formatCount(exact.first_bad)}`,
+  ];
+  return parts.filter((part) => part !== '').join('. ');
+}

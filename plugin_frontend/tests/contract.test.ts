@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parseCell, parseMeta, parseRuns } from '../src/contract.ts';
+
+const CONTRACT = readFileSync(join(import.meta.dirname, '../../tb_gradhealth/plugin/http_api.md'), 'utf8');
+
+/** The example in a section of the contract. */
+function example(route: string): Record<string, unknown> {
+  const section = CONTRACT.split(/^## /m).find((text) => text.startsWith('`' + route)) ?? '';
+  return JSON.parse(/```json\n(.*?)```/s.exec(section)?.[1] ?? '') as Record<string, unknown>;
+}
+
+describe('the examples of http_api.md', () => {
+  it('are read as written', () => {
+    expect(parseRuns(example('runs'))).toEqual(example('runs').runs);
+    expect(parseMeta(example('meta'))).toEqual(example('meta'));
+    const cell = parseCell(example('cell'));
+    expect(cell).toMatchObject({ node: 2, steps: [40, 50], first_bad: null });
+    expect(cell.metrics.get('norm')).toMatchObject({ mean: 0.5, worst_node: 2, worst_steps: [40, 50] });
+    expect(cell.counts.get('near_zero')).toBe(3);
+  });
+});
+
+describe('a reply of another shape', () => {
+  it('is refused with what was expected, where, and what came', () => {
+    expect(() => parseRuns({ runs: [{ name: 7 }] })).toThrow('runs.runs[0].name: expected a string, got 7');
+    expect(() => parseRuns(null)).toThrow('runs: expected an object, got null');
+    expect(() => parseRuns([])).toThrow('runs: expected an object, got []');
+    expect(() => parseMeta({ ...example('meta'), steps: [9, 3] })).toThrow(
+      'meta.steps: expected two rising integers',
+    );
+    expect(() => parseMeta({ ...example('meta'), cell: 0 })).toThrow('expected cell and levels of 1 or more');
+    expect(() => parseMeta({ ...example('meta'), metrics: [{ name: 'x' }] })).toThrow(
+      'meta.metrics[0].label',
+    );
+  });
+
+  it('is refused when the columns over the nodes differ in length', () => {
+    const meta = example('meta');
+    const nodes = { ...(meta.nodes as object), parent: [-1] };
+    expect(() => parseMeta({ ...meta, nodes })).toThrow('meta.nodes.parent: expected 3 entries');
+  });
+
+  it('may hold fields that this front end does not know', () => {
+    expect(parseMeta({ ...example('meta'), alerts: [] })).toEqual(example('meta'));
+  });
+});
+
+describe('figures', () => {
+  const withMean = (mean: unknown) => {
+    const cell = example('cell');
+    const metrics = cell.metrics as Record<string, object>;
+    return parseCell({ ...cell, metrics: { norm: { ...metrics.norm, mean } } }).metrics.get('norm')?.mean;
+  };
+  it('may be missing or not finite', () => {
+    expect([null, 'NaN', 'Infinity', '-Infinity', 0].map(withMean)).toEqual([
+      null,
+      NaN,
+      Infinity,
+      -Infinity,
+      0,
+    ]);
+    expect(() => withMean('7')).toThrow('cell.metrics.norm.mean: expected a number, null');
+  });
+});
