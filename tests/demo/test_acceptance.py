@@ -1,0 +1,49 @@
+"""What the demo promises: the projection's gradient stays alive in one run and dies progressively in the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tb_gradhealth.demo import report
+from tb_gradhealth.store.timeline import Grid
+
+from .trained import STEPS, Trained
+
+PROJECTION = "projection.weight"
+
+
+@pytest.mark.parametrize("run", ["healthy", "dying"])
+def test_the_file_says_what_plain_torch_measured_in_the_loop(trained: Trained, run: str) -> None:
+    timeline = report.read_run(trained.logdir / run / "gradhealth")
+    assert timeline.end == STEPS
+    node = np.array([timeline.tree.names.index(PROJECTION)])
+    found = timeline.cells("near_zero_fraction", node, Grid(0, 10, STEPS // 10))
+    tens = trained.near_zero[run].reshape(-1, 10)
+    np.testing.assert_allclose(found.mean[0], tens.mean(axis=1), rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(found.max[0], tens.max(axis=1), rtol=1e-3, atol=1e-9)
+
+
+def test_the_healthy_run_stays_below_five_percent_at_every_step(trained: Trained) -> None:
+    assert trained.near_zero["healthy"].max() < 0.05
+
+
+def test_the_dying_run_dies_progressively(trained: Trained) -> None:
+    tenths = trained.near_zero["dying"].reshape(10, -1).mean(axis=1)
+    assert tenths[0] < 0.05
+    assert tenths[-1] >= 0.40
+    assert 0.05 < tenths[4] < tenths[-1] - 0.05, "it must grow over the run, not jump"
+
+
+def test_both_runs_learn_and_neither_has_a_non_finite_gradient(trained: Trained) -> None:
+    for run, losses in trained.losses.items():
+        assert losses[-20:].mean() < 0.8 * losses[0], run
+        assert report.nonfinite(report.read_run(trained.logdir / run / "gradhealth")) == 0
+
+
+def test_the_last_screen_names_the_projection_in_the_dying_run(trained: Trained) -> None:
+    screen = report.screen({run: trained.logdir / run / "gradhealth" for run in ("healthy", "dying")})
+    healthy, dying = screen.split("dying:")
+    assert f"healthy: {STEPS} steps" in healthy
+    assert "0 non-finite elements" in dying
+    assert PROJECTION in dying
