@@ -160,6 +160,15 @@ describe('a line of pixels', () => {
     );
   });
 
+  it('ends with the cells that the tile counts as valid', () => {
+    const tileAt = (id: TileId) => ({ ...tileWith([], id), cells: 3 });
+    const scene = sceneOf({ width: 1_000, ratio: 1, place: 0, zoom: 1e-3 }, tileAt, [0]);
+    const [line, table] = [new Uint32Array(1_000), new Uint32Array(65_536).fill(5)];
+    for (const row of rowsOf(scene))
+      paintLine(line, row, scene.scale, cellOfColumns(scene.scale), { plain: table, folded: table });
+    expect(line.filter((word) => word === 5).length).toBe(3 * 125);
+  });
+
   it('takes the folded table for a folded tile', () => {
     const scene = sceneOf(
       { width: 600, ratio: 1, place: 0, zoom: 1 },

@@ -711,12 +711,9 @@ function cellAligned(grid, level) {
 		end: Math.ceil(grid.steps[1] / size) * size
 	};
 }
-/**
-* Whether cells of a level are at least one device pixel wide; with a margin over rounding errors, or two edges
-* half a pixel off could round to the same column.
-*/
+/** Whether cells of a level are at least one device pixel wide. */
 function fits(grid, level, { start, end }, widthDevicePx) {
-	return (end - start) * (1 + 1e-9) <= stepsInCell(grid, level) * widthDevicePx;
+	return end - start <= stepsInCell(grid, level) * widthDevicePx;
 }
 /** The finest level whose cells are at least one device pixel wide, so that drawing never drops a cell. */
 function levelOf(grid, window, widthDevicePx) {
@@ -731,9 +728,9 @@ function wholeRun(grid, widthDevicePx) {
 	}
 	return lastCells(grid, cellAligned(grid, grid.levels - 1), widthDevicePx);
 }
-/** On a canvas narrower than the coarsest level: as many of its last cells as are a pixel wide. */
+/** On a canvas narrower than the coarsest level: as many of its last cells as there are pixels. */
 function lastCells(grid, window, widthDevicePx) {
-	const span = stepsInCell(grid, grid.levels - 1) * Math.max(1, widthDevicePx - 1);
+	const span = stepsInCell(grid, grid.levels - 1) * Math.max(1, widthDevicePx);
 	return {
 		start: Math.max(window.start, window.end - span),
 		end: window.end
