@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import settings
 
-from tests.demo.trained import Trained, train_both
+if TYPE_CHECKING:
+    from tests.demo.trained import Trained
+
+# Threads that spin while they wait make a busy machine many times slower; read when OpenMP is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 settings.register_profile("tb_gradhealth", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("tb_gradhealth")
@@ -14,4 +21,7 @@ settings.load_profile("tb_gradhealth")
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Both runs of the demo."""
+    # Imported here, since it brings torch, which the viewing side is tested without.
+    from tests.demo.trained import train_both
+
     return train_both(tmp_path_factory.mktemp("demo"))
