@@ -25,6 +25,7 @@ from gradhealth_kernels.statistics import NEAR_ZERO
 
 from .monitor import Monitor
 from .sinks import check_summary_writer, event_directory
+from .store.format import MAX_EVERY
 
 _KEY = "_gradhealth"
 _BASE = "_gradhealth_base"
@@ -121,7 +122,7 @@ class _Options:
             raise TypeError(
                 f"model: expected a torch.nn.Module, got {type(model).__name__}: pass the model, or leave it out"
             )
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        if isinstance(every, bool) or not isinstance(every, int) or not 1 <= every < MAX_EVERY:
             raise ValueError(f"every: expected a number of steps, 1 or more, got {every!r}: 10 is the default")
         if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
             raise ValueError(f"start_step: expected a step number, 0 or more, got {start_step!r}")

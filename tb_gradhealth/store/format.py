@@ -34,6 +34,7 @@ MAX_NAME_BYTES = 1 << 10  # of a logged scalar
 MAX_METRICS = 256
 MAX_COUNTS = 64
 MAX_STEP = 1 << 62
+MAX_EVERY = 1 << 31
 MAX_DIMENSIONS = 64
 NO_STEP = 0xFFFFFFFF
 
@@ -183,7 +184,11 @@ def _schema(fields: Mapping[str, Any]) -> Schema:
         raise FormatError("expected each metric and each count once, but one comes twice")
     if not _SESSION.fullmatch(schema.session) or not _STREAM.fullmatch(schema.stream):
         raise FormatError(f"expected a session of 8-32 hex digits, got {schema.session[:40]!r}/{schema.stream[:40]!r}")
-    if not 1 <= schema.every < 1 << 31 or not 0 <= schema.start_step < MAX_STEP or not math.isfinite(schema.wall_time):
+    if (
+        not 1 <= schema.every < MAX_EVERY
+        or not 0 <= schema.start_step < MAX_STEP
+        or not math.isfinite(schema.wall_time)
+    ):
         raise FormatError("schema out of bounds: every, start_step or wall_time is not a value that a writer has")
     return schema
 

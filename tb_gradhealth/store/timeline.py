@@ -19,7 +19,7 @@ from .format import FormatError, MetricInfo, NodeInfo, RowPayload, Schema
 #: Rows that are decoded together: at most so many, and so few that a plane of them has at most so many values.
 BLOCK_ROWS = 256
 BLOCK_VALUES = 1 << 21
-CACHE_BYTES = 256 << 20
+CACHE_BYTES = 96 << 20
 LEAVES_AT_ONCE = 4096
 
 

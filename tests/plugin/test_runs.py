@@ -101,10 +101,11 @@ def test_a_tag_that_cannot_be_read_costs_itself() -> None:
     assert runs.get(None, "", NAME).problems == []
 
 
-def test_tensors_that_are_no_bytes_are_damage() -> None:
+@pytest.mark.parametrize("tensor", [np.array([b"text"], object), np.frombuffer(PAYLOADS[1], np.int8)])
+def test_tensors_that_are_no_bytes_are_damage(tensor: Any) -> None:
     provider = Provider()
     provider.put_rows(2)
-    provider.data[NAME][str(Tag(SESSION, "gradients", 0, 1))][0].numpy = np.array([b"text"], object)
+    provider.data[NAME][str(Tag(SESSION, "gradients", 0, 1))][0].numpy = tensor
     runs = Runs(provider)
     assert starts(runs) == [0]
     assert "1 rows of session" in runs.get(None, "", NAME).problems[0]

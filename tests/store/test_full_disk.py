@@ -70,6 +70,8 @@ def test_a_write_that_fails_half_way_leaves_no_trace_and_the_next_one_goes_on(
     assert failures <= {error}
     assert len(written) == max(0, (room - 40) // 1040)
     assert steps(file.path) == written
+    last = max((offset for _, offset in read_events(file.path)), default=0)
+    assert file.path.stat().st_size == last, "half a record would be taken for damage, were it never written over"
     disk.room = 10**9
     file.append(event(7, size=10))
     file.close()

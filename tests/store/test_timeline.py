@@ -157,6 +157,21 @@ def test_a_restart_replaces_everything_from_its_first_step_on() -> None:
     assert timeline.covered(Grid(90, 10, 1)) is None
 
 
+def test_zoomed_in_behind_a_restart_in_the_middle_of_a_row_only_the_restart_shows() -> None:
+    first = Recording(recorded(60, 1), names=("w",))
+    second = first.again(entries=recorded(30, 1, seed=5), start=55, session="f" * 16, wall_time=2e9, every=1, block=1)
+    timeline, restarted = history(first, second), history(second)
+    which = np.arange(2)
+    for step in range(55, 60):
+        cell = Grid(step, 1, 1)
+        assert timeline.cells("norm", which, cell).max.tolist() == restarted.cells("norm", which, cell).max.tolist()
+        assert timeline.tally(which, cell).recorded.tolist() == [1]
+        assert timeline.covered(cell) == (step, step + 1)
+        assert timeline.worst_row("norm", 0, cell) == (1, step, step + 1)
+    straddled = timeline.cells("norm", which, Grid(54, 1, 1)).max
+    assert straddled.tolist() == history(first).cells("norm", which, Grid(54, 1, 1)).max.tolist()
+
+
 def test_a_session_of_which_nothing_survives_leaves_no_tensors_behind() -> None:
     first = Recording(recorded(20, 2), names=("old.w", "old.b"), every=1)
     timeline = history(first, Recording(recorded(5, 1), names=("new",), session="f" * 16, wall_time=2e9))

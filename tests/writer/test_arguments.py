@@ -18,6 +18,7 @@ from .loops import Net
     [
         ({"every": 0}, ValueError, "every: expected a number of steps, 1 or more, got 0"),
         ({"every": 2.5}, ValueError, "every: expected a number of steps, 1 or more, got 2.5"),
+        ({"every": 1 << 31}, ValueError, "every: expected a number of steps"),
         ({"every": True}, ValueError, "every: expected a number of steps"),
         ({"start_step": -1}, ValueError, "start_step: expected a step number, 0 or more, got -1"),
         ({"near_zero": float("nan")}, ValueError, "near_zero: expected a finite threshold"),
