@@ -86,7 +86,7 @@ class CpuMeter:
         def convert(start: int) -> Values:
             stop = min(start + BLOCK, size)
             if size <= CONVERT:
-                staged[:size].copy_(flat)
+                staged.as_strided((size,), (1,)).copy_(flat)  # half the time of a slice
             else:
                 for first in range(start, stop, CONVERT):
                     last = min(first + CONVERT, stop)

@@ -51,7 +51,7 @@ class CheckedMeter:
 
     def __init__(self, device: torch.device, tensors: int, near_zero: float) -> None:
         self._device = device
-        self._shape = (tensors, near_zero)
+        self._tensors, self._near_zero = tensors, near_zero
         self._plain = PlainMeter(near_zero)
         self._fused: Meter | None = None
         self._agrees: torch.Tensor | None = None
@@ -80,7 +80,8 @@ class CheckedMeter:
         self._fused, self._settled = None, True
         warnings.warn(
             f"tb_gradhealth: expected the fused Triton kernels to measure gradients on {self._device}, but they {why}; "
-            "measuring with plain torch instead, which is right but slower. Install the Triton that this torch names.",
+            "measuring with plain torch instead, which is right but slower. Install the triton release that this torch "
+            "was built with.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -88,17 +89,16 @@ class CheckedMeter:
     def _compare(self) -> tuple[Meter, torch.Tensor]:
         from .pair import FusedPair
 
-        tensors, near_zero = self._shape
         samples = [(index, _sample(dtype, self._device), 0) for index, dtype in enumerate(sorted(WIDE, key=str))]
         words = torch.zeros((2, len(samples), len(ENTRIES)), dtype=torch.int64, device=self._device)
-        PlainMeter(near_zero).measure(samples, words[0])
-        FusedPair(self._device, len(samples), near_zero).measure(samples, words[1])
+        self._plain.measure(samples, words[0])
+        FusedPair(self._device, len(samples), self._near_zero).measure(samples, words[1])
         counts, numbers = words[..., : len(COUNTS)], words[..., len(COUNTS) :].view(torch.float64)
         agrees = (counts[0] == counts[1]).all() & torch.isclose(numbers[0], numbers[1], rtol=1e-5, atol=1e-5).all()
         answer = torch.empty((), dtype=torch.bool, device="cpu", pin_memory=self._device.type != "cpu")
         answer.copy_(agrees, non_blocking=True)
         self._event.record()
-        return FusedPair(self._device, tensors, near_zero), answer
+        return FusedPair(self._device, self._tensors, self._near_zero), answer
 
 
 def _sample(dtype: torch.dtype, device: torch.device) -> torch.Tensor:

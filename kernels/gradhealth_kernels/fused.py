@@ -106,7 +106,7 @@ def _single(
     # first 16-byte boundary on are read first, then what is left before and behind them.
     start = _integers(address, BYTES)
     lead = tl.minimum(((16 - (address & 15)) & 15).to(tl.int32) // BYTES, size)
-    inner = tl.multiple_of(_integers(tl.multiple_of(address + lead * BYTES, 16), BYTES), 16)
+    inner = tl.multiple_of(start + lead, 16)
     whole = (size - lead) // TILE * TILE
     for i in range(0, whole, TILE):
         bits = tl.load(inner + i + offsets)

@@ -9,7 +9,7 @@ import torch
 
 from gradhealth_kernels import metrics
 from gradhealth_kernels.elements import EIGHT_BIT, saturated_from
-from gradhealth_kernels.statistics import COUNTS, ENTRIES, NEAR_ZERO
+from gradhealth_kernels.statistics import BIG_FROM, COUNTS, ENTRIES, NEAR_ZERO, SMALL_BELOW
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 TOLERANCE = 2e-6
@@ -63,6 +63,8 @@ def of_dtype(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     if dtype is torch.float64:
         cases["1e200"] = normal(3000, dtype, 1e200)
         cases["1e-200"] = normal(3000, dtype, 1e-200)
+        blue = torch.tensor(neighbours(BIG_FROM, dtype) + neighbours(SMALL_BELOW, dtype), dtype=dtype)
+        cases |= {"around 2^486": blue[:3], "around 2^-511": blue[3:], "at 2^486": blue[1:2], "at 2^-511": -blue[4:5]}
         cases["1e-200 to 1e200"] = torch.cat([normal(1000, dtype, 10.0**power) for power in (-200, -3, 200)])
     return cases
 
