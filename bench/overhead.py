@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tb_gradhealth.demo.model import GPT, GPTConfig
 
 from tb_gradhealth import GradHealthWriter
+from tb_gradhealth.demo.model import GPT, GPTConfig
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
 

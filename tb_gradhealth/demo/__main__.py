@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from .report import screen
+from .report import read_run, screen, verdict
 from .serve import serve
 
 STEPS, FEWEST_STEPS = 400, 50
@@ -57,7 +57,7 @@ def main() -> int:
     from . import text, train
     from .progress import Progress
 
-    print("reading the standard library's source …", flush=True)
+    print("reading the standard library's source ...", flush=True)
     corpus = text.read(text.standard_library())
     size = sum(parameter.numel() for parameter in train.make_model(corpus).parameters())
     print(
@@ -67,9 +67,11 @@ def main() -> int:
     runs: tuple[train.RunName, ...] = ("healthy", "dying")
     for run in runs:
         train.train(run, corpus, options.logdir / run, options.steps, Progress(run, options.steps))
-    print(screen({run: options.logdir / run / "gradhealth" for run in runs}))
+    written = {run: options.logdir / run / "gradhealth" for run in runs}
+    print(screen(written))
+    print("\n" + verdict({run: read_run(directory) for run, directory in written.items()}, "projection.weight"))
     print(
-        "\nThe only difference: `dying` gets its descriptors raw. Large numbers of one sign push whole tanh units of\n"
+        "The only difference: `dying` gets its descriptors raw. Large numbers of one sign push whole tanh units of\n"
         "the projection out of range, until no character gives them a gradient. The cure: standardise the inputs,\n"
         "or put a LayerNorm in front of the projection."
     )

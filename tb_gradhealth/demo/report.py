@@ -52,6 +52,17 @@ def nonfinite(timeline: Timeline) -> int:
     return sum(int(counts[name].sum()) for name in ("nan", "pos_inf", "neg_inf"))
 
 
+def verdict(runs: dict[str, Timeline], tensor: str) -> str:
+    """The near-zero share of one tensor in each run: its largest value at any step, and its mean in the last tenth."""
+    parts = []
+    for name, timeline in runs.items():
+        node = np.array([timeline.tree.names.index(tensor)])
+        largest = timeline.cells("near_zero_fraction", node, Grid(0, timeline.end, 1)).max[0, 0]
+        last = timeline.cells("near_zero_fraction", node, Grid(0, -(-timeline.end // SEGMENTS), SEGMENTS)).mean[0, -1]
+        parts.append(f"{name} at most {100 * largest:.2f}%, {100 * last:.2f}% in the last tenth")
+    return f"{tensor}, near-zero share: " + "; ".join(parts)
+
+
 def screen(runs: dict[str, Path]) -> str:
     """One screen for ``runs`` (name → directory of event files)."""
     lines = []

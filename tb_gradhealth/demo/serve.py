@@ -34,9 +34,12 @@ def serve(logdir: Path, wanted_port: int) -> int:
     if wanted_port not in (0, port):
         print(f"port {wanted_port} is taken, using {port}")
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--port", str(port)]
+    # A closed terminal ends us like Ctrl-C does: the child, in a session of its own, would outlive it.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     # In a session of its own, so that Ctrl-C comes to us alone and we end it in order.
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if not _answers(f"http://localhost:{port}/", child):
             assert child.stderr is not None
@@ -58,9 +61,11 @@ def serve(logdir: Path, wanted_port: int) -> int:
 
 def _answers(url: str, child: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + WAIT_SECONDS
+    # Without the environment's proxy, which does not reach this machine's own ports.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while child.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with opener.open(url, timeout=5):
                 return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

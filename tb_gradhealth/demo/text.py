@@ -69,8 +69,7 @@ def _describe(codes: Integers) -> dict[str, npt.NDArray[np.float64]]:
     position = np.arange(len(codes))
     newline, space = codes == 10, codes == 32
     line_start = _latest(np.concatenate([[False], newline[:-1]]))
-    previous_start = np.concatenate([[0], line_start[:-1]])
-    line_end = np.where(line_start > 0, line_start - 1, 0)
+    line_end = np.maximum(line_start - 1, 0)  # of the line before
     text_seen = np.cumsum(~space & ~newline)
     blank_so_far = text_seen == text_seen[line_start] - (~space & ~newline)[line_start]
     kinds = {
@@ -84,9 +83,9 @@ def _describe(codes: Integers) -> dict[str, npt.NDArray[np.float64]]:
         "code_point": codes.astype(np.float64),
         "previous_code_point": np.concatenate([[10], codes[:-1]]).astype(np.float64),
         "column": (position - line_start).astype(np.float64),
-        "indentation": _latest_value(np.where(blank_so_far, position - line_start + 1, -1), line_start),
+        "indentation": _latest_value(np.where(blank_so_far & space, position - line_start + 1, -1), line_start),
         "since_space": (position - _latest(space | newline)).astype(np.float64),
-        "previous_line_length": (line_end - previous_start[line_end]).astype(np.float64),
+        "previous_line_length": (line_end - line_start[line_end]).astype(np.float64),
         **{f"{name}_in_window": WINDOW * _moving_mean(kind) for name, kind in kinds.items()},
     }
 

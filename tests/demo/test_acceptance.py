@@ -47,3 +47,11 @@ def test_the_last_screen_names_the_projection_in_the_dying_run(trained: Trained)
     assert f"healthy: {STEPS} steps" in healthy
     assert "0 non-finite elements" in dying
     assert PROJECTION in dying
+
+
+def test_the_verdict_gives_the_figures_of_the_loop(trained: Trained) -> None:
+    runs = {run: report.read_run(trained.logdir / run / "gradhealth") for run in ("healthy", "dying")}
+    said = report.verdict(runs, PROJECTION)
+    for run, shares in trained.near_zero.items():
+        assert f"{run} at most {100 * shares.max():.1f}" in said
+    assert f"{100 * trained.near_zero['dying'][-STEPS // 10 :].mean():.0f}." in said
