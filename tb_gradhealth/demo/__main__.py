@@ -67,7 +67,7 @@ def main() -> int:
     runs: tuple[train.RunName, ...] = ("healthy", "dying")
     for run in runs:
         train.train(run, corpus, options.logdir / run, options.steps, Progress(run, options.steps))
-    written = {run: options.logdir / run / "gradhealth" for run in runs}
+    written: dict[str, Path] = {run: options.logdir / run / "gradhealth" for run in runs}
     print(screen(written))
     print("\n" + verdict({run: read_run(directory) for run, directory in written.items()}, "projection.weight"))
     print(
