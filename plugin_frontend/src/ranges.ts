@@ -65,7 +65,8 @@ function linearRange(kind: Kind, sorted: Float64Array): Range {
   const grain = niceAbove(Math.max(high - low, high * 1e-3) / 5);
   const lo = Math.max(0, Math.floor(low / grain) * grain);
   const hi = clampFraction(kind, Math.max(Math.ceil(high / grain), Math.round(lo / grain) + 1) * grain);
-  return { kind, scale: 'linear', lo: lo < hi ? lo : hi - grain, hi };
+  // Half a grain: rounding may leave lo one bit below hi, a range in which no two ticks differ.
+  return { kind, scale: 'linear', lo: lo < hi - grain / 2 ? lo : hi - grain, hi };
 }
 
 function clampFraction(kind: Kind, hi: number): number {
@@ -93,7 +94,9 @@ function magnitudeTicks({ scale, lo, hi }: Range, most: number): number[] {
     if (ticks.length < 2) return [lo, hi];
   } else {
     const gap = niceAbove((hi - lo) / (most - 1));
-    for (let i = Math.ceil(lo / gap - 1e-9); i * gap <= hi * (1 + 1e-9); i++) ticks.push(i * gap);
+    const first = Math.ceil(lo / gap - 1e-9);
+    const count = Math.min(2 * most, Math.floor((hi / gap) * (1 + 1e-9)) - first + 1);
+    for (let i = 0; i < count; i++) ticks.push((first + i) * gap);
   }
   return ticks;
 }

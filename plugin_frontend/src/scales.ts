@@ -127,9 +127,10 @@ export function tileOfCell(cell: number): number {
 export function stepTicks(scale: StepScale, gapDevicePx: number): number[] {
   const least = ((scale.end - scale.start) * gapDevicePx) / scale.widthDevicePx;
   const gap = Math.max(1, niceAbove(least));
-  const ticks: number[] = [];
-  for (let step = Math.ceil(scale.start / gap) * gap; step <= scale.end; step += gap) ticks.push(step);
-  return ticks;
+  const first = Math.ceil(scale.start / gap);
+  // Counted, not added up: beyond 2^53 a step plus the gap may be the same number again.
+  const count = Math.min(scale.widthDevicePx, Math.floor(scale.end / gap) - first + 1);
+  return Array.from({ length: Math.max(0, count) }, (_, i) => (first + i) * gap);
 }
 
 /** The smallest 1, 2 or 5 times a power of ten that is not below a positive value. */

@@ -76,6 +76,16 @@ describe('robust ranges', () => {
     ]);
   });
 
+  it('leave room for ticks where rounding puts both ends on one value', () => {
+    for (let n = 1; n <= 20_000; n++) {
+      const value = 1 - 2 ** -(n % 53) * (n / 20_000);
+      const { linear } = robustRanges('fraction', Float64Array.from([value]));
+      expect(linear.hi - linear.lo).toBeGreaterThan(1e-5 * linear.hi);
+    }
+    const narrow = { kind: 'fraction', scale: 'linear', lo: 1 - 2 ** -53, hi: 1 } as const;
+    expect(rangeTicks(narrow, 5).length).toBeLessThan(14);
+  });
+
   it('say when there was nothing to go by', () => {
     expect(robustRanges('magnitude', Float64Array.from([NaN, NaN])).fromData).toBe(false);
     expect(robustRanges('magnitude', Float64Array.from([0])).fromData).toBe(true);

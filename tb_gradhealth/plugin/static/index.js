@@ -805,9 +805,9 @@ function tileOfCell(cell) {
 function stepTicks(scale, gapDevicePx) {
 	const least = (scale.end - scale.start) * gapDevicePx / scale.widthDevicePx;
 	const gap = Math.max(1, niceAbove(least));
-	const ticks = [];
-	for (let step = Math.ceil(scale.start / gap) * gap; step <= scale.end; step += gap) ticks.push(step);
-	return ticks;
+	const first = Math.ceil(scale.start / gap);
+	const count = Math.min(scale.widthDevicePx, Math.floor(scale.end / gap) - first + 1);
+	return Array.from({ length: Math.max(0, count) }, (_, i) => (first + i) * gap);
 }
 /** The smallest 1, 2 or 5 times a power of ten that is not below a positive value. */
 function niceAbove(value) {
@@ -1829,7 +1829,7 @@ function linearRange(kind, sorted) {
 	return {
 		kind,
 		scale: "linear",
-		lo: lo < hi ? lo : hi - grain,
+		lo: lo < hi - grain / 2 ? lo : hi - grain,
 		hi
 	};
 }
@@ -1859,7 +1859,9 @@ function magnitudeTicks({ scale, lo, hi }, most) {
 		if (ticks.length < 2) return [lo, hi];
 	} else {
 		const gap = niceAbove((hi - lo) / (most - 1));
-		for (let i = Math.ceil(lo / gap - 1e-9); i * gap <= hi * (1 + 1e-9); i++) ticks.push(i * gap);
+		const first = Math.ceil(lo / gap - 1e-9);
+		const count = Math.min(2 * most, Math.floor(hi / gap * (1 + 1e-9)) - first + 1);
+		for (let i = 0; i < count; i++) ticks.push((first + i) * gap);
 	}
 	return ticks;
 }
