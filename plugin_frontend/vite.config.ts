@@ -30,6 +30,7 @@ export default defineConfig({
   test: {
     include: ['tests/**/*.test.{ts,tsx}'],
     environment: 'node',
+    setupFiles: ['tests/support/seed.ts'],
     // Property tests take a second or two, and several times that on a busy machine.
     testTimeout: 30_000,
   },
