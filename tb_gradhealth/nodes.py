@@ -45,6 +45,14 @@ class Tree:
         tensors = np.array([i for i, kind in enumerate(self.kinds) if kind == "tensor"], np.intp)
         return tensors[np.argsort(self.start[tensors])]
 
+    @property
+    def tensor_names(self) -> list[str]:
+        """Names of the tensors in the order that the tree was built from."""
+        names = [""] * len(self.leaf_order)
+        for leaf, node in enumerate(self.leaf_nodes):
+            names[self.leaf_order[leaf]] = self.names[node]
+        return names
+
 
 @dataclass
 class _Branch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,31 @@ class SummaryWriterSink:
     def close(self) -> None:
         """The file stays the user's: only what we added is flushed."""
         self._file_writer.flush()
+
+
+class SharedSink:
+    """One sink that several encoders write to; it is closed when the last of them is."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def share(self) -> SharedSink:
+        """The sink, for one more encoder."""
+        with self._lock:
+            self._users += 1
+        return self
+
+    def append(self, event: Event) -> None:
+        with self._lock:
+            self._sink.append(event)
+
+    def close(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._sink.close()
 
 
 def event_directory(logdir: str | Path | None) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copyreg
 import sys
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +19,10 @@ from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from gradhealth_kernels.metrics import select
-from gradhealth_kernels.statistics import NEAR_ZERO
-
+from .boundary import amp, options
+from .boundary.names import Names
+from .boundary.watch import Watch
 from .monitor import Monitor
-from .sinks import check_summary_writer, event_directory
-from .store.format import MAX_EVERY
 
 _KEY = "_gradhealth"
 _BASE = "_gradhealth_base"
@@ -37,18 +34,25 @@ class GradHealthWriter(Optimizer):
 
     ``GradHealthWriter(optimizer, model, logdir="runs/exp1")`` writes below ``runs/exp1/gradhealth``. Parameters are
     named by ``model.named_parameters()``; those that the model does not have, ``group0.param3``. Afterwards
-    ``optimizer.gradhealth`` offers ``log(loss=…)``, ``step``, ``problems``, ``state_dict()`` and ``close()``; closing
-    also happens at exit and at the end of a ``with`` block, and gives the optimizer its own class back.
+    ``optimizer.gradhealth`` offers ``log(loss=…)``, ``step``, ``problems``, ``clip_grad_norm_()``, ``state_dict()`` and
+    ``close()``; closing also happens at exit and at the end of a ``with`` block, and gives the optimizer its own class
+    back.
 
     Args:
         optimizer: the object whose ``step()`` the loop calls.
         model: where names come from.
         logdir: the run's local directory; ``runs/<time>_<host>`` when neither this nor ``summary_writer`` is given.
         summary_writer: write into the event file of this ``SummaryWriter`` instead.
-        every: steps that a row covers. Each step is measured whatever this is.
-        near_zero: |x| below this counts as near zero.
+        every: steps that a row covers, 10 by default. Each step is measured whatever this is.
+        near_zero: |x| below this counts as near zero, 1e-8 by default.
         metrics: names of the metrics to write, all by default.
         start_step: number of the first step, for a run that continues.
+        beside: another watched optimizer, to record both in one place on one step axis.
+        prefix: put before the parameters' names, to tell this optimizer's from those of the one beside it.
+        group: in a distributed run, the process group whose ranks record together; all ranks by default. Every one of
+            them constructs the writer, the lowest writes.
+        unclipped: also record the gradients as they are before ``torch.nn.utils.clip_grad_norm_`` and its kin; these
+            functions are wrapped while the writer is open. ``optimizer.gradhealth.clip_grad_norm_()`` does without.
 
     Raises TypeError, ValueError or NotADirectoryError on wrong arguments, before anything is changed. After
     that nothing raises into the training loop: the first problem is warned about, all are counted.
@@ -58,7 +62,7 @@ class GradHealthWriter(Optimizer):
         if _BASE in cls.__dict__:  # type(watched)(params, …) makes a bare optimizer, as it would without us
             return cls.__dict__[_BASE](optimizer, *args, **kwargs)
         _check_optimizer(optimizer)
-        options = _Options(optimizer, *args, **kwargs)
+        names, monitor = _recording(optimizer, *args, **kwargs)
         base = type(optimizer)
         if base not in _classes:
             namespace = {_BASE: base, "__module__": base.__module__, "__qualname__": base.__qualname__, "__slots__": ()}
@@ -67,8 +71,11 @@ class GradHealthWriter(Optimizer):
         try:
             optimizer.__class__ = _classes[base]
         except TypeError as error:
+            if not monitor.names():
+                monitor.close()
             raise TypeError(f"optimizer: expected a class that can be extended in place, but {error}") from error
-        optimizer.__dict__[_KEY] = _Watch(optimizer, options)
+        optimizer.__dict__[_KEY] = watch = Watch(optimizer, names, monitor)
+        monitor.join(watch)
         return optimizer
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -77,7 +84,7 @@ class GradHealthWriter(Optimizer):
     @property
     def gradhealth(self) -> Monitor:
         """What is ours on the optimizer."""
-        watch: _Watch = self.__dict__[_KEY]
+        watch: Watch = self.__dict__[_KEY]
         return watch.monitor
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -87,6 +94,52 @@ class GradHealthWriter(Optimizer):
         if watch is not None:
             watch.keep_last(self)
         return handle
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """As the optimizer's own; gradients that no step was made with are noted before they go."""
+        _before_zero_grad(self)
+        super().zero_grad(set_to_none)
+        _after_zero_grad(self, set_to_none)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """As the optimizer's own; a GradScaler that unscales the gradients asks for it."""
+        watch = self.__dict__.get(_KEY)
+        if watch is not None and not torch.compiler.is_compiling():
+            found = amp.scaler_that_unscales(sys._getframe(1))
+            if found is not None:
+                watch.scaler_unscales(*found)
+        groups = self.__dict__.get("param_groups")
+        if groups is None:  # LightningOptimizer is of our class, but keeps its attributes elsewhere
+            lookup = getattr(type(self), "__getattr__", None)
+            if lookup is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute 'param_groups'")
+            groups = lookup(self, "param_groups")
+        found_groups: list[dict[str, Any]] = groups
+        return found_groups
+
+    @param_groups.setter
+    def param_groups(self, groups: list[dict[str, Any]]) -> None:
+        self.__dict__["param_groups"] = groups
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """The optimizer's own answer; ``GradScaler.step`` asks for it first of all."""
+        own = self.__dict__.get("_step_supports_amp_scaling")
+        if own is None:
+            own = getattr(type(self).__dict__.get(_BASE), "_step_supports_amp_scaling", None)
+        watch = self.__dict__.get(_KEY)
+        if watch is not None and not torch.compiler.is_compiling():
+            scaler = amp.scaler_that_steps(sys._getframe(1))
+            if scaler is not None:
+                watch.scaler_steps(scaler, bool(own))
+        if own is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute '_step_supports_amp_scaling'")
+        return bool(own)
+
+    @_step_supports_amp_scaling.setter
+    def _step_supports_amp_scaling(self, supports: bool) -> None:
+        self.__dict__["_step_supports_amp_scaling"] = supports
 
     def __enter__(self) -> GradHealthWriter:
         return self
@@ -103,48 +156,52 @@ class GradHealthWriter(Optimizer):
         return copyreg._reconstructor, (base, object, None), {k: v for k, v in state.items() if k != _KEY}  # type: ignore[attr-defined]
 
 
-class _Options:
-    """The checked arguments of :class:`GradHealthWriter`."""
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        model: torch.nn.Module | None = None,
-        logdir: str | Path | None = None,
-        *,
-        summary_writer: Any = None,
-        every: int = 10,
-        near_zero: float = NEAR_ZERO,
-        metrics: Sequence[str] | None = None,
-        start_step: int = 0,
-    ) -> None:
-        if model is not None and not isinstance(model, torch.nn.Module):
-            raise TypeError(
-                f"model: expected a torch.nn.Module, got {type(model).__name__}: pass the model, or leave it out"
-            )
-        if isinstance(every, bool) or not isinstance(every, int) or not 1 <= every < MAX_EVERY:
-            raise ValueError(f"every: expected a number of steps, 1 or more, got {every!r}: 10 is the default")
-        if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
-            raise ValueError(f"start_step: expected a step number, 0 or more, got {start_step!r}")
-        if not isinstance(near_zero, (int, float)) or not 0 < near_zero < float("inf"):
-            raise ValueError(f"near_zero: expected a finite threshold above 0, got {near_zero!r}: 1e-8 is the default")
-        if summary_writer is not None and logdir is not None:
-            raise ValueError("expected logdir= or summary_writer=, got both: they are two places for the same rows")
-        self.names = {id(p): name for name, p in model.named_parameters()} if model is not None else {}
-        own = [p for group in optimizer.param_groups for p in group["params"]]
-        if model is not None and not any(id(p) in self.names for p in own):
-            raise ValueError(
-                f"model: none of the optimizer's {len(own)} parameters belongs to this {type(model).__name__}: "
-                "pass the model that the optimizer was built for (and build the optimizer after moving or wrapping it)"
-            )
-        self.metrics = select(metrics)
-        self.directory: Path | None = None
-        if summary_writer is not None:
-            check_summary_writer(summary_writer)
-        else:
-            self.directory = event_directory(logdir)
-        self.summary_writer, self.every = summary_writer, every
-        self.near_zero, self.start_step = float(near_zero), start_step
+def _recording(
+    optimizer: Optimizer,
+    model: torch.nn.Module | None = None,
+    logdir: str | Path | None = None,
+    *,
+    summary_writer: Any = None,
+    every: int | None = None,
+    near_zero: float | None = None,
+    metrics: Sequence[str] | None = None,
+    start_step: int | None = None,
+    beside: Optimizer | None = None,
+    prefix: str = "",
+    group: Any = None,
+    unclipped: bool = False,
+) -> tuple[Names, Monitor]:
+    """How ``optimizer``'s parameters are named, and where they are recorded. Raises on wrong arguments."""
+    options.check_model(model, optimizer)
+    options.check_prefix(prefix)
+    names = Names(model, prefix)
+    given = {
+        "logdir": logdir,
+        "summary_writer": summary_writer,
+        "every": every,
+        "near_zero": near_zero,
+        "metrics": metrics,
+        "start_step": start_step,
+        "group": group,
+        "unclipped": unclipped,
+    }
+    if beside is None:
+        return names, Monitor(options.settings(**given), _unhook)
+    options.check_alone(given)
+    if not isinstance(beside, GradHealthWriter) or _KEY not in beside.__dict__:
+        raise TypeError(
+            f"beside: expected an optimizer that is watched and not closed, got {type(beside).__name__}: "
+            "wrap that one first"
+        )
+    monitor = beside.gradhealth
+    theirs = set(monitor.names())
+    taken = [named.name for named in names.of(optimizer.param_groups) if named.name in theirs]
+    if taken:
+        raise ValueError(
+            f"beside: expected parameters with names of their own, but {taken[0]!r} is in both: pass prefix= to tell "
+            "them apart"
+        )
+    return names, monitor
 
 
 def _check_optimizer(optimizer: Any) -> None:
@@ -163,91 +220,22 @@ def _check_optimizer(optimizer: Any) -> None:
         )
 
 
-class _Watch:
-    """The hook on one optimizer. Holds it weakly: a forgotten optimizer is freed, and its rows are written then."""
-
-    def __init__(self, optimizer: Optimizer, options: _Options) -> None:
-        self._owner = weakref.ref(optimizer)
-        self._names = options.names
-        self._depth = 0
-        self.monitor = Monitor(
-            self._parameters,
-            options.directory,
-            options.summary_writer,
-            options.every,
-            options.near_zero,
-            options.start_step,
-            options.metrics,
-            self._release,
-        )
-        self._handles = [
-            Optimizer.register_step_pre_hook(optimizer, self._before_step),
-            Optimizer.register_step_post_hook(optimizer, self._after_step),
-        ]
-        weakref.finalize(optimizer, self.monitor.close)
-
-    def keep_last(self, optimizer: Any) -> None:
-        optimizer._optimizer_step_pre_hooks.move_to_end(self._handles[0].id)
-
-    def _release(self) -> None:
-        """Give the optimizer back as it was."""
-        for handle in self._handles:
-            handle.remove()
-        optimizer: Any = self._owner()
-        if optimizer is not None and optimizer.__dict__.pop(_KEY, None) is not None:
-            optimizer.__class__ = type(optimizer).__dict__[_BASE]
-
-    def _parameters(self) -> list[tuple[str, torch.Tensor]]:
-        """The optimizer's parameters by name, in its own order."""
-        optimizer = self._owner()
-        groups = [] if optimizer is None else optimizer.param_groups
-        return [
-            (self._names.get(id(parameter), f"group{g}.param{i}"), parameter)
-            for g, group in enumerate(groups)
-            for i, parameter in enumerate(group["params"])
-        ]
-
-    def _measure(self, optimizer: Optimizer) -> None:
-        self.monitor.measure([parameter for group in optimizer.param_groups for parameter in group["params"]])
-
-    @_disable_dynamo
-    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
-        if self._depth and not _inside_step(optimizer):
-            self._depth = 0  # an earlier step raised, so its post hook never ran
-        self._depth += 1
-        if self._depth > 1:  # a subclass whose step() calls super().step() fires the hooks twice
-            return None
-        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
-        if not callable(closure):
-            self._measure(optimizer)
-            return None
-        # With a closure the gradients exist only after it ran; the first evaluation is the step's.
-        pending = [True]
-
-        def measured(*closure_args: Any, **closure_kwargs: Any) -> Any:
-            loss = closure(*closure_args, **closure_kwargs)
-            if pending:
-                pending.clear()
-                self._measure(optimizer)
-            return loss
-
-        if "closure" in kwargs:
-            return args, {**kwargs, "closure": measured}
-        return (args[0], measured, *args[2:]), kwargs
-
-    @_disable_dynamo
-    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        self._depth -= 1
+def _unhook(watch: Watch) -> None:
+    """Give an optimizer back as it was."""
+    optimizer = watch.release()
+    if optimizer is not None and optimizer.__dict__.pop(_KEY, None) is not None:
+        optimizer.__class__ = type(optimizer).__dict__[_BASE]
 
 
-_HOOKED_STEP = Optimizer.profile_hook_step(lambda self: None).__code__
+@_disable_dynamo
+def _before_zero_grad(optimizer: Any) -> None:
+    watch = optimizer.__dict__.get(_KEY)
+    if watch is not None:
+        watch.before_zero_grad()
 
 
-def _inside_step(optimizer: Any) -> bool:
-    """Whether ``optimizer.step`` is on the call stack more than once."""
-    frame, calls = sys._getframe(2), 0
-    while frame is not None:
-        if frame.f_code is _HOOKED_STEP and (frame.f_locals.get("self") or frame.f_locals["args"][0]) is optimizer:
-            calls += 1
-        frame = frame.f_back  # type: ignore[assignment]
-    return calls > 1
+@_disable_dynamo
+def _after_zero_grad(optimizer: Any, set_to_none: bool) -> None:
+    watch = optimizer.__dict__.get(_KEY)
+    if watch is not None:
+        watch.after_zero_grad(set_to_none)

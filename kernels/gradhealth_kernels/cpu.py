@@ -52,16 +52,19 @@ class CpuMeter:
         with torch.inference_mode(False):
             self._staged_tensor = torch.from_numpy(self._staged)
 
-    def measure(self, items: Iterable[Item], out: Entries) -> None:
-        """Writes the entries of each item to ``out[index]``; other records stay as they are."""
+    def measure(self, items: Iterable[Item], out: Entries, inverse_scale: float | None = None) -> None:
+        """Writes the entries of each item, times ``inverse_scale`` if given, to ``out[index]``; other records stay.
+
+        ``inverse_scale`` is a float32 value.
+        """
         with np.errstate(all="ignore"):
             for index, tensor, implicit in items:
-                record = self._tensor(tensor)
+                record = self._tensor(tensor, inverse_scale)
                 if implicit:
                     record = _merge(record, tuple([implicit * added for added in _OF_ZERO]))
                 out[index] = record
 
-    def _tensor(self, tensor: torch.Tensor) -> Record:
+    def _tensor(self, tensor: torch.Tensor, inverse_scale: float | None) -> Record:
         size = tensor.numel()
         if not size:
             return _NEUTRAL
@@ -71,6 +74,8 @@ class CpuMeter:
         if saturated is None:
             saturated = self._saturated[dtype] = bits_from(saturated_from(dtype), blocks.dtype)
         read = self._reader(tensor)
+        if inverse_scale is not None:
+            read = blocks.unscaled(read, inverse_scale)
         record = blocks.measure(read(0), saturated)
         for start in range(BLOCK, size, BLOCK):
             record = _merge(record, blocks.measure(read(start), saturated))
@@ -133,6 +138,20 @@ class _Blocks:
         self._ones = np.ones(ROW, self._floating)
         self._column = self._ones.reshape(ROW, 1)
         self._rows = np.zeros((3, BLOCK // ROW, 1, 1), self._floating)
+        self._products: Values | None = None
+
+    def unscaled(self, read: Callable[[int], Values], inverse_scale: float) -> Callable[[int], Values]:
+        """``read``, but each block's products with the inverse scale, in memory that the next block overwrites."""
+        if self._products is None:
+            self._products = np.zeros(BLOCK, self._floating)
+        products, factor = self._products, np.array(inverse_scale, self._floating)
+
+        def multiply(start: int) -> Values:
+            block = read(start)
+            product: Values = np.multiply(block, factor, products[: block.size])
+            return product
+
+        return multiply
 
     def measure(self, block: Values, saturated_from: int) -> Record:
         size = block.size

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from .elements import OF_ZERO, WIDE, Item, saturated_from
-from .reference import entries_of
+from .reference import as_double, entries_of
 from .statistics import COUNTS, ENTRIES
+
+if TYPE_CHECKING:
+    from .pair import FusedPair
 
 #: Elements that the plain path widens to float64 at a time, which bounds each of its temporaries to 32 MiB.
 PIECE = 2**22
 #: Elements of each sample that the fused kernels are checked on: more than one chunk.
 SAMPLE = 20_001
+#: What the samples of the loss-scaled kernels are multiplied by: no power of two, so products are rounded.
+SAMPLE_SCALE = 0.3
 
 
 class Meter(Protocol):
-    def measure(self, items: Sequence[Item], out: torch.Tensor) -> None:
-        """Writes int64 words ``out[tensor, entry]``, a float64 as its bits; neutral where no item has the index."""
+    def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
+        """Writes int64 words ``out[tensor, entry]``, a float64 as its bits; neutral where no item has the index.
+
+        ``inverse_scale`` is one float32 on the same device: the entries are those of the tensors times that.
+        """
+
+    def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
+        """Measures the last items again, all read in place and none moved since; False if it must be given them."""
 
 
 class PlainMeter:
@@ -29,11 +40,14 @@ class PlainMeter:
     def __init__(self, near_zero: float) -> None:
         self._near_zero = near_zero
 
-    def measure(self, items: Sequence[Item], out: torch.Tensor) -> None:
+    def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
         out.zero_()
         for index, tensor, implicit in items:
             saturated = saturated_from(tensor.dtype)
-            pieces = [entries_of(p.double(), self._near_zero, saturated) for p in torch.split(tensor.view(-1), PIECE)]
+            pieces = [
+                entries_of(as_double(piece, inverse_scale), self._near_zero, saturated)
+                for piece in torch.split(tensor.view(-1), PIECE)
+            ]
             words = []
             for entry in ENTRIES:
                 column = torch.stack([piece[entry.name] for piece in pieces])
@@ -41,43 +55,70 @@ class PlainMeter:
                 words.append((merged + implicit if entry.name in OF_ZERO else merged).view(torch.int64))
             out[index] = torch.stack(words)
 
+    def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
+        return False
+
 
 class CheckedMeter:
     """Plain torch until the fused kernels have agreed with it on samples, then those.
 
     The comparison runs on the device and its outcome is polled, so the first steps are measured slowly, but none waits.
-    Kernels that cannot run or disagree are given up with one warning.
+    The kernels for loss-scaled tensors are compiled and checked when the first such step comes. Kernels that cannot run
+    or disagree are given up with one warning, and the others with them.
     """
 
     def __init__(self, device: torch.device, tensors: int, near_zero: float) -> None:
         self._device = device
         self._tensors, self._near_zero = tensors, near_zero
         self._plain = PlainMeter(near_zero)
-        self._fused: Meter | None = None
-        self._agrees: torch.Tensor | None = None
-        self._event = torch.get_device_module(device).Event()
-        self._settled = False
+        self._fused: FusedPair | None = None
+        self._given_up = False
+        # By whether tensors are loss-scaled: the comparison under way, and what has agreed.
+        self._answers: dict[bool, tuple[torch.Tensor, Any]] = {}
+        self._settled: set[bool] = set()
+        self._knows_items = False
 
-    def measure(self, items: Sequence[Item], out: torch.Tensor) -> None:
-        if not self._settled:
-            self._check()
-        meter = self._fused if self._settled and self._fused is not None else self._plain
-        meter.measure(items, out)
+    def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
+        fused = self._proven(scaled=inverse_scale is not None)
+        self._knows_items = fused is not None and len(items) > 0
+        if fused is None:
+            self._plain.measure(items, out, inverse_scale)
+        else:
+            fused.measure(items, out, inverse_scale)
 
-    def _check(self) -> None:
-        if self._agrees is None:
+    def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
+        fused = self._proven(scaled=inverse_scale is not None)
+        if fused is None or not self._knows_items:
+            return False
+        fused.repeat(out, inverse_scale)
+        return True
+
+    def _proven(self, scaled: bool) -> FusedPair | None:
+        """The fused kernels if they have agreed with plain torch; starts or polls their comparison if need be."""
+        if self._given_up:
+            return None
+        if scaled not in self._settled:
+            self._check(scaled)
+        return self._fused if scaled in self._settled else None
+
+    def _check(self, scaled: bool) -> None:
+        if scaled not in self._answers:
             try:
-                self._fused, self._agrees = self._compare()
+                self._answers[scaled] = self._compare(scaled)
             # Whatever a compiler or driver raises here, plain torch still measures.
             except Exception as error:
                 self._give_up(f"could not run ({type(error).__name__}: {error})")
-        elif self._event.query():
-            self._settled = True
-            if not self._agrees.item():
+            return
+        agrees, event = self._answers[scaled]
+        if event.query():
+            if agrees.item():
+                self._settled.add(scaled)
+            else:
                 self._give_up("disagree with plain torch")
 
     def _give_up(self, why: str) -> None:
-        self._fused, self._settled = None, True
+        self._fused, self._given_up = None, True
+        self._settled.clear()
         warnings.warn(
             f"tb_gradhealth: expected the fused Triton kernels to measure gradients on {self._device}, but they {why}; "
             "measuring with plain torch instead, which is right but slower. Install the triton release that this torch "
@@ -86,19 +127,23 @@ class CheckedMeter:
             stacklevel=2,
         )
 
-    def _compare(self) -> tuple[Meter, torch.Tensor]:
+    def _compare(self, scaled: bool) -> tuple[torch.Tensor, Any]:
         from .pair import FusedPair
 
         samples = [(index, _sample(dtype, self._device), 0) for index, dtype in enumerate(sorted(WIDE, key=str))]
+        inverse_scale = torch.full((1,), SAMPLE_SCALE, device=self._device) if scaled else None
         words = torch.zeros((2, len(samples), len(ENTRIES)), dtype=torch.int64, device=self._device)
-        self._plain.measure(samples, words[0])
-        FusedPair(self._device, len(samples), self._near_zero).measure(samples, words[1])
+        self._plain.measure(samples, words[0], inverse_scale)
+        FusedPair(self._device, len(samples), self._near_zero).measure(samples, words[1], inverse_scale)
         counts, numbers = words[..., : len(COUNTS)], words[..., len(COUNTS) :].view(torch.float64)
         agrees = (counts[0] == counts[1]).all() & torch.isclose(numbers[0], numbers[1], rtol=1e-5, atol=1e-5).all()
         answer = torch.empty((), dtype=torch.bool, device="cpu", pin_memory=self._device.type != "cpu")
         answer.copy_(agrees, non_blocking=True)
-        self._event.record()
-        return FusedPair(self._device, self._tensors, self._near_zero), answer
+        event: Any = torch.get_device_module(self._device).Event()
+        event.record()
+        if self._fused is None:
+            self._fused = FusedPair(self._device, self._tensors, self._near_zero)
+        return answer, event
 
 
 def _sample(dtype: torch.dtype, device: torch.device) -> torch.Tensor:

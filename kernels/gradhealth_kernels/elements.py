@@ -28,7 +28,8 @@ DEVICES: frozenset[str] = frozenset({"cpu", "cuda", "xpu", "mps"})
 Item = tuple[int, torch.Tensor, int]
 """(index, dense tensor, implicit zeros), the latter two as :func:`prepare` gives them."""
 
-_PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
+#: Classes whose elements are their own, and whose methods are torch's.
+PLAIN: frozenset[type] = frozenset({torch.Tensor, torch.nn.Parameter})
 
 
 class Unmeasurable(ValueError):
@@ -46,7 +47,7 @@ def prepare(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
     Raises :class:`Unmeasurable`.
     """
     if (
-        type(tensor) in _PLAIN
+        type(tensor) in PLAIN
         and tensor.layout is torch.strided
         and tensor.dtype in REAL
         and tensor.is_contiguous()
@@ -73,7 +74,7 @@ def _readable(tensor: torch.Tensor) -> torch.Tensor:
 
 def _unusual(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
     kind = type(tensor)
-    if kind not in _PLAIN:
+    if kind not in PLAIN:
         if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
             raise Unmeasurable(
                 f"expected a plain tensor, got {kind.__module__}.{kind.__qualname__}, which keeps its elements "
@@ -98,9 +99,13 @@ def _unusual(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:
     """A view in memory order where the elements fill their span of memory exactly once, else a copy."""
-    order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
-    in_memory_order = tensor.permute(order)
-    return in_memory_order if in_memory_order.is_contiguous() else tensor.contiguous()
+    in_order = in_memory_order(tensor)
+    return in_order if in_order.is_contiguous() else tensor.contiguous()
+
+
+def in_memory_order(tensor: torch.Tensor) -> torch.Tensor:
+    """A strided tensor's dimensions by descending stride: contiguous if the elements fill their span exactly once."""
+    return tensor.permute(sorted(range(tensor.dim()), key=tensor.stride, reverse=True))
 
 
 @lru_cache(maxsize=256)

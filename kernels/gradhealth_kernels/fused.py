@@ -10,73 +10,7 @@ whose square leaves float32. Only such a chunk is read a second time, carefully.
 import triton
 import triton.language as tl
 
-
-@triton.jit
-def _split(bits, DTYPE: tl.constexpr):
-    """Bits as integers → (bits of |x|, x in the dtype of the arithmetic)."""
-    if DTYPE == tl.float64:
-        return bits & 0x7FFFFFFFFFFFFFFF, bits.to(tl.float64, bitcast=True)
-    elif DTYPE == tl.float32:
-        return bits & 0x7FFFFFFF, bits.to(tl.float32, bitcast=True)
-    elif DTYPE == tl.bfloat16:
-        return bits & 0x7FFF, (bits.to(tl.int32) << 16).to(tl.float32, bitcast=True)
-    else:
-        return bits & 0x7FFF, bits.to(tl.float16, bitcast=True).to(tl.float32)
-
-
-@triton.jit
-def _integers(address, BYTES: tl.constexpr):
-    if BYTES == 4:
-        return address.to(tl.pointer_type(tl.int32))
-    else:
-        return address.to(tl.pointer_type(tl.int16))
-
-
-@triton.jit
-def _add(
-    bits,
-    nonzero,
-    far,
-    saturated,
-    largest,
-    total,
-    total_abs,
-    total_sq,
-    DTYPE: tl.constexpr,
-    NEAR_ZERO: tl.constexpr,
-    SATURATED: tl.constexpr,
-):
-    """Adds a tile ``[row, element]`` to the accumulators ``[row]``; padding with zeros changes none of them."""
-    magnitude, x = _split(bits, DTYPE)
-    nonzero += tl.sum((magnitude > 0).to(tl.int32), 1)
-    far += tl.sum((magnitude >= NEAR_ZERO).to(tl.int32), 1)
-    saturated += tl.sum((magnitude >= SATURATED).to(tl.int32), 1)
-    largest = tl.maximum(largest, tl.max(magnitude.to(tl.int32), 1))
-    total += tl.sum(x, 1)
-    total_abs += tl.sum(tl.abs(x), 1)
-    total_sq += tl.sum(x * x, 1)
-    return nonzero, far, saturated, largest, total, total_abs, total_sq
-
-
-@triton.jit
-def _write_counts(words, count, zero, near_zero, saturated, nan, pos_inf, neg_inf):
-    tl.store(words + 0, count.to(tl.int64))
-    tl.store(words + 1, zero.to(tl.int64))
-    tl.store(words + 2, near_zero.to(tl.int64))
-    tl.store(words + 3, saturated.to(tl.int64))
-    tl.store(words + 4, nan.to(tl.int64))
-    tl.store(words + 5, pos_inf.to(tl.int64))
-    tl.store(words + 6, neg_inf.to(tl.int64))
-
-
-@triton.jit
-def _write_sums(words, total, total_abs, total_sq, total_sq_big, total_sq_small, abs_max):
-    tl.store(words + 7, total.to(tl.float64).to(tl.int64, bitcast=True))
-    tl.store(words + 8, total_abs.to(tl.float64).to(tl.int64, bitcast=True))
-    tl.store(words + 9, total_sq.to(tl.float64).to(tl.int64, bitcast=True))
-    tl.store(words + 10, total_sq_big.to(tl.float64).to(tl.int64, bitcast=True))
-    tl.store(words + 11, total_sq_small.to(tl.float64).to(tl.int64, bitcast=True))
-    tl.store(words + 12, abs_max.to(tl.float64).to(tl.int64, bitcast=True))
+from .fused_parts import add, integers, split, unscaled, write_counts, write_sums
 
 
 @triton.jit
@@ -84,7 +18,9 @@ def _single(
     words,
     address,
     size,
+    inverse,
     DTYPE: tl.constexpr,
+    SCALED: tl.constexpr,
     BYTES: tl.constexpr,
     ROWS: tl.constexpr,
     NEAR_ZERO: tl.constexpr,
@@ -94,6 +30,8 @@ def _single(
     HIGH: tl.constexpr,
 ):
     """A chunk of float16, bfloat16 or float32, in float32."""
+    AS: tl.constexpr = tl.float32 if SCALED else DTYPE
+    INTEGER: tl.constexpr = tl.int32 if AS == tl.float32 else tl.int16
     VECTOR: tl.constexpr = 16 // BYTES
     TILE: tl.constexpr = ROWS * VECTOR
     offsets = tl.arange(0, ROWS)[:, None] * VECTOR + tl.arange(0, VECTOR)[None, :]
@@ -104,36 +42,52 @@ def _single(
 
     # Loads are 16 bytes wide only where the compiler knows the alignment and no mask applies. So whole tiles from the
     # first 16-byte boundary on are read first, then what is left before and behind them.
-    start = _integers(address, BYTES)
+    start = integers(address, BYTES)
     lead = tl.minimum(((16 - (address & 15)) & 15).to(tl.int32) // BYTES, size)
     inner = tl.multiple_of(start + lead, 16)
     whole = (size - lead) // TILE * TILE
     for i in range(0, whole, TILE):
         bits = tl.load(inner + i + offsets)
-        nonzero, far, saturated, largest, total, total_abs, total_sq = _add(
-            bits, nonzero, far, saturated, largest, total, total_abs, total_sq, DTYPE, NEAR_ZERO, SATURATED
+        if SCALED:
+            bits = unscaled(bits, True, inverse, DTYPE)
+        nonzero, far, saturated, largest, total, total_abs, total_sq = add(
+            bits, nonzero, far, saturated, largest, total, total_abs, total_sq, AS, NEAR_ZERO, SATURATED
         )
     for i in range(0, size - whole, TILE):
         left = i + offsets
         bits = tl.load(start + left + tl.where(left < lead, 0, whole), mask=left < size - whole, other=0)
-        nonzero, far, saturated, largest, total, total_abs, total_sq = _add(
-            bits, nonzero, far, saturated, largest, total, total_abs, total_sq, DTYPE, NEAR_ZERO, SATURATED
+        if SCALED:
+            bits = unscaled(bits, left < size - whole, inverse, DTYPE)
+        nonzero, far, saturated, largest, total, total_abs, total_sq = add(
+            bits, nonzero, far, saturated, largest, total, total_abs, total_sq, AS, NEAR_ZERO, SATURATED
         )
 
     zero, near_zero = size - tl.sum(nonzero, 0), size - tl.sum(far, 0)
     saturations, maximum = tl.sum(saturated, 0), tl.max(largest, 0)
     if ((maximum >= LOW) & (maximum < HIGH)) | (maximum == 0):
         no = zero * 0
-        _write_counts(words, size, zero, near_zero, saturations, no, no, no)
-        _, abs_max = _split(maximum.to(start.dtype.element_ty), DTYPE)
-        _write_sums(words, tl.sum(total, 0), tl.sum(total_abs, 0), tl.sum(total_sq, 0), no, no, abs_max)
+        write_counts(words, size, zero, near_zero, saturations, no, no, no)
+        _, abs_max = split(maximum.to(INTEGER), AS)
+        write_sums(words, tl.sum(total, 0), tl.sum(total_abs, 0), tl.sum(total_sq, 0), no, no, abs_max)
     else:
-        _careful(words, start, size, zero, near_zero, saturations, DTYPE, ROWS, INFINITY)
+        _careful(words, start, size, inverse, zero, near_zero, saturations, DTYPE, SCALED, AS, INTEGER, ROWS, INFINITY)
 
 
 @triton.jit
 def _careful(
-    words, pointer, size, zero, near_zero, saturated, DTYPE: tl.constexpr, TILE: tl.constexpr, INFINITY: tl.constexpr
+    words,
+    pointer,
+    size,
+    inverse,
+    zero,
+    near_zero,
+    saturated,
+    DTYPE: tl.constexpr,
+    SCALED: tl.constexpr,
+    AS: tl.constexpr,
+    INTEGER: tl.constexpr,
+    TILE: tl.constexpr,
+    INFINITY: tl.constexpr,
 ):
     """Reads a chunk again: once for NaN, infinities and the largest finite |x|, once for sums scaled by that."""
     offsets = tl.arange(0, TILE)
@@ -141,12 +95,14 @@ def _careful(
     nan, pos_inf, neg_inf, largest = none, none, none, none
     for i in range(0, size, TILE):
         bits = tl.load(pointer + i + offsets, mask=offsets < size - i, other=0)
-        magnitude, x = _split(bits, DTYPE)
+        if SCALED:
+            bits = unscaled(bits, offsets < size - i, inverse, DTYPE)
+        magnitude, x = split(bits, AS)
         nan += (magnitude > INFINITY).to(tl.int32)
         pos_inf += (bits == INFINITY).to(tl.int32)
         neg_inf += ((magnitude == INFINITY) & (bits < 0)).to(tl.int32)
         largest = tl.maximum(largest, tl.where(magnitude < INFINITY, magnitude, 0).to(tl.int32))
-    _, abs_max = _split(tl.max(largest, 0).to(pointer.dtype.element_ty), DTYPE)
+    _, abs_max = split(tl.max(largest, 0).to(INTEGER), AS)
 
     # A power of two, so exact, that brings the largest magnitude to about 1; clamped to the normal numbers.
     exponent = abs_max.to(tl.int32, bitcast=True) >> 23
@@ -154,7 +110,10 @@ def _careful(
     nothing = tl.zeros([TILE], tl.float32)
     total, total_abs, total_sq = nothing, nothing, nothing
     for i in range(0, size, TILE):
-        magnitude, x = _split(tl.load(pointer + i + offsets, mask=offsets < size - i, other=0), DTYPE)
+        bits = tl.load(pointer + i + offsets, mask=offsets < size - i, other=0)
+        if SCALED:
+            bits = unscaled(bits, offsets < size - i, inverse, DTYPE)
+        magnitude, x = split(bits, AS)
         x = tl.where(magnitude < INFINITY, x, 0.0) * scale
         total += x
         total_abs += tl.abs(x)
@@ -162,9 +121,9 @@ def _careful(
     back = 1.0 / scale.to(tl.float64)
     nans = tl.sum(nan, 0)
     no = nans * 0
-    _write_counts(words, size, zero, near_zero, saturated - nans, nans, tl.sum(pos_inf, 0), tl.sum(neg_inf, 0))
+    write_counts(words, size, zero, near_zero, saturated - nans, nans, tl.sum(pos_inf, 0), tl.sum(neg_inf, 0))
     sum_sq = tl.sum(total_sq, 0) * back * back
-    _write_sums(words, tl.sum(total, 0) * back, tl.sum(total_abs, 0) * back, sum_sq, no, no, abs_max)
+    write_sums(words, tl.sum(total, 0) * back, tl.sum(total_abs, 0) * back, sum_sq, no, no, abs_max)
 
 
 @triton.jit
@@ -172,6 +131,8 @@ def _double(
     words,
     address,
     size,
+    inverse,
+    SCALED: tl.constexpr,
     ROWS: tl.constexpr,
     NEAR_ZERO: tl.constexpr,
     SATURATED: tl.constexpr,
@@ -192,7 +153,9 @@ def _double(
     for i in range(0, size, ROWS):
         valid = offsets < size - i
         bits = tl.load(pointer + i + offsets, mask=valid, other=0)
-        magnitude, x = _split(bits, tl.float64)
+        if SCALED:
+            bits = unscaled(bits, valid, inverse, tl.float64)
+        magnitude, x = split(bits, tl.float64)
         zero += (valid & (magnitude == 0)).to(tl.int32)
         near_zero += (valid & (magnitude < NEAR_ZERO)).to(tl.int32)
         saturated += ((magnitude >= SATURATED) & (magnitude <= INFINITY)).to(tl.int32)
@@ -213,8 +176,8 @@ def _double(
     total_sq = tl.sum(total_sq, 0)
     total_sq_big = tl.sum(total_sq_big, 0)
     total_sq_small = tl.sum(total_sq_small, 0)
-    _write_counts(words, size, tl.sum(zero, 0), tl.sum(near_zero, 0), saturated, nan, pos_inf, neg_inf)
-    _write_sums(
+    write_counts(words, size, tl.sum(zero, 0), tl.sum(near_zero, 0), saturated, nan, pos_inf, neg_inf)
+    write_sums(
         words, tl.sum(total, 0), tl.sum(total_abs, 0), total_sq, total_sq_big, total_sq_small, tl.max(abs_max, 0)
     )
 
@@ -225,6 +188,7 @@ def chunk_entries(
     chunk_tensor,
     chunk_index,
     chunk_words,
+    inverse_scale,
     tensors,
     first,
     DTYPE: tl.constexpr,
@@ -239,12 +203,15 @@ def chunk_entries(
     HIGH: tl.constexpr,
     BIG_SCALE: tl.constexpr,
     SMALL_SCALE: tl.constexpr,
+    SCALED: tl.constexpr,
 ):
     """Stage 1, one program per chunk of one dtype: chunk ``first + program`` → ``chunk_words[chunk, entry]``.
 
     ``table`` is int64 ``[3, tensor]``: address, elements, implicit zeros. An absent tensor has 0 elements, whatever
     chunks it has. LOW and HIGH are bits of the magnitudes between which squares sum as they are: float32 needs the
     chunk's largest in [LOW, HIGH), float64 sorts each element, with [LOW, HIGH] in the middle.
+    SCALED: entries are those of x times the float32 at ``inverse_scale``, which is None otherwise; every threshold is
+    then one of the dtype of the arithmetic.
     """
     chunk = first + tl.program_id(0)
     tensor = tl.load(chunk_tensor + chunk)
@@ -253,10 +220,25 @@ def chunk_entries(
     elements = tl.load(table + tensors + tensor)
     size = tl.maximum(tl.minimum(elements - begin, CHUNK), 0).to(tl.int32)
     words = chunk_words + chunk.to(tl.int64) * WORDS
+    inverse = tl.load(inverse_scale) if SCALED else 0.0
     if DTYPE == tl.float64:
-        _double(words, address, size, ROWS, NEAR_ZERO, SATURATED, INFINITY, LOW, HIGH, BIG_SCALE, SMALL_SCALE)
+        _double(
+            words,
+            address,
+            size,
+            inverse,
+            SCALED,
+            ROWS,
+            NEAR_ZERO,
+            SATURATED,
+            INFINITY,
+            LOW,
+            HIGH,
+            BIG_SCALE,
+            SMALL_SCALE,
+        )
     else:
-        _single(words, address, size, DTYPE, BYTES, ROWS, NEAR_ZERO, SATURATED, INFINITY, LOW, HIGH)
+        _single(words, address, size, inverse, DTYPE, SCALED, BYTES, ROWS, NEAR_ZERO, SATURATED, INFINITY, LOW, HIGH)
 
 
 @triton.jit(do_not_specialize=["tensors"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,6 @@ class FusedPair:
     """
 
     def __init__(self, device: torch.device, tensors: int, near_zero: float, chunk: int | None = None) -> None:
-        import triton.language as tl
-
-        from . import fused
-
-        self._kernels: Any = fused
-        self._types = {
-            torch.float16: tl.float16,
-            torch.bfloat16: tl.bfloat16,
-            torch.float32: tl.float32,
-            torch.float64: tl.float64,
-        }
         self._device = device
         self._near_zero = near_zero
         self._chunk = chunk
@@ -46,29 +36,39 @@ class FusedPair:
         self._sent = np.full((3, tensors), -1, np.int64)
         self._table = torch.empty((3, tensors), dtype=torch.int64, device=device)
         self._static: list[torch.Tensor] = []
+        self._constants_of: dict[tuple[Any, bool], dict[str, Any]] = {}
 
-    def measure(self, items: Sequence[Item], out: torch.Tensor) -> None:
+    def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
         if not items:
             out.zero_()
             return
         # Copies live until the launches: after that the stream's order keeps their memory.
         readable = [tensor.float() if tensor.dtype in EIGHT_BIT else tensor for _, tensor, _ in items]
         self._send(items, readable)
-        layout = self._lay_out(items)
+        self._layout = self._lay_out(items)
+        self._launch(self._layout, out, inverse_scale)
+
+    def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> None:
+        """Measures the items of the last :meth:`measure` again, which had some, all read in place, none moved since."""
+        assert self._layout is not None
+        self._launch(self._layout, out, inverse_scale)
+
+    def _launch(self, layout: ChunkTable, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> None:
         chunk_tensor, chunk_index, starts, stops, chunk_words = self._static
-        tensors = len(self._elements)
+        tensors, scaled = len(self._elements), inverse_scale is not None
         for launch in layout.launches:
             self._kernels.chunk_entries[(launch.stop - launch.start,)](
                 self._table,
                 chunk_tensor,
                 chunk_index,
                 chunk_words,
+                inverse_scale,
                 tensors,
                 launch.start,
                 CHUNK=layout.size,
                 num_warps=4,
                 enable_fp_fusion=True,
-                **self._constants(launch.dtype),
+                **self._constants(launch.dtype, scaled),
             )
         self._kernels.tensor_entries[(tensors,)](
             self._table, starts, stops, chunk_words, out, tensors, num_warps=4, enable_fp_fusion=True, **MERGE_CONSTANTS
@@ -115,25 +115,49 @@ class FusedPair:
         tensor = torch.from_numpy(values)
         return tensor.clone() if self._device.type == "cpu" else tensor.pin_memory()
 
-    def _constants(self, dtype: Any) -> dict[str, Any]:
-        read_as = torch.float32 if dtype in EIGHT_BIT else dtype
-        return chunk_constants(dtype, read_as, self._near_zero) | {"DTYPE": self._types[read_as]}
+    def _constants(self, dtype: Any, scaled: bool) -> dict[str, Any]:
+        made = self._constants_of.get((dtype, scaled))
+        if made is None:
+            read_as = torch.float32 if dtype in EIGHT_BIT else dtype
+            made = chunk_constants(dtype, read_as, self._near_zero, scaled) | {"DTYPE": self._types[read_as]}
+            self._constants_of[dtype, scaled] = made
+        return made
+
+    @cached_property
+    def _kernels(self) -> Any:
+        from . import fused
+
+        return fused
+
+    @cached_property
+    def _types(self) -> dict[torch.dtype, Any]:
+        import triton.language as tl
+
+        return {
+            torch.float16: tl.float16,
+            torch.bfloat16: tl.bfloat16,
+            torch.float32: tl.float32,
+            torch.float64: tl.float64,
+        }
 
 
-def chunk_constants(dtype: torch.dtype, read_as: torch.dtype, near_zero: float) -> dict[str, Any]:
+def chunk_constants(dtype: torch.dtype, read_as: torch.dtype, near_zero: float, scaled: bool) -> dict[str, Any]:
     """Stage 1's compile-time constants but for DTYPE and CHUNK; saturation is that of the tensor's own ``dtype``."""
-    low, high = (SMALL_BELOW, BIG_FROM) if read_as is torch.float64 else (LOW, HIGH)
+    double = read_as is torch.float64
+    low, high = (SMALL_BELOW, BIG_FROM) if double else (LOW, HIGH)
+    compared_as = torch.float32 if scaled and not double else read_as
     return {
         "BYTES": read_as.itemsize,
         "ROWS": _ROWS,
         "WORDS": WORDS,
-        "NEAR_ZERO": bits_from(near_zero, read_as),
-        "SATURATED": bits_from(saturated_from(dtype), read_as),
-        "INFINITY": infinity_bits(read_as),
-        "LOW": bits_from(low, read_as),
-        "HIGH": bits_from(high, read_as),
+        "NEAR_ZERO": bits_from(near_zero, compared_as),
+        "SATURATED": bits_from(saturated_from(dtype), compared_as),
+        "INFINITY": infinity_bits(compared_as),
+        "LOW": bits_from(low, compared_as),
+        "HIGH": bits_from(high, compared_as),
         "BIG_SCALE": BIG_SCALE,
         "SMALL_SCALE": SMALL_SCALE,
+        "SCALED": scaled,
     }
 
 

@@ -9,6 +9,18 @@ from .elements import saturated_from
 from .statistics import BIG_FROM, BIG_SCALE, ENTRIES, NEAR_ZERO, SMALL_BELOW, SMALL_SCALE, neutral
 
 
+def as_double(values: torch.Tensor, inverse_scale: torch.Tensor | None) -> torch.Tensor:
+    """``values`` in float64; with an inverse scale their products with it, rounded as torch's unscaling rounds them.
+
+    ``inverse_scale`` is float32, one element. torch multiplies in float32, but float64 values in float64.
+    """
+    if inverse_scale is None:
+        return values.double()
+    if values.dtype is torch.float64:
+        return values * inverse_scale.double()
+    return (values.float() * inverse_scale).double()
+
+
 def entries_of(values: torch.Tensor, near_zero: float, saturated: float) -> dict[str, torch.Tensor]:
     """Entries of float64 ``values`` of any shape as tensors of no dimension, by name, without waiting for the device.
 
@@ -40,17 +52,18 @@ def entries_of(values: torch.Tensor, near_zero: float, saturated: float) -> dict
     }
 
 
-def measure(tensor: torch.Tensor, near_zero: float = NEAR_ZERO) -> np.void:
+def measure(tensor: torch.Tensor, near_zero: float = NEAR_ZERO, inverse_scale: torch.Tensor | None = None) -> np.void:
     """One record of ``ENTRY_DTYPE`` for a tensor of any floating dtype, strided or sparse COO, on any device.
 
     A complex element counts as its two components, an element that a sparse tensor leaves out as 0.
+    With ``inverse_scale``, the entries of the tensor times that.
     """
     tensor = tensor.detach()
     if tensor.layout is torch.sparse_coo:
         tensor = tensor.coalesce().to_dense()
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
-    found = entries_of(tensor.double(), near_zero, saturated_from(tensor.dtype))
+    found = entries_of(as_double(tensor, inverse_scale), near_zero, saturated_from(tensor.dtype))
     record: np.void = neutral((1,))[0]
     for entry in ENTRIES:
         record[entry.name] = found[entry.name].item()

@@ -21,12 +21,13 @@ from tensorboard.compat.proto.types_pb2 import DT_UINT8
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from gradhealth_kernels.metrics import Metric
-from gradhealth_kernels.statistics import Entries
 from gradhealth_kernels.statistics import merge as merge_space
 
 from .. import rows as interval
 from ..nodes import Tree
+from ..notes import Note, bounded
 from ..rows import Rows
+from .blocks import Block, Number, notes_of
 from .format import MAX_NAME_BYTES, PLUGIN, Scalar, Schema, Tag, encode_row, metadata
 
 #: Blocks that may wait for the thread; the training thread turns further ones into rows itself.
@@ -47,33 +48,20 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
-class Taken(Protocol):
-    """Entries ``[step, tensor]`` that may still be on their way from a device."""
-
-    def entries(self) -> Entries: ...
-
-
-@dataclass
-class Block:
-    """Consecutive measured steps from ``first_step`` on, and what the loop logged meanwhile."""
-
-    first_step: int
-    taken: Taken
-    logged: list[tuple[str, float | Callable[[], float]]] = field(default_factory=list)
-
-
 @dataclass
 class PendingRow:
     """One row on its way to the file."""
 
     rows: Rows
     scalars: dict[str, Scalar]
+    notes: list[Note] = field(default_factory=list)
 
     def merged(self, later: PendingRow) -> PendingRow:
         scalars = dict(self.scalars)
         for name, scalar in later.scalars.items():
             scalars[name] = add_scalar(scalars.get(name), scalar)
-        return PendingRow(interval.merge(interval.concatenate([self.rows, later.rows]), [0]), scalars)
+        rows = interval.merge(interval.concatenate([self.rows, later.rows]), [0])
+        return PendingRow(rows, scalars, bounded([*self.notes, *later.notes]))
 
 
 def add_scalar(total: Scalar | None, more: Scalar) -> Scalar:
@@ -89,18 +77,25 @@ class RowBuilder:
     def __init__(self, tree: Tree, metrics: Sequence[Metric], every: int) -> None:
         self._tree, self._metrics, self._every = tree, metrics, every
         self._open: PendingRow | None = None
+        self._notes: list[Note] = []  # of steps that have no row yet
+        self._names = tree.tensor_names
 
     def add(self, block: Block) -> list[PendingRow]:
         """The rows that ``block`` completes, in step order."""
-        leaves = block.taken.entries()[:, self._tree.leaf_order]
-        nodes = merge_space(leaves, self._tree.start, self._tree.stop)
+        entries, attempts = block.read()
+        self._notes = bounded([*self._notes, *notes_of(block, entries, attempts, self._names)])
+        if block.dropped:
+            return []
+        logged = [*block.logged, *(("loss_scale", a.loss_scale) for a in attempts if a.loss_scale is not None)]
+        nodes = merge_space(entries[:, self._tree.leaf_order], self._tree.start, self._tree.stop)
         steps = interval.from_steps(block.first_step, nodes, self._metrics)
         number = steps.start // self._every
         groups = [i for i in range(len(steps)) if i == 0 or number[i] != number[i - 1]]
         merged = interval.merge(steps, groups)
         done = []
         for i in range(len(merged)):
-            one = PendingRow(interval.take(merged, i), _scalars(block.logged) if i == len(merged) - 1 else {})
+            one = PendingRow(interval.take(merged, i), _scalars(logged) if i == len(merged) - 1 else {})
+            one.notes, self._notes = _until(self._notes, int(one.rows.stop[0]))
             if self._open is not None and int(self._open.rows.start[0]) // self._every != int(number[groups[i]]):
                 done += self.cut()  # steps are missing up to the end of the open row
             self._open = one if self._open is None else self._open.merged(one)
@@ -115,10 +110,15 @@ class RowBuilder:
         return [] if row is None else [row]
 
 
-def _scalars(logged: Sequence[tuple[str, float | Callable[[], float]]]) -> dict[str, Scalar]:
+def _until(notes: Sequence[Note], stop: int) -> tuple[list[Note], list[Note]]:
+    """Notes of steps before ``stop``, and the others."""
+    return [note for note in notes if note.step < stop], [note for note in notes if note.step >= stop]
+
+
+def _scalars(logged: Sequence[tuple[str, Number]]) -> dict[str, Scalar]:
     totals: dict[str, Scalar] = {}
     for name, value in logged:
-        number = value() if callable(value) else value
+        number = float(value() if callable(value) else value)
         # What is no text in UTF-8, or too long, must not cost the row that it stands in.
         text = name.encode(errors="replace")[:MAX_NAME_BYTES].decode(errors="ignore")
         totals[text] = add_scalar(totals.get(text), Scalar(1, number, number, number))
@@ -242,7 +242,7 @@ class Encoder:
             schema.summary.value.append(self._tensor(tag, self._schema.encode()))
             self._sink.append(schema)
             self._described = True
-        data = encode_row(row.rows, 0, self._schema, row.scalars)
+        data = encode_row(row.rows, 0, self._schema, row.scalars, row.notes)
         tag = Tag(self._schema.session, self._schema.stream, 0, self._segment)
         # A row is complete at its last step, where its scalars stand too.
         event = Event(wall_time=time.time(), step=int(row.rows.stop[0]) - 1)

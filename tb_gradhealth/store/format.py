@@ -13,14 +13,16 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
 import numpy as np
 
+from .. import notes as noted
 from ..nodes import NodeKind, modules
+from ..notes import Note
 from ..rows import NEVER, Floats, Ints, Rows
 from .codes import CODES, shuffle, unshuffle
 
@@ -30,12 +32,13 @@ PLUGIN = "gradhealth"
 MAX_NODES = 1 << 17
 MAX_SCHEMA_BYTES = 1 << 26
 MAX_SCALARS_BYTES = 1 << 20
-MAX_NAME_BYTES = 1 << 10  # of a logged scalar
+MAX_NAME_BYTES = noted.MAX_NAME_BYTES  # of a logged scalar
 MAX_METRICS = 256
 MAX_COUNTS = 64
 MAX_STEP = 1 << 62
 MAX_EVERY = 1 << 31
 MAX_DIMENSIONS = 64
+MAX_ALIASES = 64  # of at most MAX_NAME_BYTES each
 NO_STEP = 0xFFFFFFFF
 
 _ROW = struct.Struct("<4sHHqqIHH")
@@ -112,12 +115,19 @@ class MetricInfo:
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """A node as recorded; ``shape`` and ``dtype`` for tensors only."""
+    """A node as recorded; ``shape``, ``dtype`` and the other names of a tied tensor for tensors only."""
 
     name: str
     kind: NodeKind
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    def content(self) -> dict[str, Any]:
+        """What stands in the schema: as many aliases as a reader takes, none where there are none."""
+        fields = asdict(self)
+        aliases = [name for name in fields.pop("aliases") if not noted.too_long(name)][:MAX_ALIASES]
+        return {**fields, "aliases": aliases} if aliases else fields
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,8 @@ class Schema:
     nodes: tuple[NodeInfo, ...]
 
     def encode(self) -> bytes:
-        return zlib.compress(json.dumps({"format": VERSION, **asdict(self)}, separators=(",", ":")).encode(), 6)
+        content = {"format": VERSION, **asdict(self), "nodes": [node.content() for node in self.nodes]}
+        return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 6)
 
     @classmethod
     def decode(cls, data: bytes) -> Schema:
@@ -213,11 +224,15 @@ def _node(fields: Mapping[str, Any]) -> NodeInfo:
         shape = tuple(int(size) for size in shape)
         if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0 or math.prod(shape) >= MAX_STEP:
             raise FormatError(f"expected the shape of a tensor, got {len(shape)} dimensions out of bounds")
+    aliases = fields.get("aliases") or []
+    if not isinstance(aliases, list) or len(aliases) > MAX_ALIASES or any(noted.too_long(str(one)) for one in aliases):
+        raise FormatError(f"expected at most {MAX_ALIASES} other names of a tensor, of at most {MAX_NAME_BYTES} bytes")
     return NodeInfo(
         name=str(fields["name"]),
         kind=fields["kind"],
         shape=shape,
         dtype=None if fields.get("dtype") is None else str(fields["dtype"]),
+        aliases=tuple(str(one) for one in aliases),
     )
 
 
@@ -231,8 +246,15 @@ class Scalar:
     max: float
 
 
-def encode_row(rows: Rows, index: int, schema: Schema, scalars: Mapping[str, Scalar], level: int = 0) -> bytes:
-    """Row ``index`` of ``rows`` as the payload of one event."""
+def encode_row(
+    rows: Rows,
+    index: int,
+    schema: Schema,
+    scalars: Mapping[str, Scalar],
+    notes: Sequence[Note] = (),
+    level: int = 0,
+) -> bytes:
+    """Row ``index`` of ``rows`` as the payload of one event; the steps of ``notes`` lie in ``[start, stop]``."""
     start, stop = int(rows.start[index]), int(rows.stop[index])
     first_bad = rows.first_bad[index]
     steps = [rows.steps[index], rows.finite_steps[index], np.where(first_bad == NEVER, NO_STEP, first_bad - start)]
@@ -242,7 +264,7 @@ def encode_row(rows: Rows, index: int, schema: Schema, scalars: Mapping[str, Sca
         with np.errstate(divide="ignore", invalid="ignore"):
             planes = np.stack([rows.sum[position, index] / over, rows.min[position, index], rows.max[position, index]])
         sections.append(CODES[metric.kind].encode(np.where(over > 0, planes, np.nan)))
-    sections.append(_encode_scalars(scalars))
+    sections += [_encode_scalars(scalars), noted.encode(noted.bounded(notes))]
     stored = [zlib.compress(section, 1) for section in sections]
     header = _ROW.pack(_MAGIC, VERSION, level, start, stop, rows.steps.shape[1], len(stored), 0)
     table = b"".join(_SECTION.pack(len(small), len(raw)) for small, raw in zip(stored, sections, strict=True))
@@ -263,7 +285,7 @@ def _encode_scalars(scalars: Mapping[str, Scalar]) -> bytes:
 
 
 class RowPayload:
-    """One row as it stands in a file; sections are inflated only when asked for.
+    """One row as it stands in a file; sections are inflated only when asked for, ``has_notes`` is known without.
 
     Raises FormatError from every method when the bytes break the format.
     """
@@ -274,7 +296,8 @@ class RowPayload:
         magic, version, self.level, self.start, self.stop, nodes, sections, _ = _ROW.unpack_from(data)
         if magic != _MAGIC or version != VERSION:
             raise FormatError(f"expected a row {_MAGIC!r} of version {VERSION}, got {magic!r} of version {version}")
-        if nodes != len(schema.nodes) or sections != len(schema.metrics) + 3:
+        # Rows made before there were notes end with the scalars.
+        if nodes != len(schema.nodes) or sections - len(schema.metrics) not in (3, 4):
             raise FormatError(f"a row of {nodes} nodes and {sections} sections does not fit its schema")
         if not 0 <= self.start < self.stop < MAX_STEP or self.stop - self.start > NO_STEP:
             raise FormatError(f"expected a row of steps [a, b) with a < b, got [{self.start}, {self.stop})")
@@ -285,6 +308,8 @@ class RowPayload:
         checked = zlib.crc32(data[_TABLE : self._offset(0)], zlib.crc32(data[: _ROW.size]))
         if _CHECK.unpack_from(data, _ROW.size) != (checked,):
             raise FormatError(f"the checksum of the row that claims steps [{self.start}, {self.stop}) does not fit")
+        last = _SECTION.unpack_from(data, _TABLE + (sections - 1) * _SECTION.size)
+        self.has_notes = sections == len(schema.metrics) + 4 and last[1] > 0
 
     def _offset(self, section: int) -> int:
         """Where a section's bytes begin; sections lie one behind the other after the table."""
@@ -334,7 +359,7 @@ class RowPayload:
 
     def scalars(self) -> dict[str, Scalar]:
         """What the loop logged during the row."""
-        data, offset = self._section(self._sections - 1, MAX_SCALARS_BYTES), 0
+        data, offset = self._section(2 + len(self._schema.metrics), MAX_SCALARS_BYTES), 0
         found = {}
         while offset < len(data):
             end = offset + 2 + int.from_bytes(data[offset : offset + 2], "little")
@@ -343,6 +368,16 @@ class RowPayload:
             found[data[offset + 2 : end].decode(errors="replace")] = Scalar(*_SCALAR.unpack_from(data, end))
             offset = end + _SCALAR.size
         return found
+
+    def notes(self) -> list[Note]:
+        """What happened during the row, in step order; a note may stand at ``stop``, too."""
+        if not self.has_notes:
+            return []
+        data = self._section(self._sections - 1, noted.MAX_BYTES)
+        try:
+            return noted.decode(data, self.start, self.stop)
+        except ValueError as error:
+            raise FormatError(str(error)) from error
 
 
 def inflate(data: bytes, limit: int) -> bytes:

@@ -60,12 +60,15 @@ class Run:
             return list(dict.fromkeys(self._problems.values()))
 
     def streams(self) -> list[str]:
-        """Streams that have at least one row, gradients first."""
+        """Streams of which at least one row survives, gradients first."""
         with self._lock:
-            return sorted(self._timelines, key=lambda name: (name != "gradients", name))
+            return list(self._timelines)
 
     def timeline(self, stream: str) -> Timeline:
-        """The surviving history of a stream; an immutable snapshot. Raises KeyError for a stream without rows."""
+        """The surviving history of a stream, in the steps, cells and nodes of the first one; an immutable snapshot.
+
+        Raises KeyError for a stream of which no row survives.
+        """
         with self._lock:
             return self._timelines[stream]
 
@@ -145,13 +148,19 @@ class Run:
                 if not rows or row.start >= rows[-1].stop:
                     rows.append(row)
                 else:
-                    self._note(key[0], row.start, "its steps are covered by an earlier row")
+                    self._report(key[0], row.start, "its steps are covered by an earlier row")
             if rows:
-                note = functools.partial(self._note, key[0])
-                by_stream.setdefault(key[1], []).append(Session(self._schemas[key], rows, self._cache, note))
-        self._timelines = {stream: Timeline(sessions) for stream, sessions in by_stream.items()}
+                report = functools.partial(self._report, key[0])
+                by_stream.setdefault(key[1], []).append(Session(self._schemas[key], rows, self._cache, report))
+        self._timelines = {}
+        lead: Timeline | None = None
+        for stream in sorted(by_stream, key=lambda name: (name != "gradients", name)):
+            timeline = Timeline(by_stream[stream], lead)
+            lead = lead or timeline
+            if timeline.sessions:
+                self._timelines[stream] = timeline
 
-    def _note(self, session: str, step: int, reason: str) -> None:
+    def _report(self, session: str, step: int, reason: str) -> None:
         """A row that cannot be used in full, which may come to light only when a cell of it is asked for."""
         with self._lock:
             rows = self._flawed.setdefault(session, set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from .. import nodes
 from ..nodes import Index, Tree
+from ..notes import Note
 from ..rows import NEVER, Floats, Ints
 from .format import FormatError, MetricInfo, NodeInfo, RowPayload, Schema
 
@@ -48,18 +50,19 @@ class BlockCache:
 
 
 class Session:
-    """The rows of one writer's life, in step order and disjoint. ``note`` is told the first step of a row that cannot
+    """The rows of one writer's life, in step order and disjoint. ``report`` is told the first step of a row that cannot
     be decoded, and why."""
 
     def __init__(
-        self, schema: Schema, rows: list[RowPayload], cache: BlockCache, note: Callable[[int, str], None]
+        self, schema: Schema, rows: list[RowPayload], cache: BlockCache, report: Callable[[int, str], None]
     ) -> None:
         self.schema = schema
         self.metrics = {metric.name: position for position, metric in enumerate(schema.metrics)}
         self.start = np.array([row.start for row in rows], np.int64)
         self.stop = np.array([row.stop for row in rows], np.int64)
         self.block_rows = max(1, min(BLOCK_ROWS, BLOCK_VALUES // len(schema.nodes)))
-        self._rows, self._cache, self._note = rows, cache, note
+        self._rows, self._cache, self._report = rows, cache, report
+        self._noted = np.array([row.has_notes for row in rows], np.bool_)
 
     def block(self, section: str, number: int) -> npt.NDArray[np.generic]:
         """Decoded rows of a section from ``number * block_rows`` on: ``[plane, row, node]``, float64 for a metric's
@@ -78,12 +81,24 @@ class Session:
                 return row.counts()
             return row.metric(self.metrics[section])
         except FormatError as error:
-            self._note(row.start, str(error))
+            self._report(row.start, str(error))
             if section == "steps":
                 return np.stack([np.zeros(count, np.int64), np.zeros(count, np.int64), np.full(count, NEVER)])
             if section == "counts":
                 return np.zeros((len(self.schema.counts), count), np.int64)
             return np.full((3, count), np.nan)
+
+    def notes(self, begin: int, end: int, until: int) -> Iterator[Note]:
+        """Notes of the steps ``[begin, end)`` that survive a replacement from ``until`` on, in step order. Rows without
+        any cost nothing."""
+        for index in np.flatnonzero(self._noted & (self.start < min(end, until)) & (self.stop >= begin)):
+            row = self._rows[index]
+            try:
+                # A note at the end of a row that survives whole is of what came before that step.
+                last = until if row.stop > until else until + 1
+                yield from (note for note in row.notes() if begin <= note.step < min(end, last))
+            except FormatError as error:
+                self._report(row.start, f"its notes: {error}")
 
 
 @dataclass(frozen=True)
@@ -119,35 +134,41 @@ class Tally:
 
 
 class Timeline:
-    """The history of one stream that survived: a later session replaces everything from its first step on."""
+    """The history of one stream that survived: a later session replaces everything from its first step on.
 
-    def __init__(self, sessions: list[Session]) -> None:
+    A timeline with a ``lead``, the run's first stream, has the steps, cells, metrics and nodes of that one, so that a
+    node and a cell mean the same in all streams, and loses the steps that sessions of the lead replaced. Nothing may be
+    left of it then: ``sessions`` is empty.
+    """
+
+    cell: int
+    first: int
+    end: int
+    metrics: dict[str, MetricInfo]
+    tree: Tree
+    tensors: dict[str, NodeInfo]
+
+    def __init__(self, sessions: list[Session], lead: Timeline | None = None) -> None:
         self.sessions: list[Session] = []
         self.until: list[int] = []  # steps of session i that survive end here
+        #: First step of each session, also of those of which nothing survives, by wall time and id.
+        self.begins: dict[tuple[float, str], int] = dict(lead.begins) if lead is not None else {}
+        known = {(session.schema.wall_time, session.schema.session): session for session in sessions}
+        for key, session in known.items():
+            first = min(session.schema.start_step, int(session.start[0]))
+            self.begins[key] = min(self.begins.get(key, first), first)
         end = np.iinfo(np.int64).max
-        for session in sorted(sessions, key=lambda s: (s.schema.wall_time, s.schema.session), reverse=True):
-            if int(session.start[0]) < end:  # otherwise nothing of it survives, its tensors neither
-                self.sessions.insert(0, session)
+        for key in sorted(self.begins, reverse=True):
+            if key in known and int(known[key].start[0]) < end:  # otherwise nothing of it survives, its tensors neither
+                self.sessions.insert(0, known[key])
                 self.until.insert(0, end)
-            end = min(end, session.schema.start_step, int(session.start[0]))
-        self.cell = min(session.schema.every for session in self.sessions)
-        self.first = min(int(session.start[0]) for session in self.sessions)
-        self.end = max(
-            min(int(session.stop[-1]), until) for session, until in zip(self.sessions, self.until, strict=True)
-        )
-        latest = self.sessions[-1].schema
-        self.label = latest.label
-        self.metrics: dict[str, MetricInfo] = {}
-        infos: dict[str, NodeInfo] = {}
-        for session in reversed(self.sessions):
-            for metric in session.schema.metrics:
-                self.metrics.setdefault(metric.name, metric)
-            recorded = session.schema.nodes
-            tensors = {node.name: node for node in recorded if node.kind == "tensor"}
-            for name in nodes.model_order([node.name for node in recorded], [node.kind for node in recorded]):
-                infos.setdefault(name, tensors[name])
-        self.tree: Tree = nodes.build(list(infos))
-        self.tensors = infos
+            end = min(end, self.begins[key])
+        if lead is not None:
+            self.cell, self.first, self.end = lead.cell, lead.first, lead.end
+            self.metrics, self.tree, self.tensors = lead.metrics, lead.tree, lead.tensors
+        else:
+            self._measure()
+        self.label = self.sessions[-1].schema.label if self.sessions else ""
         place = {key: i for i, key in enumerate(zip(self.tree.names, self.tree.kinds, strict=True))}
         # For each session, the column of each node of the tree; -1 where the session does not have it.
         self._columns: list[Index] = []
@@ -158,6 +179,25 @@ class Timeline:
                 if index is not None:
                     columns[index] = column
             self._columns.append(columns)
+
+    def _measure(self) -> None:
+        """Steps, cells, metrics and nodes of the sessions that survive; a later session's come first."""
+        self.cell = min(session.schema.every for session in self.sessions)
+        self.first = min(int(session.start[0]) for session in self.sessions)
+        self.end = max(
+            min(int(session.stop[-1]), until) for session, until in zip(self.sessions, self.until, strict=True)
+        )
+        self.metrics = {}
+        infos: dict[str, NodeInfo] = {}
+        for session in reversed(self.sessions):
+            for metric in session.schema.metrics:
+                self.metrics.setdefault(metric.name, metric)
+            recorded = session.schema.nodes
+            tensors = {node.name: node for node in recorded if node.kind == "tensor"}
+            for name in nodes.model_order([node.name for node in recorded], [node.kind for node in recorded]):
+                infos.setdefault(name, tensors[name])
+        self.tree = nodes.build(list(infos))
+        self.tensors = infos
 
     def cells(self, metric: str, which: Index, grid: Grid) -> Cells:
         """``metric`` of the nodes ``which``. A row that reaches over a cell's edge shows in each cell it touches."""
@@ -236,6 +276,13 @@ class Timeline:
             return None
         starts = min(int(piece.session.start[piece.rows].min()) for piece in pieces)
         return starts, max(int(piece.session.stop[piece.rows].max()) for piece in pieces)
+
+    def notes(self, begin: int, end: int, limit: int) -> tuple[list[Note], bool]:
+        """The first ``limit`` notes of the steps ``[begin, end)``, in step order, and whether these are all."""
+        alive = zip(self.sessions, self.until, strict=True)  # in step order, none reaching into the next one
+        found = itertools.chain.from_iterable(one.notes(begin, end, until) for one, until in alive)
+        notes = list(itertools.islice(found, limit))
+        return notes, next(found, None) is None
 
     def _pieces(self, which: Index, grid: Grid) -> Iterator[_Piece]:
         """The surviving rows that ``grid`` touches, a decoded block at a time."""

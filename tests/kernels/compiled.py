@@ -1,6 +1,7 @@
 """Compiles the kernels for sm_90 without a GPU and prints what ptxas made of them, as JSON, for ``test_compiled.py``.
 
-{kernel: {"registers": int, "stack": int, "local": int, "opcodes": [str]}}, kernels named after their dtype or "merge".
+{kernel: {"registers": int, "stack": int, "local": int, "opcodes": [str]}}, kernels named after their dtype, with
+" scaled" behind it for those that take an inverse scale, or "merge".
 """
 
 from __future__ import annotations
@@ -52,15 +53,15 @@ def main() -> None:
     pair: Any = FusedPair(torch.device("cpu"), 1, NEAR_ZERO)
     tables = {"table": "*i64", "chunk_words": "*i64"}
     chunk_pointers = tables | {"chunk_tensor": "*i32", "chunk_index": "*i32"}
-    made = {
-        str(dtype).removeprefix("torch."): compiled(
-            pair._kernels.chunk_entries,
-            chunk_pointers,
-            ["tensors", "first"],
-            pair._constants(dtype) | {"CHUNK": LARGEST},
-        )
-        for dtype in pair._types
-    }
+    made = {}
+    for dtype in pair._types:
+        for scaled in (False, True):
+            name = str(dtype).removeprefix("torch.") + " scaled" * scaled
+            constants = pair._constants(dtype, scaled) | {"CHUNK": LARGEST}
+            pointers = chunk_pointers | {"inverse_scale": "*fp32"} if scaled else chunk_pointers
+            if not scaled:
+                constants["inverse_scale"] = None
+            made[name] = compiled(pair._kernels.chunk_entries, pointers, ["tensors", "first"], constants)
     merge_pointers = tables | {"starts": "*i32", "stops": "*i32", "out": "*i64"}
     made["merge"] = compiled(pair._kernels.tensor_entries, merge_pointers, ["tensors"], MERGE_CONSTANTS)
     json.dump(made, sys.stdout)

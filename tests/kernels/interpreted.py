@@ -6,6 +6,7 @@ interpreter takes 0.1 s per program, so launches are few and hold many tensors.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -43,17 +44,22 @@ def poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def measured(pair: FusedPair, tensors: Sequence[torch.Tensor | None]) -> Entries:
+def measured(
+    pair: FusedPair, tensors: Sequence[torch.Tensor | None], inverse_scale: torch.Tensor | None = None
+) -> Entries:
     out = torch.full((len(tensors), WORDS), GARBAGE)
-    pair.measure([(i, *prepare(tensor)) for i, tensor in enumerate(tensors) if tensor is not None], out)
+    items = [(i, *prepare(tensor)) for i, tensor in enumerate(tensors) if tensor is not None]
+    pair.measure(items, out, inverse_scale)
     entries: Entries = out.numpy().view(ENTRY_DTYPE)[:, 0]
     return entries
 
 
-def wrong(cases: dict[str, torch.Tensor], near_zero: float = NEAR_ZERO) -> dict[str, list[str]]:
-    found = measured(FusedPair(CPU, len(cases), near_zero, CHUNK), list(cases.values()))
+def wrong(
+    cases: dict[str, torch.Tensor], near_zero: float = NEAR_ZERO, inverse_scale: torch.Tensor | None = None
+) -> dict[str, list[str]]:
+    found = measured(FusedPair(CPU, len(cases), near_zero, CHUNK), list(cases.values()), inverse_scale)
     compared = {
-        name: differences(got, reference.measure(tensor, near_zero))
+        name: differences(got, reference.measure(tensor, near_zero, inverse_scale))
         for (name, tensor), got in zip(cases.items(), found, strict=True)
     }
     return {name: problems for name, problems in compared.items() if problems}
@@ -66,6 +72,27 @@ def test_values_sizes_and_addresses(dtype: torch.dtype) -> None:
 
 def test_mixed_dtypes_views_complex_sparse_and_eight_bit() -> None:
     assert wrong(views() | eight_bit()) == {}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_loss_scaled_values(dtype: torch.dtype) -> None:
+    cases = of_dtype(dtype)
+    assert wrong(cases, inverse_scale=torch.tensor(1 / 3)) == {}
+    fewer = {name: cases[name] for name in ("1025 elements", "misaligned by 3", "specials", "the largest", "subnormal")}
+    for inverse in (2.0**-20, 2.0**20, 3e-39, math.inf, math.nan):
+        assert wrong(fewer, inverse_scale=torch.tensor([inverse])) == {}, inverse
+
+
+def test_loss_scaled_views_and_eight_bit() -> None:
+    assert wrong(views() | eight_bit(), inverse_scale=torch.tensor(1 / 3000)) == {}
+
+
+def test_steps_with_and_without_a_scale_share_tables() -> None:
+    pair = FusedPair(CPU, 2, NEAR_ZERO, CHUNK)
+    tensors = [normal(5000, torch.float16), normal(900, torch.float64)]
+    for inverse_scale in (None, torch.tensor(0.1), None):
+        for tensor, got in zip(tensors, measured(pair, tensors, inverse_scale), strict=True):
+            assert differences(got, reference.measure(tensor, NEAR_ZERO, inverse_scale)) == []
 
 
 def test_another_threshold() -> None:
@@ -112,8 +139,8 @@ def test_addresses_beyond_2_to_the_31_elements(dtype: torch.dtype) -> None:
     places = torch.tensor([0, chunk], dtype=torch.int32)
     words = torch.full((1, WORDS), GARBAGE)
     pair: Any = FusedPair(CPU, 1, NEAR_ZERO)
-    constants = pair._constants(dtype)
-    pair._kernels.chunk_entries[(1,)](table, places[:1], places[1:], words, 1, 0, CHUNK=CHUNK, **constants)
+    constants = pair._constants(dtype, False)
+    pair._kernels.chunk_entries[(1,)](table, places[:1], places[1:], words, None, 1, 0, CHUNK=CHUNK, **constants)
     assert differences(words.numpy().view(ENTRY_DTYPE)[0, 0], reference.measure(tail)) == []
 
 
@@ -130,6 +157,17 @@ def test_the_kernels_prove_themselves_before_they_are_used(monkeypatch: pytest.M
     plain, fused = Taken(neutral((2, 2)), [ring.copy(2)]).entries()
     for index in range(2):
         assert differences(fused[index], plain[index]) == []
+
+
+def test_the_loss_scaled_kernels_prove_themselves_when_the_first_scale_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "SAMPLE", 5001)
+    meter: Any = CheckedMeter(CPU, 1, NEAR_ZERO)
+    tensor, inverse_scale = normal(2000, torch.bfloat16), torch.tensor(1e-3)
+    out = torch.full((1, WORDS), GARBAGE)
+    for scale, settled in ((None, set()), (None, {False}), (inverse_scale, {False}), (inverse_scale, {False, True})):
+        meter.measure([(0, tensor, 0)], out, scale)
+        assert meter._settled == settled
+        assert differences(out.numpy().view(ENTRY_DTYPE)[0, 0], reference.measure(tensor, NEAR_ZERO, scale)) == []
 
 
 def test_kernels_that_are_wrong_or_fail_are_given_up_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:

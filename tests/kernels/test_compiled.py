@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STREAMED = ("float16", "bfloat16", "float32")
-KERNELS = (*STREAMED, "float64", "merge")
+PLAIN = ("float16", "bfloat16", "float32")
+STREAMED = (*PLAIN, *(f"{name} scaled" for name in PLAIN))
+KERNELS = (*STREAMED, "float64", "float64 scaled", "merge")
 
 
 def triton_version() -> tuple[int, ...]:

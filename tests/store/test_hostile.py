@@ -16,13 +16,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tb_gradhealth.store.format import MAX_COUNTS, MAX_NODES, FormatError, RowPayload, Schema, check_metadata, inflate
+from tb_gradhealth.notes import Fault, Note
+from tb_gradhealth.store.format import (
+    MAX_ALIASES,
+    MAX_COUNTS,
+    MAX_NODES,
+    FormatError,
+    RowPayload,
+    Schema,
+    check_metadata,
+    encode_row,
+    inflate,
+)
 
 from ..synthetic import NAMES, Recording, recorded
 
 RECORDING = Recording(recorded(10), logged={0: [("loss", 1.0)], 7: [("loss", 2.0), ("lr", 3.0)]})
 SCHEMA = RECORDING.schema
-(ROW,) = RECORDING.payloads()
+NOTES = [Note(3, "skipped", (Fault("embed", 3, 1, 0),), 12, {"loss_scale": 65536.0}), Note(10, "not_stepped")]
+(PENDING,) = RECORDING.rows()
+ROW = encode_row(PENDING.rows, 0, SCHEMA, PENDING.scalars, NOTES)
+SECTIONS = len(SCHEMA.metrics) + 4
 HEADER, SECTION = struct.Struct("<4sHHqqIHHI"), struct.Struct("<II")
 BOMB = zlib.compress(bytes(64 << 20), 9)
 CONTENT: dict[str, Any] = json.loads(zlib.decompress(SCHEMA.encode()))
@@ -32,12 +46,13 @@ def read_all(data: bytes) -> bytes:
     """Everything that a reader may ask of a row."""
     row = RowPayload(data, SCHEMA)
     arrays = [row.steps(), row.counts(), *(row.metric(position) for position in range(len(SCHEMA.metrics)))]
-    return repr((row.start, row.stop, row.level, row.scalars())).encode() + b"".join(a.tobytes() for a in arrays)
+    words = repr((row.start, row.stop, row.level, row.scalars(), row.notes()))
+    return words.encode() + b"".join(a.tobytes() for a in arrays)
 
 
 def repaired(data: bytes) -> bytes:
     """The row with a checksum that fits, so that what it claims is looked at."""
-    table = data[36 : 36 + 8 * (len(SCHEMA.metrics) + 3)]
+    table = data[36 : 36 + 8 * SECTIONS]
     return data[:32] + struct.pack("<I", zlib.crc32(data[:32] + table)) + data[36:]
 
 
@@ -79,7 +94,7 @@ def test_no_flipped_bit_of_a_row_changes_what_is_read() -> None:
             harmless += 1
         except FormatError:
             pass
-    assert harmless < 8 * (len(SCHEMA.metrics) + 3), "only the bits that fill up the last byte of each section"
+    assert harmless < 8 * SECTIONS, "only the bits that fill up the last byte of each section"
 
 
 @settings(max_examples=200)
@@ -95,7 +110,7 @@ def test_noise_is_refused(data: bytes) -> None:
     for read in (
         lambda: Schema.decode(data),
         lambda: read_all(data),
-        lambda: read_all(repaired(HEADER.pack(b"GHRW", 1, 0, 0, 1, len(SCHEMA.nodes), 13, 0, 0) + data)),
+        lambda: read_all(repaired(HEADER.pack(b"GHRW", 1, 0, 0, 1, len(SCHEMA.nodes), SECTIONS, 0, 0) + data)),
     ):
         assert raises_only_format_errors(read)
 
@@ -126,7 +141,7 @@ def test_a_header_that_lies_is_refused(field: int, value: Any) -> None:
 
 def section(index: int, stored: bytes, raw: int) -> bytes:
     """The row with section ``index`` replaced, its table saying ``raw``."""
-    count = len(SCHEMA.metrics) + 3
+    count = SECTIONS
     table = [list(SECTION.unpack_from(ROW, HEADER.size + 8 * i)) for i in range(count)]
     at = HEADER.size + 8 * count + sum(size for size, _ in table[:index])
     behind = ROW[at + table[index][0] :]
@@ -135,18 +150,18 @@ def section(index: int, stored: bytes, raw: int) -> bytes:
     return repaired(b"".join([ROW[: HEADER.size], *(SECTION.pack(*one) for one in table), before, stored, behind]))
 
 
-@pytest.mark.parametrize("index", range(len(SCHEMA.metrics) + 3))
+@pytest.mark.parametrize("index", range(SECTIONS))
 def test_a_section_that_claims_or_holds_too_much_costs_no_memory(index: int) -> None:
     tracemalloc.start()
     try:
-        for raw in (64 << 20, 2**32 - 1, 100, 0):
+        for raw in (64 << 20, 2**32 - 1, 100, 0 if index < SECTIONS - 1 else 1):  # of notes, 0 says that there are none
             assert raises_only_format_errors(lambda raw=raw: read_all(section(index, BOMB, raw)))  # type: ignore[misc]
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("index", range(len(SCHEMA.metrics) + 3))
+@pytest.mark.parametrize("index", range(SECTIONS))
 def test_a_section_of_a_wrong_size_or_with_something_behind_it_is_refused(index: int) -> None:
     raw = zlib.decompressobj().decompress(sections()[index])
     for wrong in (raw[:-1], raw + b"\0"):
@@ -156,7 +171,7 @@ def test_a_section_of_a_wrong_size_or_with_something_behind_it_is_refused(index:
 
 
 def sections() -> list[bytes]:
-    count = len(SCHEMA.metrics) + 3
+    count = SECTIONS
     sizes = [SECTION.unpack_from(ROW, HEADER.size + 8 * i)[0] for i in range(count)]
     ends = np.cumsum([HEADER.size + 8 * count, *sizes]).tolist()
     return [ROW[a:b] for a, b in itertools.pairwise(ends)]
@@ -183,6 +198,9 @@ TOTAL = node("", "total")
         {"nodes": [TOTAL, node("w", shape=[-1])]},
         {"nodes": [TOTAL, node("w", shape=[1] * 65)]},
         {"nodes": [TOTAL, node("w", shape=7)]},
+        {"nodes": [TOTAL, node("w", aliases="v")]},
+        {"nodes": [TOTAL, node("w", aliases=["v"] * (MAX_ALIASES + 1))]},
+        {"nodes": [TOTAL, node("w", aliases=["é" * 513])]},
         {"nodes": {"name": "w"}},
         {"metrics": []},
         {"metrics": CONTENT["metrics"] * 2},

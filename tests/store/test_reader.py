@@ -196,7 +196,7 @@ def test_a_damaged_section_costs_that_metric_of_that_row_and_is_said_once_it_is_
     recorded_run = recording()
     payloads = recorded_run.payloads()
     broken = bytearray(payloads[1])
-    norm_at = 36 + 8 * 13 + sum(struct.unpack_from("<I", broken, 36 + 8 * i)[0] for i in (0, 1))
+    norm_at = 36 + 8 * 14 + sum(struct.unpack_from("<I", broken, 36 + 8 * i)[0] for i in (0, 1))
     broken[norm_at] ^= 0xFF
     source, run = Memory(), Run()
     source.add(SCHEMA, [recorded_run.schema.encode()])
@@ -230,12 +230,51 @@ def test_rows_of_levels_that_this_reader_does_not_use_are_passed_over() -> None:
     assert (starts(run), run.problems) == ([[0, 10, 20]], [])
 
 
-def test_streams_are_kept_apart_gradients_first() -> None:
-    source = Memory(recording())
-    activations = replace(recording(5, 20).schema, stream="activations")
-    source.add(Tag(SESSION, "activations"), [activations.encode()])
-    source.add(Tag(SESSION, "activations", 0, 0), recording(5, 20).payloads())
+def put_stream(source: Memory, name: str, one: Recording) -> None:
+    schema = replace(one.schema, stream=name)
+    source.add(Tag(schema.session, name), [schema.encode()])
+    source.add(Tag(schema.session, name, 0, 0), one.payloads())
+
+
+def run_of(source: Memory) -> Run:
     run = Run()
     run.update(source)
+    assert run.problems == []
+    return run
+
+
+def test_streams_are_kept_apart_gradients_first() -> None:
+    source = Memory(recording())
+    put_stream(source, "activations", recording(5, 20))
+    run = run_of(source)
     assert run.streams() == ["gradients", "activations"]
-    assert (run.timeline("activations").first, run.timeline("gradients").first) == (5, 0)
+    ours, theirs = (run.timeline(name).sessions[0].start.tolist() for name in run.streams())
+    assert (ours, theirs) == ([0, 10, 20], [5, 10, 20])
+
+
+def test_a_node_and_a_cell_mean_the_same_in_every_stream() -> None:
+    """Clipping came with the second session, which has other tensors and longer rows."""
+    first = Recording(recorded(20, 2), names=("old.w", "both"), every=5)
+    second = Recording(recorded(20, 2), names=("both", "new"), start=20, session=OTHER, wall_time=2e9)
+    source = Memory(first, second)
+    put_stream(source, "unclipped", second)
+    run = run_of(source)
+    lead, other = run.timeline("gradients"), run.timeline("unclipped")
+    assert other.tree.names == lead.tree.names
+    assert (other.first, other.end, other.cell) == (0, 40, 5)
+    which, grid = np.arange(len(lead.tree)), Grid(20, 5, 4)
+    assert np.array_equal(other.cells("norm", which, grid).max, lead.cells("norm", which, grid).max, equal_nan=True)
+    assert np.isnan(other.cells("norm", which, Grid(0, 5, 4)).max).all()
+
+
+def test_what_a_later_session_replaces_goes_from_every_stream() -> None:
+    """The second session rewound, and did not clip any more."""
+    first = recording()
+    source = Memory(first, recording(12, 10, OTHER))
+    put_stream(source, "unclipped", first)
+    run = run_of(source)
+    assert [run.timeline(name).until[0] for name in run.streams()] == [12, 12]
+    from_the_start = Recording(recorded(5), session=OTHER, wall_time=2e9)
+    source = Memory(first, from_the_start)
+    put_stream(source, "unclipped", first)
+    assert run_of(source).streams() == ["gradients"]

@@ -155,12 +155,15 @@ class Row:
     counts: dict[str, list[int]]  # name → [node]
     metrics: dict[str, list[list[float]]]  # name → [mean min max][node]
     scalars: dict[str, tuple[int, float, float, float]]
+    notes: list[dict[str, Any]]
 
 
 def row(payload: bytes, about: dict[str, Any]) -> Row:
     magic, version, level, start, stop, nodes, count, zero, check = struct.unpack_from("<4sHHqqIHHI", payload)
     assert (magic, version, zero) == (b"GHRW", 1, 0)
-    assert (nodes, count) == (len(about["nodes"]), len(about["metrics"]) + 3)
+    metrics = len(about["metrics"])
+    assert nodes == len(about["nodes"])
+    assert count in (metrics + 3, metrics + 4)
     at = 36 + 8 * count
     assert check == zlib.crc32(payload[:32] + payload[36:at])
     sections = []
@@ -179,10 +182,17 @@ def row(payload: bytes, about: dict[str, Any]) -> Row:
         counts=dict(zip(about["counts"], counts, strict=True)),
         metrics={
             metric["name"]: planes(decoded(section, metric["kind"], 3 * nodes), nodes)
-            for metric, section in zip(about["metrics"], sections[2:-1], strict=True)
+            for metric, section in zip(about["metrics"], sections[2 : 2 + metrics], strict=True)
         },
-        scalars=dict(scalars(sections[-1])),
+        scalars=dict(scalars(sections[2 + metrics])),
+        notes=[note(each) for each in json.loads(b"".join(sections[3 + metrics :]) or b"[]")],
     )
+
+
+def note(fields: dict[str, Any]) -> dict[str, Any]:
+    """With what may be missing, and figures as floats."""
+    values = {name: float(value) for name, value in fields.get("values", {}).items()}
+    return {"tensors": [], "more": 0, **fields, "values": values}
 
 
 def scalars(section: bytes) -> Iterator[tuple[str, tuple[int, float, float, float]]]:

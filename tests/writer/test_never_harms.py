@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import tb_gradhealth.monitor as monitor_module
+import tb_gradhealth.session as session_module
 from gradhealth_kernels.launch import StepRing
 from tb_gradhealth import GradHealthWriter
 from tb_gradhealth.monitor import GradHealthWarning
@@ -57,11 +57,11 @@ def test_warnings_as_errors_do_not_reach_the_loop(tmp_path: Path, monkeypatch: p
 def test_a_steps_failure_costs_that_step_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measure, calls = StepRing.measure, []
 
-    def sometimes(ring: StepRing, slot: int, tensors: Any) -> None:
+    def sometimes(ring: StepRing, slot: int, *tensors: Any) -> None:
         calls.append(slot)
         if len(calls) == 8:
             raise RuntimeError("once")
-        measure(ring, slot, tensors)
+        measure(ring, slot, *tensors)
 
     monkeypatch.setattr(StepRing, "measure", sometimes)
     with pytest.warns(GradHealthWarning, match="once"):
@@ -87,7 +87,7 @@ def test_a_full_disk_is_reported_and_writing_resumes(tmp_path: Path, monkeypatch
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitor_module, "CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr(session_module, "CLOSE_SECONDS", 1.0)
     model = Net()
     optimizer: Any = GradHealthWriter(
         torch.optim.SGD(model.parameters(), lr=0.05), model, logdir=tmp_path / "run", every=1

@@ -1,0 +1,87 @@
+"""What both stage 1 kernels are made of: bits → numbers, loss-scaled bits → unscaled ones, a row of words."""
+
+# Triton's language is not typed.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def split(bits, DTYPE: tl.constexpr):
+    """Bits as integers → (bits of |x|, x in the dtype of the arithmetic)."""
+    if DTYPE == tl.float64:
+        return bits & 0x7FFFFFFFFFFFFFFF, bits.to(tl.float64, bitcast=True)
+    elif DTYPE == tl.float32:
+        return bits & 0x7FFFFFFF, bits.to(tl.float32, bitcast=True)
+    elif DTYPE == tl.bfloat16:
+        return bits & 0x7FFF, (bits.to(tl.int32) << 16).to(tl.float32, bitcast=True)
+    else:
+        return bits & 0x7FFF, bits.to(tl.float16, bitcast=True).to(tl.float32)
+
+
+@triton.jit
+def integers(address, BYTES: tl.constexpr):
+    if BYTES == 4:
+        return address.to(tl.pointer_type(tl.int32))
+    else:
+        return address.to(tl.pointer_type(tl.int16))
+
+
+@triton.jit
+def unscaled(bits, valid, inverse, DTYPE: tl.constexpr):
+    """Bits of x → those of x * inverse in the dtype of the arithmetic, float32 below float64; 0 where not ``valid``."""
+    _, x = split(bits, DTYPE)
+    if DTYPE == tl.float64:
+        product = (x * inverse.to(tl.float64)).to(tl.int64, bitcast=True)
+    else:
+        product = (x * inverse).to(tl.int32, bitcast=True)
+    # The padding too was multiplied, and 0 times an infinite inverse scale is NaN.
+    return tl.where(valid, product, 0)
+
+
+@triton.jit
+def add(
+    bits,
+    nonzero,
+    far,
+    saturated,
+    largest,
+    total,
+    total_abs,
+    total_sq,
+    DTYPE: tl.constexpr,
+    NEAR_ZERO: tl.constexpr,
+    SATURATED: tl.constexpr,
+):
+    """Adds a tile ``[row, element]`` to the accumulators ``[row]``; padding with zeros changes none of them."""
+    magnitude, x = split(bits, DTYPE)
+    nonzero += tl.sum((magnitude > 0).to(tl.int32), 1)
+    far += tl.sum((magnitude >= NEAR_ZERO).to(tl.int32), 1)
+    saturated += tl.sum((magnitude >= SATURATED).to(tl.int32), 1)
+    largest = tl.maximum(largest, tl.max(magnitude.to(tl.int32), 1))
+    total += tl.sum(x, 1)
+    total_abs += tl.sum(tl.abs(x), 1)
+    total_sq += tl.sum(x * x, 1)
+    return nonzero, far, saturated, largest, total, total_abs, total_sq
+
+
+@triton.jit
+def write_counts(words, count, zero, near_zero, saturated, nan, pos_inf, neg_inf):
+    tl.store(words + 0, count.to(tl.int64))
+    tl.store(words + 1, zero.to(tl.int64))
+    tl.store(words + 2, near_zero.to(tl.int64))
+    tl.store(words + 3, saturated.to(tl.int64))
+    tl.store(words + 4, nan.to(tl.int64))
+    tl.store(words + 5, pos_inf.to(tl.int64))
+    tl.store(words + 6, neg_inf.to(tl.int64))
+
+
+@triton.jit
+def write_sums(words, total, total_abs, total_sq, total_sq_big, total_sq_small, abs_max):
+    tl.store(words + 7, total.to(tl.float64).to(tl.int64, bitcast=True))
+    tl.store(words + 8, total_abs.to(tl.float64).to(tl.int64, bitcast=True))
+    tl.store(words + 9, total_sq.to(tl.float64).to(tl.int64, bitcast=True))
+    tl.store(words + 10, total_sq_big.to(tl.float64).to(tl.int64, bitcast=True))
+    tl.store(words + 11, total_sq_small.to(tl.float64).to(tl.int64, bitcast=True))
+    tl.store(words + 12, abs_max.to(tl.float64).to(tl.int64, bitcast=True))

@@ -1,0 +1,1 @@
+"""What happens around ``optimizer.step()``: hooks, names, GradScaler, clipping."""

@@ -1,0 +1,105 @@
+"""The arguments of ``GradHealthWriter``, checked before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from gradhealth_kernels.metrics import Metric, select
+from gradhealth_kernels.statistics import NEAR_ZERO
+
+from ..sinks import check_summary_writer, event_directory
+from ..store.format import MAX_EVERY
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one recording is made with; several optimizers beside each other share it."""
+
+    directory: Path | None
+    summary_writer: Any
+    every: int
+    near_zero: float
+    metrics: tuple[Metric, ...]
+    start_step: int
+    group: Any
+    unclipped: bool
+
+
+def settings(
+    logdir: str | Path | None,
+    summary_writer: Any,
+    every: int | None,
+    near_zero: float | None,
+    metrics: Sequence[str] | None,
+    start_step: int | None,
+    group: Any,
+    unclipped: bool,
+) -> Settings:
+    """None stands for the default. Raises TypeError, ValueError or NotADirectoryError."""
+    every = 10 if every is None else every
+    near_zero = NEAR_ZERO if near_zero is None else near_zero
+    start_step = 0 if start_step is None else start_step
+    if isinstance(every, bool) or not isinstance(every, int) or not 1 <= every < MAX_EVERY:
+        raise ValueError(f"every: expected a number of steps, 1 or more, got {every!r}: 10 is the default")
+    if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
+        raise ValueError(f"start_step: expected a step number, 0 or more, got {start_step!r}")
+    if not isinstance(near_zero, (int, float)) or not 0 < near_zero < float("inf"):
+        raise ValueError(f"near_zero: expected a finite threshold above 0, got {near_zero!r}: 1e-8 is the default")
+    if summary_writer is not None and logdir is not None:
+        raise ValueError("expected logdir= or summary_writer=, got both: they are two places for the same rows")
+    _check_group(group)
+    chosen = select(metrics)
+    directory = None
+    if summary_writer is not None:
+        check_summary_writer(summary_writer)
+    else:
+        directory = event_directory(logdir)
+    return Settings(directory, summary_writer, every, float(near_zero), chosen, start_step, group, unclipped)
+
+
+def check_alone(given: dict[str, Any]) -> None:
+    """Raises ValueError when something is given that the optimizer beside has decided already."""
+    decided = [f"{name}=" for name, value in given.items() if value is not None and value is not False]
+    if decided:
+        raise ValueError(
+            f"beside=: expected nothing that the first optimizer's writer has settled, got {', '.join(decided)}: "
+            "leave it out, both record in one place on one step axis"
+        )
+
+
+def check_model(model: Any, optimizer: Optimizer) -> None:
+    """Raises TypeError for what is no module, ValueError when no parameter of the optimizer is in it."""
+    if model is None:
+        return
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(
+            f"model: expected a torch.nn.Module, got {type(model).__name__}: pass the model, or leave it out"
+        )
+    has = {id(parameter) for parameter in model.parameters()}
+    own = [p for group in optimizer.param_groups for p in group["params"]]
+    if not any(id(p) in has for p in own):
+        raise ValueError(
+            f"model: none of the optimizer's {len(own)} parameters belongs to this {type(model).__name__}: "
+            "pass the model that the optimizer was built for (and build the optimizer after moving or wrapping it)"
+        )
+
+
+def check_prefix(prefix: Any) -> None:
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix: expected a name to put before the parameters' names, got {type(prefix).__name__}")
+
+
+def _check_group(group: Any) -> None:
+    if group is not None and not (
+        torch.distributed.is_available() and isinstance(group, torch.distributed.ProcessGroup)
+    ):
+        raise TypeError(
+            f"group: expected a torch.distributed.ProcessGroup, got {type(group).__name__}: pass the group of the "
+            "ranks that train this model together, or leave it out for all ranks"
+        )

@@ -1,0 +1,268 @@
+"""The hooks on one optimizer: which gradients it consumes, at which attempt, and what became of the attempt."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._compile import _disable_dynamo
+from torch.amp.grad_scaler import GradScaler, OptState
+from torch.optim import Optimizer
+from torch.optim import optimizer as optimizers
+
+from ..store.blocks import Number, Outcome
+from . import amp
+from .names import Named, Names
+
+if TYPE_CHECKING:
+    from ..monitor import Monitor
+
+APPLIED, UNCLIPPED = "gradients", "unclipped"
+
+_GLOBAL_PRE_HOOKS = optimizers._global_optimizer_pre_hooks
+
+
+@dataclass
+class _Attempt:
+    """An attempt that has begun: something looked at the gradients before the optimizer's step."""
+
+    step: int
+    scale: torch.Tensor | None = None
+    stepping: bool = False  # GradScaler.step has been entered
+    applied: bool = False  # measured as they will be applied
+    unclipped: bool = False  # measured as they were before clipping
+
+
+class Watch:
+    """One optimizer among those of a monitor. Holds it weakly: a forgotten optimizer is freed."""
+
+    def __init__(self, optimizer: Optimizer, names: Names, monitor: Monitor) -> None:
+        self.monitor = monitor
+        self._owner = weakref.ref(optimizer)
+        self._names = names
+        self._depth = 0
+        self._attempt: _Attempt | None = None
+        self._scaler: weakref.ref[GradScaler] | None = None
+        # Versions of the gradients that zero_grad left, [] if it left none; None when there was a step since.
+        self._zeroed: list[int | None] | None = None
+        if all(parameter.grad is None for parameter in self.parameters()):
+            self._zeroed = []
+        self._hang(optimizer)
+        weakref.finalize(optimizer, monitor.leave, self)
+
+    def _hang(self, optimizer: Optimizer) -> None:
+        self._handles = [
+            Optimizer.register_step_pre_hook(optimizer, self._before_step),
+            Optimizer.register_step_post_hook(optimizer, self._after_step),
+        ]
+
+    def keep_last(self, optimizer: Any) -> None:
+        """Our hook sees what the others leave."""
+        optimizer._optimizer_step_pre_hooks.move_to_end(self._handles[0].id)
+
+    def check_hooks(self) -> None:
+        """Hang the hooks again when somebody removed them."""
+        optimizer: Any = self._owner()
+        if optimizer is None or self._handles[0].id in optimizer._optimizer_step_pre_hooks:
+            return
+        for handle in self._handles:
+            handle.remove()
+        self._hang(optimizer)
+        self.monitor.report(
+            "the writer's step hook was removed from the optimizer, so steps were not seen; it is back now "
+            "(optimizer.gradhealth.close() is the way to stop)"
+        )
+
+    def release(self) -> Any:
+        """Unhook; returns the optimizer, if it is still there."""
+        for handle in self._handles:
+            handle.remove()
+        return self._owner()
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The optimizer's groups of parameters; none when it is gone."""
+        optimizer = self._owner()
+        return [] if optimizer is None else optimizer.__dict__["param_groups"]
+
+    def parameters(self) -> list[torch.Tensor]:
+        """The optimizer's parameters in its own order."""
+        return [parameter for group in self.groups() for parameter in group["params"]]
+
+    def named(self) -> list[Named]:
+        return self._names.of(self.groups())
+
+    # An attempt begins with whatever looks at the gradients first, and ends with the optimizer's step, or without.
+
+    def _begin(self) -> _Attempt:
+        if self._attempt is None:
+            self._attempt = _Attempt(self.monitor.begin(self))
+        return self._attempt
+
+    def _end(self, outcome: Outcome, found_inf: torch.Tensor | None = None) -> None:
+        attempt, self._attempt, self._zeroed = self._attempt, None, None
+        if attempt is not None and (attempt.scale is not None or outcome != "step"):
+            scale = None if attempt.scale is None else _number(attempt.scale)
+            infinite = 0.0 if found_inf is None else _number(found_inf.detach().clone())
+            self.monitor.attempted(self, attempt.step, outcome, scale, infinite)
+
+    def settle(self, dropped: bool = False) -> None:
+        """An attempt that GradScaler.step was entered for, and no step came of, was skipped. With ``dropped`` also one
+        that was only looked at is over."""
+        attempt = self._attempt
+        if attempt is None or self._depth:
+            return
+        if attempt.stepping:
+            self._end("skipped")
+        elif dropped and self.monitor.retract(self, attempt.step):
+            self._attempt = self._zeroed = None
+        elif dropped:
+            self._end("not_stepped")
+
+    def scaler_unscales(self, scaler: GradScaler, inverse_scale: torch.Tensor) -> None:
+        """``scaler.unscale_(optimizer)`` was called: what comes next may be clipping, which smears a NaN over all."""
+        if self._stage(scaler) is not OptState.READY or scaler._scale is None:
+            return
+        self._scaler = weakref.ref(scaler)
+        self.settle(dropped=True)
+        attempt = self._begin()
+        attempt.scale, attempt.unclipped = scaler._scale.clone(), True
+        self.monitor.measure(self, UNCLIPPED, inverse_scale)
+
+    def scaler_steps(self, scaler: GradScaler, by_itself: bool) -> None:
+        """``scaler.step(optimizer)`` was called. An optimizer that unscales ``by_itself`` always gets to its step."""
+        stage = self._stage(scaler)
+        if stage is OptState.STEPPED or scaler._scale is None:  # the scaler is about to raise
+            return
+        self._scaler = weakref.ref(scaler)
+        lingering = self._attempt is not None and self._attempt.scale is not None and stage is OptState.READY
+        if lingering or (self._attempt is not None and self._attempt.stepping):
+            self.settle(dropped=True)
+        attempt = self._begin()
+        attempt.scale, attempt.stepping = scaler._scale.clone(), True
+        if stage is OptState.READY and not by_itself:
+            self.monitor.measure(self, APPLIED, amp.inverse(scaler._scale))
+            attempt.applied = True
+
+    def _stage(self, scaler: GradScaler) -> OptState:
+        return amp.stage(scaler, self._owner())
+
+    def before_clip(self) -> None:
+        """The gradients are about to be clipped."""
+        attempt = self._begin()
+        if not attempt.unclipped:
+            attempt.unclipped = True
+            self.monitor.measure(self, UNCLIPPED, self._inverse())
+
+    def _inverse(self) -> torch.Tensor | None:
+        """What the gradients must be multiplied with now, as far as a scaler was seen."""
+        scaler = None if self._scaler is None else self._scaler()
+        if scaler is None or scaler._scale is None or self._stage(scaler) is not OptState.READY:
+            return None
+        return amp.inverse(scaler._scale)
+
+    def before_zero_grad(self) -> None:
+        """Gradients that come here without a step since the last ``zero_grad`` are dropped."""
+        if self._depth and not _steps_on_the_stack(self._owner()):
+            self._depth = 0
+        if self._depth:  # a closure's
+            return
+        self.check_hooks()
+        if self._attempt is not None:
+            self.settle(dropped=True)
+        elif self._zeroed is not None and self._have_changed(self._zeroed):
+            self.monitor.drop(self, self._inverse())
+
+    def after_zero_grad(self, set_to_none: bool) -> None:
+        if not self._depth:
+            self._zeroed = [] if set_to_none else self._versions()
+
+    def _have_changed(self, versions: list[int | None]) -> bool:
+        if versions:
+            return self._versions() != versions
+        return any(parameter.grad is not None for parameter in self.parameters())
+
+    def _versions(self) -> list[int | None]:
+        return [None if p.grad is None else p.grad._version for p in self.parameters()]
+
+    @_disable_dynamo
+    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
+        if self._depth and _steps_on_the_stack(optimizer) < 2:
+            self._depth = 0  # an earlier step raised, so its post hook never ran
+        self._depth += 1
+        if self._depth > 1:  # a subclass whose step() calls super().step() fires the hooks twice
+            return None
+        if _initialises_state(optimizer):
+            self._zeroed = None
+            return None
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if not callable(closure):
+            self._step(optimizer)
+            return None
+        # With a closure the gradients exist only after it ran; the first evaluation is the step's.
+        pending = [True]
+
+        def measured(*closure_args: Any, **closure_kwargs: Any) -> Any:
+            loss = closure(*closure_args, **closure_kwargs)
+            if pending:
+                pending.clear()
+                self._step(optimizer)
+            return loss
+
+        if "closure" in kwargs:
+            return args, {**kwargs, "closure": measured}
+        return (args[0], measured, *args[2:]), kwargs
+
+    @_disable_dynamo
+    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self._depth:
+            self._depth -= 1
+        else:
+            self.check_hooks()
+
+    def _step(self, optimizer: Any) -> None:
+        attempt = self._begin()
+        # GradScaler sets these two on optimizers that unscale and skip inside their own step.
+        grad_scale, found_inf = optimizer.__dict__.get("grad_scale"), optimizer.__dict__.get("found_inf")
+        if found_inf is not None:
+            self.monitor.measure(self, APPLIED, None if grad_scale is None else amp.inverse(grad_scale))
+            if attempt.scale is None and grad_scale is not None:
+                attempt.scale = grad_scale.clone()
+        elif not attempt.applied or _GLOBAL_PRE_HOOKS or len(optimizer._optimizer_step_pre_hooks) > 1:
+            self.monitor.measure(self, APPLIED, None)
+        self._end("step", found_inf)
+
+
+def _number(value: torch.Tensor) -> Number:
+    """On a device it is read by the writer's thread, so the training thread never waits."""
+    return float(value) if value.device.type == "cpu" else lambda: float(value)
+
+
+_HOOKED_STEP = Optimizer.profile_hook_step(lambda self: None).__code__
+
+
+def _steps_on_the_stack(optimizer: Any) -> int:
+    """How often ``optimizer.step`` is on the call stack."""
+    frame, calls = sys._getframe(2), 0
+    while frame is not None:
+        if frame.f_code is _HOOKED_STEP and (frame.f_locals.get("self") or frame.f_locals["args"][0]) is optimizer:
+            calls += 1
+        frame = frame.f_back  # type: ignore[assignment]
+    return calls
+
+
+def _initialises_state(optimizer: Any) -> bool:
+    """Whether this step is the one that distributed checkpoint makes, with gradients of zero, to have the optimizer
+    allocate its state."""
+    if optimizer.state or any(group.get("lr", 1.0) != 0 for group in optimizer.__dict__["param_groups"]):
+        return False
+    frame = sys._getframe(1)
+    for _ in range(12):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+        if frame.f_code.co_name == "_init_optim_state":
+            return True
+    return False

@@ -1,0 +1,213 @@
+"""The stage between ring and rows in a distributed run: blocks of each rank → blocks of the whole, on one rank."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from gradhealth_kernels.statistics import neutral
+
+from . import ranks
+from .notes import MAX_TENSORS, Fault, Note
+from .shards import Piece
+from .store.blocks import Block, Ready
+
+#: Bytes of blocks that may wait for the other ranks; further ones are given up.
+MAX_WAITING_BYTES = 128 << 20
+_log = logging.getLogger("tb_gradhealth")
+_LANES = 2  # dropped gradients come before the step of the same number
+
+
+class Stage(Protocol):
+    """Takes blocks of measured steps."""
+
+    def submit(self, block: Block) -> None: ...
+
+    def close(self, timeout: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Local:
+    """What this rank brings: its pieces, which of them it counts, and how many steps a block has at most."""
+
+    pieces: Sequence[Piece]
+    owned: Sequence[bool]
+    slots: int
+    what: str
+    step: int
+
+
+class Gathering:
+    """Agrees with the other ranks, then merges block by block; the lowest rank hands the result on.
+
+    ``begin`` makes the next stage for the tensors of the whole. When the ranks do not come together, the lowest rank
+    that is there records what it has whole, and says so once.
+    """
+
+    def __init__(
+        self,
+        me: ranks.Membership,
+        local: Local,
+        begin: Callable[[Sequence[Piece]], Stage],
+        report: Callable[[str], None],
+    ) -> None:
+        self._me, self._local, self._begin, self._report = me, local, begin, report
+        self._blocks: deque[Block] = deque()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._deadline = float("inf")
+        self._next: Stage | None = None
+        self._merger: ranks.Merger | None = None
+        self._whole: ranks.Whole | None = None
+        self._diverged: set[str] = set()
+        self._room = me.room(local.what, local.step)
+        self._thread = threading.Thread(target=self._run, name="gradhealth-ranks", daemon=True)
+        self._thread.start()
+
+    def submit(self, block: Block) -> None:
+        """Called on the training thread; never waits."""
+        size = self._local.slots * len(self._local.pieces) * neutral((0,)).itemsize
+        if len(self._blocks) > 1 + MAX_WAITING_BYTES // max(1, size):
+            self._report(f"steps from {block.first_step} on are not recorded: other ranks are too far behind")
+            return
+        self._blocks.append(block)
+        self._wake.set()
+
+    def close(self, timeout: float) -> None:
+        """Merge what waits and write it, for at most ``timeout`` seconds."""
+        self._deadline = time.monotonic() + timeout
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._report(
+                f"{len(self._blocks)} blocks of steps could not be merged with the other ranks in {timeout:.0f} s"
+            )
+        if self._next is not None:
+            self._next.close(max(0.5, self._deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        try:
+            self._come_together()
+        except Exception as error:
+            self._part(error)
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            closing = self._closing.is_set()
+            while self._blocks:
+                self._pass_on(self._blocks.popleft())
+            if closing:
+                return
+
+    def _come_together(self) -> None:
+        until = time.monotonic() + ranks.AGREE_SECONDS
+        left = lambda: min(until, self._deadline) - time.monotonic()  # noqa: E731
+        local = self._local
+        whole = ranks.agree(self._me, self._room, local.pieces, local.owned, local.slots, left)
+        self._merger = ranks.Merger(self._me, self._room, whole, local.slots)
+        self._whole = whole
+        if whole.conflicts:
+            more = f" (and {len(whole.conflicts) - 1} more)" if len(whole.conflicts) > 1 else ""
+            self._report(
+                f"the ranks do not have the same layout: {whole.conflicts[0]}{more}; what the lowest rank has is "
+                "recorded: build the same model on every rank, or pass prefix= where they are meant to differ"
+            )
+        if self._me.place == 0:
+            self._next = self._begin(whole.pieces)
+
+    def _part(self, error: Exception) -> None:
+        """Go on alone: what is whole here is right by itself; what is not becomes "no data"."""
+        self._merger = None
+        try:
+            lowest = self._me.is_lowest(self._room)
+        except Exception:  # the store went with the rank that held it, which is the lowest as a rule
+            lowest = self._me.place == 0
+        said = str(error)
+        if not isinstance(error, ranks.Apart):
+            _log.debug("merging with the other ranks failed", exc_info=error)
+            said = (
+                f"another one stopped, or did not answer in {ranks.COLLECTIVE_SECONDS:.0f} s ({type(error).__name__})"
+            )
+        sharded = sum(piece.mesh is not None for piece in self._local.pieces)
+        left = f"; {sharded} sharded tensors are not measured from here on" if sharded else ""
+        self._report(f"the ranks do not record together: {said}. The lowest one goes on alone{left}")
+        if lowest and self._next is None:
+            self._next = self._begin(self._local.pieces)
+
+    def _pass_on(self, block: Block) -> None:
+        try:
+            merged = self._merged(block)
+        except Exception as error:
+            if self._merger is None:
+                self._report(f"steps from {block.first_step} on could not be read ({type(error).__name__}: {error})")
+                return
+            self._part(error)
+            merged = self._merged(block)
+        if merged is not None and self._next is not None:
+            self._next.submit(merged)
+
+    def _merged(self, block: Block) -> Block | None:
+        entries, attempts = block.read()
+        if self._merger is None:
+            return self._alone(block)
+        assert self._whole is not None
+        key = _LANES * block.first_step + (0 if block.dropped else 1)
+        whole, diverged = self._merger.merge(key, entries)
+        if whole is None:
+            self._report(f"steps from {block.first_step} on are not recorded: other ranks are already further")
+            return None
+        columns = self._whole.columns
+        return Block(
+            block.first_step,
+            Ready(whole),
+            block.logged,
+            [replace(attempt, columns=columns[attempt.columns]) for attempt in attempts],
+            [*block.notes, *self._new(block.first_step, diverged)],
+            block.dropped,
+        )
+
+    def _new(self, first: int, diverged: list[tuple[int, str]]) -> list[Note]:
+        """Notes on replicas that differ for the first time."""
+        fresh: dict[int, list[str]] = {}
+        for offset, name in diverged:
+            if name not in self._diverged:
+                self._diverged.add(name)
+                fresh.setdefault(first + offset, []).append(name)
+        return [
+            Note(
+                step,
+                "diverged",
+                tuple(Fault(name, 0, 0, 0) for name in names[:MAX_TENSORS]),
+                max(0, len(names) - MAX_TENSORS),
+            )
+            for step, names in fresh.items()
+        ]
+
+    def _alone(self, block: Block) -> Block:
+        """Pieces of tensors that other ranks hold too are blanked: a part would pass for the whole."""
+        entries, attempts = block.read()
+        if self._whole is not None:  # rows of this session are those of all ranks
+            assert self._next is None or self._me.place == 0
+            spread = neutral((len(entries), len(self._whole.pieces)))
+            spread[:, self._whole.columns] = entries
+            whole_here = [piece.mesh is None for piece in self._local.pieces]
+            blank = np.setdiff1d(np.arange(len(self._whole.pieces)), self._whole.columns[np.array(whole_here, bool)])
+            attempts = [replace(attempt, columns=self._whole.columns[attempt.columns]) for attempt in attempts]
+        else:
+            spread = entries.copy()
+            blank = np.flatnonzero([piece.mesh is not None for piece in self._local.pieces])
+        spread[:, blank] = neutral((1,))[0]
+        return Block(block.first_step, Ready(spread), block.logged, attempts, block.notes, block.dropped)
+
+
+def _note(step: int, names: list[str]) -> Note:
+    faults = tuple(Fault(name, 0, 0, 0) for name in names[:MAX_TENSORS])
+    return Note(step, "diverged", faults, len(names) - len(faults))

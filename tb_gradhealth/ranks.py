@@ -1,0 +1,272 @@
+"""Ranks agree on a layout, then merge their pieces over SPACE: two packed collectives per block of steps.
+
+All of it runs on a thread of the writer's, over a gloo group of its own, so the training's groups see nothing of it
+and a rank that stays away costs a timeout there, never the training. No tensor is gathered: what travels are entries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from gradhealth_kernels.statistics import ENTRIES, Entries, neutral
+
+from .nodes import Index
+from .shards import Piece
+
+#: How long ranks wait for each other before a session, and in a collective.
+AGREE_SECONDS = 60.0
+COLLECTIVE_SECONDS = 60.0
+
+_SUMS = [entry.name for entry in ENTRIES if entry.combine == "+"]
+_MAXIMA = [entry.name for entry in ENTRIES if entry.combine == "max"]
+#: Replicas hold the same bits, but kernels may add them up in another order.
+_SAME = 1e-5
+_begun: Counter[tuple[str, int, int]] = Counter()  # sessions that this process began
+
+
+class Apart(RuntimeError):
+    """The ranks do not record together; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Membership:
+    """This process among the ranks that record together: their global ranks, ascending, and its own place there."""
+
+    store: Any
+    ranks: tuple[int, ...]
+    place: int
+
+    @classmethod
+    def of(cls, group: Any) -> Membership | None:
+        """None where there is nobody to record with."""
+        if not dist.is_available() or not dist.is_initialized():
+            return None
+        ranks = tuple(sorted(dist.get_process_group_ranks(group or dist.group.WORLD)))
+        if len(ranks) < 2 or dist.get_rank() not in ranks:
+            return None
+        store: Any = dist.distributed_c10d._get_default_store()
+        # A connection of its own: the store's lock is held while one waits.
+        store = store.clone() if hasattr(store, "clone") else store
+        return cls(store, ranks, ranks.index(dist.get_rank()))
+
+    def room(self, what: str, step: int) -> str:
+        """A prefix in the store for a session of ``what`` from ``step`` on: the same on ranks that begin one there."""
+        base = f"gradhealth/{'.'.join(map(str, self.ranks))}/{what}"
+        times = (base, step, self.place)
+        _begun[times] += 1
+        self.store.set(f"{base}/at/{self.place}", str(step))
+        return f"{base}/{step}/{_begun[times]}"
+
+    def is_lowest(self, room: str) -> bool:
+        """Whether no lower rank ever came to a room of this kind, whatever step it began at."""
+        base = room.rsplit("/", 2)[0]
+        return not any(self.store.check([f"{base}/at/{place}"]) for place in range(self.place))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What all ranks together have, in one order, and this rank's part in it."""
+
+    pieces: tuple[Piece, ...]
+    columns: Index  # this rank's tensors among ``pieces``
+    counted: tuple[bool, ...]  # of this rank's tensors, those whose elements this rank adds
+    replicas: tuple[int, ...]  # for each of ``pieces``, how many times its elements are held; 0 if that cannot be told
+    conflicts: tuple[str, ...] = ()  # what ranks disagree on, a sentence for each tensor
+
+
+def layout_hash(pieces: Sequence[Piece], slots: int) -> str:
+    return hashlib.sha256(_layout(pieces, slots)).hexdigest()[:32]
+
+
+def _layout(pieces: Sequence[Piece], slots: int) -> bytes:
+    return json.dumps([slots, *(asdict(piece) for piece in pieces)]).encode()
+
+
+def agree(
+    me: Membership, room: str, pieces: Sequence[Piece], owned: Sequence[bool], slots: int, left: Callable[[], float]
+) -> Whole:
+    """Exchange layouts through the store. ``left`` tells the seconds that remain. Raises Apart."""
+    own = layout_hash(pieces, slots)
+    me.store.set(f"{room}/{me.place}", own)
+    keys = [f"{room}/{place}" for place in range(len(me.ranks))]
+    if not _appear(me.store, keys, left):
+        absent = [me.ranks[place] for place, key in enumerate(keys) if not me.store.check([key])]
+        raise Apart(_absent(me, room, absent))
+    hashes = [me.store.get(key).decode() for key in keys]
+    layouts = {own: list(pieces)}
+    if hashes.index(own) == me.place:
+        me.store.set(f"{room}/layout/{own}", _layout(pieces, slots))
+    for other in dict.fromkeys(hashes):
+        if other not in layouts:
+            key = f"{room}/layout/{other}"
+            if not _appear(me.store, [key], left):
+                raise Apart("a rank left before it told its layout: see its own output")
+            theirs, *listed = json.loads(me.store.get(key))
+            if theirs != slots:
+                raise Apart(
+                    f"ranks record in blocks of {slots} and of {theirs} steps: pass the same every= on each rank"
+                )
+            layouts[other] = [_piece(fields) for fields in listed]
+    return _joined(me, [layouts[one] for one in hashes], owned)
+
+
+def _appear(store: Any, keys: list[str], left: Callable[[], float]) -> bool:
+    """Wait until all ``keys`` are in the store, by asking: a blocking call could not be ended."""
+    pause = 0.002
+    while not store.check(keys):
+        if left() <= 0:
+            return False
+        time.sleep(min(pause, 0.5))
+        pause *= 1.5
+    return True
+
+
+def _absent(me: Membership, room: str, absent: list[int]) -> str:
+    base, step, _ = room.rsplit("/", 2)
+    elsewhere = []
+    for rank in absent:
+        key = f"{base}/at/{me.ranks.index(rank)}"
+        if me.store.check([key]) and (at := me.store.get(key).decode()) != step:
+            elsewhere.append(f"rank {rank} began at step {at}")
+    if elsewhere:
+        return f"this rank began at step {step}, but {', '.join(elsewhere[:3])}: load the same state on every rank"
+    named = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
+    return (
+        f"{len(absent)} of {len(me.ranks)} ranks ({named}) did not come to record step {step}: construct "
+        "GradHealthWriter on every rank, or pass group= with the ranks that have one"
+    )
+
+
+def _piece(fields: dict[str, Any]) -> Piece:
+    mesh = fields["mesh"]
+    return Piece(
+        fields["name"],
+        tuple(fields["shape"]),
+        fields["dtype"],
+        tuple(fields["aliases"]),
+        None if mesh is None else tuple(mesh),
+        fields["parts"],
+    )
+
+
+def _joined(me: Membership, layouts: list[list[Piece]], owned: Sequence[bool]) -> Whole:
+    """``layouts[place]`` → the union. Of a name that lies on several sets of ranks, such as the unparallelised weights
+    of FSDP × TP, the set with the lowest rank counts; so of a plain tensor the lowest rank that has it."""
+    order: dict[str, int] = {}
+    chosen: list[Piece] = []
+    counting: list[tuple[int, ...]] = []
+    holders: list[int] = []
+    conflicts: dict[str, str] = {}
+    for rank, pieces in zip(me.ranks, layouts, strict=True):
+        for piece in pieces:
+            ranks = piece.mesh or (rank,)
+            at = order.setdefault(piece.name, len(order))
+            if at == len(chosen):
+                chosen.append(piece)
+                counting.append(ranks)
+                holders.append(0)
+            elif ranks < counting[at]:
+                chosen[at], counting[at] = piece, ranks
+            if (piece.shape, piece.dtype) != (chosen[at].shape, chosen[at].dtype):
+                other = f"{list(chosen[at].shape)} {chosen[at].dtype} on rank {counting[at][0]}"
+                conflicts[piece.name] = f"{piece.name} is {list(piece.shape)} {piece.dtype} on rank {rank} and {other}"
+            holders[at] += 1
+    for piece, ranks in zip(chosen, counting, strict=True):
+        if not set(ranks) <= set(me.ranks):
+            raise Apart(f"{piece.name} is sharded over ranks outside the group: pass a group= that holds them all")
+    mine = layouts[me.place]
+    columns = [order[piece.name] for piece in mine]
+    rank = me.ranks[me.place]
+    counted = [
+        owns and (piece.mesh or (rank,)) == counting[at] for piece, at, owns in zip(mine, columns, owned, strict=True)
+    ]
+    replicas = [
+        held // piece.parts if held % piece.parts == 0 else 0 for held, piece in zip(holders, chosen, strict=True)
+    ]
+    said = tuple(conflicts.values())
+    return Whole(tuple(chosen), np.array(columns, np.intp), tuple(counted), tuple(replicas), said)
+
+
+class Merger:
+    """The collectives of one session. Raises RuntimeError when a rank does not take part in time."""
+
+    def __init__(self, me: Membership, room: str, whole: Whole, slots: int) -> None:
+        self._whole, self._slots = whole, slots
+        store = dist.distributed_c10d.PrefixStore(f"{room}/gloo", me.store)
+        self._group: Any = dist.ProcessGroupGloo(store, me.place, len(me.ranks), timedelta(seconds=COLLECTIVE_SECONDS))
+        self._counted = np.array(whole.counted, bool)
+        self._replicas = np.array(whole.replicas, np.int64)
+
+    def merge(self, key: int, entries: Entries) -> tuple[Entries | None, list[tuple[int, str]]]:
+        """Entries ``[step, tensor]`` of this rank → of all ranks together, and (step, tensor) where replicas differ.
+
+        ``key`` says which steps these are and grows from call to call. When another rank is further on, these are
+        given up and None comes back; when others lag behind, they are waited for. Every rank has the same shapes and
+        numbers of collectives, whatever it holds.
+        """
+        while True:
+            maxima = np.full((1 + self._slots * len(_MAXIMA), max(3, len(self._whole.pieces))), -np.inf)
+            maxima[0, :3] = key, -key, -len(entries)
+            sums = np.zeros((len(_SUMS) + 3, self._slots, len(self._whole.pieces)))
+            self._fill(entries, sums, maxima)
+            self._reduce(sums, dist.ReduceOp.SUM)
+            self._reduce(maxima, dist.ReduceOp.MAX)
+            latest, earliest, steps = maxima[0, 0], -maxima[0, 1], int(-maxima[0, 2])
+            if latest == earliest:
+                return self._read(steps, sums, maxima), self._diverged(sums)
+            if key < latest:
+                return None, []
+
+    def _fill(self, entries: Entries, sums: Any, maxima: Any) -> None:
+        steps, columns = slice(len(entries)), self._whole.columns
+        counted = columns[self._counted]
+        for at, name in enumerate(_SUMS):
+            sums[at, steps, counted] = entries[name][:, self._counted].T
+        sums[-3, steps, columns] = entries["sum"].T
+        sums[-2, steps, columns] = entries["sum_sq"].T
+        sums[-1, steps, columns] = _fingerprint(entries).T
+        rest = maxima[1:, : len(self._whole.pieces)].reshape(len(_MAXIMA), self._slots, -1)
+        for at, name in enumerate(_MAXIMA):
+            rest[at, steps, columns] = entries[name].T
+        maxima[1:, : len(self._whole.pieces)] = rest.reshape(-1, len(self._whole.pieces))
+
+    def _reduce(self, values: Any, operation: Any) -> None:
+        options = dist.AllreduceOptions()
+        options.reduceOp = operation
+        options.timeout = timedelta(seconds=COLLECTIVE_SECONDS)
+        self._group.allreduce([torch.from_numpy(values)], options).wait()
+
+    def _read(self, steps: int, sums: Any, maxima: Any) -> Entries:
+        merged = neutral((steps, len(self._whole.pieces)))
+        for at, name in enumerate(_SUMS):
+            merged[name] = sums[at, :steps]
+        rest = maxima[1:, : len(self._whole.pieces)].reshape(len(_MAXIMA), self._slots, -1)
+        for at, name in enumerate(_MAXIMA):
+            merged[name] = np.maximum(merged[name], rest[at, :steps])
+        return merged
+
+    def _diverged(self, sums: Any) -> list[tuple[int, str]]:
+        """What all replicas hold together must be that many times what was counted."""
+        own = {name: sums[at] for at, name in enumerate(_SUMS)}
+        squares = self._replicas * own["sum_sq"]
+        differ = np.abs(sums[-2] - squares) > _SAME * squares
+        differ |= np.abs(sums[-3] - self._replicas * own["sum"]) > _SAME * self._replicas * own["sum_abs"]
+        differ |= sums[-1] != self._replicas * _fingerprint(own)
+        return [(int(step), self._whole.pieces[i].name) for step, i in np.argwhere(differ & (self._replicas > 1))]
+
+
+def _fingerprint(entries: Any) -> Any:
+    """A whole number from the counts that do not depend on the order of addition."""
+    counts = ("count", "zero", "nan", "pos_inf", "neg_inf")
+    return sum((2 * i + 1) * np.asarray(entries[name], np.float64) for i, name in enumerate(counts))
