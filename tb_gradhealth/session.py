@@ -31,6 +31,11 @@ CLOSE_SECONDS = 10.0
 MAX_LOGGED = 4096  # values between two hand-overs; more than that is a loop gone wrong
 MAX_DROPPED = 64  # sets of gradients dropped between two steps that are looked at
 
+_FLATTENED = (
+    "FullyShardedDataParallel keeps slices of flattened parameters on each rank; shard the model with fully_shard "
+    "(FSDP2), whose gradients are measured"
+)
+
 LABELS = {APPLIED: "Gradients (applied)", UNCLIPPED: "Gradients (before clipping)"}
 
 
@@ -83,6 +88,8 @@ class Session:
 
     def measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
         """The gradients of one optimizer into the current step's slot."""
+        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError("the step is being captured into a CUDA graph, whose replays cannot be measured")
         if self._filled:
             part = self._parts[watch]
             part.measure(stream, self._filled - 1, inverse_scale)
@@ -225,13 +232,14 @@ class _Part:
         self.told: set[int] = set()
         self._slots, self._near_zero = slots, near_zero
         self._sharded = any(shards.is_sharded(parameter) for parameter in self.parameters)
+        self._foreign = {i: _FLATTENED for i, p in enumerate(self.parameters) if shards.is_flattened(p)}
         self._shapes = [parameter.shape for parameter in self.parameters]
         self._rings: dict[str, StepRing] = {}
         self._measured: dict[str, set[int]] = {}  # slots since the last hand-over
 
     @property
     def unmeasured(self) -> dict[int, str]:
-        return {index: reason for ring in self._rings.values() for index, reason in ring.unmeasured.items()}
+        return {i: reason for ring in self._rings.values() for i, reason in ring.unmeasured.items()} | self._foreign
 
     def covers(self, watch: Watch, look_closer: bool) -> bool:
         """Whether the optimizer still has these parameters, and, where one looks closer, in these shapes."""
@@ -249,6 +257,8 @@ class _Part:
     def gradients(self) -> list[torch.Tensor | None]:
         if self._sharded:
             return shards.local_gradients(self.parameters)
+        if self._foreign:
+            return [None if i in self._foreign else parameter.grad for i, parameter in enumerate(self.parameters)]
         return [parameter.grad for parameter in self.parameters]
 
     def has(self, stream: str) -> bool:

@@ -33,6 +33,11 @@ def is_sharded(tensor: torch.Tensor) -> bool:
     return hasattr(tensor, "device_mesh") and hasattr(tensor, "placements")
 
 
+def is_flattened(tensor: torch.Tensor) -> bool:
+    """Whether ``tensor`` is a slice that FSDP of the first kind (``FullyShardedDataParallel``) left here."""
+    return bool(getattr(tensor, "_fsdp_flattened", False))
+
+
 def piece(named: Named) -> Piece:
     tensor: Any = named.tensor
     dtype = str(tensor.dtype).removeprefix("torch.")
