@@ -12,7 +12,7 @@ setup(
     package_data={
         "tb_gradhealth": ["py.typed"],
         "tb_gradhealth.plugin": ["http_api.md", "static/**/*"],
-        "gradhealth_kernels": ["py.typed"],
+        "gradhealth_kernels": ["py.typed", "*.cpp"],
     },
     include_package_data=False,
 )

@@ -61,6 +61,8 @@ class GradHealthWriter(Optimizer):
     def __new__(cls, optimizer: Any = None, *args: Any, **kwargs: Any) -> Any:
         if _BASE in cls.__dict__:  # type(watched)(params, …) makes a bare optimizer, as it would without us
             return cls.__dict__[_BASE](optimizer, *args, **kwargs)
+        if hasattr(cls, _BASE):  # a class that somebody derived from type(watched)
+            return object.__new__(cls)
         _check_optimizer(optimizer)
         names, monitor = _recording(optimizer, *args, **kwargs)
         base = type(optimizer)
@@ -80,11 +82,15 @@ class GradHealthWriter(Optimizer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the optimizer was built before it came here, and running its own ``__init__`` would reset it."""
+        if _BASE not in type(self).__dict__:  # a derived class's own instance, which is no watched one
+            super().__init__(*args, **kwargs)
 
     @property
     def gradhealth(self) -> Monitor:
         """What is ours on the optimizer."""
-        watch: Watch = self.__dict__[_KEY]
+        watch: Watch | None = self.__dict__.get(_KEY)
+        if watch is None:  # LightningOptimizer then looks at the optimizer that it wraps
+            raise AttributeError(f"this {type(self).__name__!r} object has no attribute 'gradhealth': it is not watched")
         return watch.monitor
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -151,7 +157,9 @@ class GradHealthWriter(Optimizer):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Copies and pickles are bare optimizers: hooks, files and threads do not travel."""
-        base = type(self).__dict__[_BASE]
+        base = type(self).__dict__.get(_BASE)
+        if base is None:
+            return super().__reduce_ex__(protocol)
         state = self.__getstate__()
         return copyreg._reconstructor, (base, object, None), {k: v for k, v in state.items() if k != _KEY}  # type: ignore[attr-defined]
 

@@ -78,7 +78,7 @@ def test_metadata(packed: dict[str, bytes]) -> None:
 def test_an_sdist_has_what_a_checkout_has(sdist: Path, source: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
-    folders = ["tb_gradhealth", "kernels", "plugin_frontend", "tests", "bench", "docs", "requirements"]
+    folders = ["tb_gradhealth", "kernels", "plugin_frontend", "tests", "bench", "docs", "examples", "requirements"]
     wanted = {f"{folder}/{name}" for folder in folders for name in files(source, folder)}
     wanted |= {"dev", "setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", ".ci/run"}
     wanted |= {path.name for path in source.glob("*.md")}

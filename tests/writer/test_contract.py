@@ -276,3 +276,34 @@ def test_a_forgotten_optimizer_is_freed_and_its_rows_are_written(tmp_path: Path)
     gc.collect()
     assert alive() is None
     assert timeline(tmp_path / "run").end == 3
+
+
+def test_a_class_derived_from_a_watched_optimizers_makes_optimizers_of_its_own(tmp_path: Path) -> None:
+    model, optimizer = watched(tmp_path)
+
+    class Derived(type(optimizer)):  # type: ignore[misc]
+        pass
+
+    own = Derived(model.parameters(), lr=0.5)
+    assert (type(own), own.defaults["lr"]) == (Derived, 0.5)
+    assert not hasattr(own, "gradhealth")
+    for _ in losses(model, 1):
+        own.step()
+        own.zero_grad()
+    assert optimizer.gradhealth.step == 0
+
+
+def test_a_facade_as_lightnings_finds_everything_on_the_optimizer_that_it_wraps(tmp_path: Path) -> None:
+    _, optimizer = watched(tmp_path)
+
+    class Facade(type(optimizer)):  # type: ignore[misc]
+        """Is of the optimizer's class, and has none of its attributes."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.__dict__["_optimizer"], name)
+
+    facade = Facade.__new__(Facade)
+    facade.__dict__["_optimizer"] = optimizer
+    assert facade.param_groups is optimizer.param_groups
+    assert facade.gradhealth is optimizer.gradhealth
+    assert type(copy.deepcopy(facade)) is Facade

@@ -37,7 +37,7 @@ def test_a_measurement_that_fails_is_warned_about_once_and_counted(
     def broken(*_: Any) -> None:
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr(StepRing, "measure", broken)
+    monkeypatch.setattr(StepRing, "measure_gradients", broken)
     with pytest.warns(GradHealthWarning) as caught:
         monitor = train(tmp_path)
     assert len(caught) == 1
@@ -48,14 +48,14 @@ def test_a_measurement_that_fails_is_warned_about_once_and_counted(
 
 
 def test_warnings_as_errors_do_not_reach_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(StepRing, "measure", lambda *_: 1 / 0)
+    monkeypatch.setattr(StepRing, "measure_gradients", lambda *_: 1 / 0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert train(tmp_path).problems == 25
 
 
 def test_a_steps_failure_costs_that_step_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measure, calls = StepRing.measure, []
+    measure, calls = StepRing.measure_gradients, []
 
     def sometimes(ring: StepRing, slot: int, *tensors: Any) -> None:
         calls.append(slot)
@@ -63,7 +63,7 @@ def test_a_steps_failure_costs_that_step_alone(tmp_path: Path, monkeypatch: pyte
             raise RuntimeError("once")
         measure(ring, slot, *tensors)
 
-    monkeypatch.setattr(StepRing, "measure", sometimes)
+    monkeypatch.setattr(StepRing, "measure_gradients", sometimes)
     with pytest.warns(GradHealthWarning, match="once"):
         assert train(tmp_path).problems == 1
     history = timeline(tmp_path)
