@@ -183,9 +183,8 @@ class Monitor:
 
     def _measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
         session = self._session
-        if session is None or not session.covers(self._watches):
-            session = self._current(self.step - 1)
-            session.begin(self.step - 1)
+        if session is None:
+            return  # it could not begin, and said so
         try:
             session.measure(watch, stream, inverse_scale)
         except Exception:

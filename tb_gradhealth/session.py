@@ -268,7 +268,11 @@ class _Part:
         if stream not in self._rings:
             self._rings[stream] = StepRing(len(self.parameters), self._slots, self._near_zero)
             self._measured[stream] = set()
-        self._rings[stream].measure(slot, self.gradients(), inverse_scale)
+        ring = self._rings[stream]
+        if self._sharded or self._foreign:
+            ring.measure(slot, self.gradients(), inverse_scale)
+        else:
+            ring.measure_gradients(slot, self.parameters, inverse_scale)
         self._measured[stream].add(slot)
 
     def take(self, stream: str, steps: int) -> RingTaken:

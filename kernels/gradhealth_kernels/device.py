@@ -87,10 +87,9 @@ class CheckedMeter:
             fused.measure(items, out, inverse_scale)
 
     def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
-        fused = self._proven(scaled=inverse_scale is not None)
-        if fused is None or not self._knows_items:
+        if self._fused is None or not self._knows_items or (inverse_scale is not None) not in self._settled:
             return False
-        fused.repeat(out, inverse_scale)
+        self._fused.repeat(out, inverse_scale)
         return True
 
     def _proven(self, scaled: bool) -> FusedPair | None:

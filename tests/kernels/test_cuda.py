@@ -13,9 +13,10 @@ import torch
 from gradhealth_kernels import reference
 from gradhealth_kernels.elements import prepare
 from gradhealth_kernels.launch import StepRing, Taken
-from gradhealth_kernels.statistics import Entries
+from gradhealth_kernels.statistics import NEAR_ZERO, Entries
 
 from .cases import DTYPES, differences, eight_bit, normal, of_dtype, views
+from .test_scan import SCANS
 
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
@@ -28,15 +29,15 @@ def no_waiting() -> Iterator[None]:
 
 
 def proven(tensors: int, slots: int = 1) -> StepRing:
-    """A ring whose fused kernels have passed their check."""
+    """A ring whose fused kernels, those for loss-scaled tensors too, have passed their check."""
     ring = StepRing(tensors, slots)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        for _ in range(2):
-            ring.measure(0, [torch.ones(1, device="cuda"), *[None] * (tensors - 1)])
+        for inverse_scale in (None, None, torch.ones(1), torch.ones(1)):
+            ring.measure(0, [torch.ones(1, device="cuda"), *[None] * (tensors - 1)], inverse_scale)
             torch.cuda.synchronize()
     meter: Any = next(iter(ring._rings.values()))._meter
-    assert meter._fused is not None
+    assert meter._settled == {False, True}
     ring.take(slots)
     return ring
 
@@ -48,17 +49,35 @@ def read(taken: Taken) -> Entries:
     return taken.entries()
 
 
-def test_every_case_agrees_with_the_oracle() -> None:
+@pytest.mark.parametrize("inverse", [None, 1 / 3000, 2.0**-20, 3e-39])
+def test_every_case_agrees_with_the_oracle(inverse: float | None) -> None:
     cases = {f"{dtype} {name}": tensor for dtype in DTYPES for name, tensor in of_dtype(dtype).items()}
     cases |= {f"long {dtype}": normal(3_000_001, dtype) for dtype in DTYPES} | views() | eight_bit()
+    inverse_scale = None if inverse is None else torch.tensor([inverse])
     ring = proven(len(cases))
-    ring.measure(0, [tensor.detach().cuda() for tensor in cases.values()])
+    ring.measure(0, [tensor.detach().cuda() for tensor in cases.values()], inverse_scale)
     entries = read(ring.take(1))[0]
     compared = {
-        name: differences(got, reference.measure(tensor))
+        name: differences(got, reference.measure(tensor, NEAR_ZERO, inverse_scale))
         for (name, tensor), got in zip(cases.items(), entries, strict=True)
     }
     assert {name: problems for name, problems in compared.items() if problems} == {}
+
+
+@pytest.mark.parametrize("make", SCANS)
+def test_by_scan_as_tensor_by_tensor_while_gradients_come_and_go(make: Any) -> None:
+    parameters = [torch.nn.Parameter(torch.zeros(5000, device="cuda", dtype=dtype)) for dtype in DTYPES]
+    ring, other = proven(len(parameters)), proven(len(parameters))
+    ring._scan = make()
+    inverse_scale = torch.tensor([1 / 3000], device="cuda")
+    for step in range(12):
+        for index, parameter in enumerate(parameters):
+            parameter.grad = None if (step + index) % 6 == 0 else torch.full_like(parameter, step + 1.0)
+        for scale in (None, inverse_scale):
+            for _ in range(2):
+                ring.measure_gradients(0, parameters, scale)
+                other.measure(0, [parameter.grad for parameter in parameters], scale)
+                assert read(ring.take(1)).tobytes() == read(other.take(1)).tobytes()
 
 
 def test_a_misaligned_view_on_the_device() -> None:
@@ -73,9 +92,13 @@ def test_a_misaligned_view_on_the_device() -> None:
 @pytest.mark.usefixtures("no_waiting")
 def test_no_step_waits_for_the_device() -> None:
     ring = StepRing(3, 4)
-    tensors = [torch.ones(100_000, device="cuda", dtype=dtype) for dtype in (torch.float32, torch.bfloat16)]
-    for slot in (0, 1, 2, 3, 0, 1):
-        ring.measure(slot, [*tensors, None])
+    parameters = [torch.nn.Parameter(torch.ones(100_000, device="cuda", dtype=dtype)) for dtype in DTYPES[:3]]
+    for parameter in parameters[:2]:
+        parameter.grad = torch.ones_like(parameter)
+    scales = [torch.ones(1, device="cuda"), torch.ones(1), None]
+    for step, slot in enumerate((0, 1, 2, 3, 0, 1)):
+        ring.measure(slot, [parameter.grad for parameter in parameters], scales[step % 3])
+        ring.measure_gradients(slot, parameters, scales[step % 3])
         if slot == 3:
             ring.take(4)
 
