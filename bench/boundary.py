@@ -1,10 +1,14 @@
 """What the host does per step beside the reduction itself: looking at every gradient, and handing the tables over.
 
-Nothing is launched: in the place of the two kernels' launches stands an empty function, and tensors on the CPU count as
-a device's, so the figures are the host's alone and hold without a GPU. Gradients lie where they lay: as the same objects
-(``zero_grad(set_to_none=False)``), or as new ones from each backward pass (``set_to_none=True`` with an allocator that
-hands out the same memory). Contenders take turns, so each finds a cache that others have filled, as in training. Nothing
-is printed unless each scan sees every change: of address, size, dtype, order and presence.
+Nothing is launched: in the place of the two kernels' launches stands an empty function, and tensors on the CPU count
+as a device's, so the figures are the host's alone and hold without a GPU. Gradients lie where they lay:
+
+- in cache: the same objects, seen a moment ago;
+- same objects (``zero_grad(set_to_none=False)``), after the other contenders had the cache, as in training;
+- new objects from each backward pass (``set_to_none=True`` with an allocator that hands out the same memory).
+
+Contenders take turns, a figure is a median. Nothing is printed unless each scan sees every change: of address, size,
+dtype, order and presence.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from .machine import describe
 SUMMARY = "host time per step of looking at gradients, with a stand-in for the launches"
 COUNTS = (1, 300, 10_000)
 ELEMENTS = 64
+KINDS = ("in cache", "same objects", "new objects")
 
 
 class WrongResult(RuntimeError):
@@ -139,10 +144,9 @@ def run(options: argparse.Namespace) -> None:
         for count in COUNTS:
             steps = contenders(count)
             training = Training(count)
-            for kept in (True, False):
-                for name, quantiles in _measured(steps, training, kept, options.steps).items():
+            for kind in KINDS:
+                for name, quantiles in _measured(steps, training, kind, options.steps).items():
                     low, middle, high = quantiles
-                    kind = "same objects" if kept else "new objects"
                     rows.append({"tensors": count, "gradients": kind, "scan": name, "us": middle, "iqr": [low, high]})
     _print(rows)
     if options.json is not None:
@@ -150,14 +154,16 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _measured(
-    steps: dict[str, Callable[[list[torch.nn.Parameter]], None]], training: Training, kept: bool, repeats: int
+    steps: dict[str, Callable[[list[torch.nn.Parameter]], None]], training: Training, kind: str, repeats: int
 ) -> dict[str, list[float]]:
     """Quartiles of a step's microseconds for each contender."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for repeat in range(repeats + 3):
         for name, step in steps.items():
-            if not kept:
+            if kind == "new objects":
                 training.backward()
+            elif kind == "in cache":
+                step(training.parameters)
             begin = time.perf_counter()
             step(training.parameters)
             end = time.perf_counter()

@@ -137,8 +137,8 @@ class Session:
             self._logged.append((name, float(value)))
 
     def close(self) -> None:
-        if self._dropped and not self._filled:
-            self.begin(self._first)  # an empty step, for the notes to stand at
+        if self._dropped and not self._filled and self._first % self._settings.every == 0:
+            self.begin(self._first)  # no row is open that the notes could end: an empty one
         if self._filled:
             self._hand_over()
         for stage in self._stages.values():

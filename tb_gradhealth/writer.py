@@ -90,7 +90,9 @@ class GradHealthWriter(Optimizer):
         """What is ours on the optimizer."""
         watch: Watch | None = self.__dict__.get(_KEY)
         if watch is None:  # LightningOptimizer then looks at the optimizer that it wraps
-            raise AttributeError(f"this {type(self).__name__!r} object has no attribute 'gradhealth': it is not watched")
+            raise AttributeError(
+                f"this {type(self).__name__!r} object has no attribute 'gradhealth': it is not watched"
+            )
         return watch.monitor
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from gradhealth_kernels import metrics
 from gradhealth_kernels.statistics import BIG_FROM, BIG_SCALE, COUNTS, SMALL_BELOW, SMALL_SCALE, Entries, neutral
 from tb_gradhealth import nodes
-from tb_gradhealth.store.encoder import Block, Encoder, PendingRow, RowBuilder
+from tb_gradhealth.store.blocks import Block, Ready
+from tb_gradhealth.store.encoder import Encoder, PendingRow, RowBuilder
 from tb_gradhealth.store.format import MetricInfo, NodeInfo, Schema, Tag, encode_row, metadata
 from tb_gradhealth.store.reader import Content, Run
 from tb_gradhealth.store.records import EventFile
@@ -58,16 +59,6 @@ def measured(elements: Elements) -> Entries:
 
 def recorded(steps: int, tensors: int = len(NAMES), seed: int = 0) -> Entries:
     return measured(gradients(steps, tensors, seed))
-
-
-@dataclass(frozen=True)
-class Ready:
-    """Entries that have arrived already."""
-
-    all: Entries
-
-    def entries(self) -> Entries:
-        return self.all
 
 
 @dataclass

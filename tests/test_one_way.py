@@ -60,7 +60,7 @@ def test_everything_right_of_the_event_file_works_without_torch() -> None:
         for path in sorted((ROOT / folder).glob("*.py"))
     ]
     assert "tb_gradhealth.plugin.routes" in names
-    names += [f"tb_gradhealth.{name}" for name in ("nodes", "rows")]
+    names += [f"tb_gradhealth.{name}" for name in ("nodes", "notes", "rows")]
     fixture = str(Path(__file__).parent / "fixtures" / "v1")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", BLOCKED, fixture, *names]

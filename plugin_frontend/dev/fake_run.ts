@@ -91,6 +91,7 @@ function breadthFirst(tensors: FakeRun['tensors']): Meta['nodes'] {
     shape: [null, ...all.map((node) => node.shape)],
     dtype: [null, ...all.map((node) => (node.kind === 'tensor' ? 'float32' : null))],
     size: [total, ...all.map((node) => node.size)],
+    aliases: [[], ...all.map((_, i) => (i === all.length - 1 ? ['lm_head.weight'] : []))],
   };
 }
 
@@ -107,10 +108,25 @@ export function metaOf(name: string, run: FakeRun, steps: number): Meta {
     views: VIEWS,
     nodes: nodesOf(run.tensors),
     sessions: [
-      { id: '00', start: 0, wall_time: 1.7e9 },
-      { id: '01', start: Math.floor(steps / 3), wall_time: 1.7e9 },
+      { id: '00', start: 0, stop: Math.floor(steps / 2), wall_time: 1.7e9 },
+      { id: '01', start: Math.floor(steps / 3), stop: steps, wall_time: 1.7e9 },
     ],
   };
+}
+
+/** A skipped step now and then, in the form of http_api.md. */
+export function notesOf(steps: number, begin: number, end: number) {
+  const notes: unknown[] = [];
+  for (let step = 700; step < Math.min(end, steps); step += 700)
+    if (step >= begin)
+      notes.push({
+        step,
+        kind: 'skipped',
+        tensors: [],
+        more: 3,
+        values: { loss_scale: 2 ** (notes.length % 17) },
+      });
+  return { notes: notes.slice(0, 1_000), complete: notes.length <= 1_000 };
 }
 
 /** A number in [0, 1) that looks random and is the same at each call. */

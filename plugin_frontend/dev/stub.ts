@@ -5,7 +5,16 @@ import { gzipSync } from 'node:zlib';
 import type { Plugin } from 'vite';
 import type { CellFigures, Run } from '../src/contract.ts';
 import { bf16Of, encodeTile, foldedOf } from '../tests/support/encode.ts';
-import { type FakeRun, METRICS, metaOf, nodesOf, planted, transformer, valueOf } from './fake_run.ts';
+import {
+  type FakeRun,
+  METRICS,
+  metaOf,
+  nodesOf,
+  notesOf,
+  planted,
+  transformer,
+  valueOf,
+} from './fake_run.ts';
 
 const PLUGIN = '/data/plugin/gradhealth/';
 const CSP =
@@ -156,6 +165,8 @@ function answer(url: URL, response: ServerResponse): void {
   if (run === undefined) json({ error: `expected a run that TensorBoard lists, got ${name}` }, 404);
   else if (route === 'meta') json(metaOf(name, run, stepsOf(run)));
   else if (route === 'cell') json(cellOf(run, query));
+  else if (route === 'notes')
+    json(notesOf(stepsOf(run), Number(query.get('begin')), Number(query.get('end'))));
   else {
     const tiles = (query.get('ids') ?? '').split(',').map((id) => tileOf(name, run, query, id));
     response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-encoding': 'gzip' });

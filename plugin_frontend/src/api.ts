@@ -1,4 +1,13 @@
-import { type CellFigures, type Meta, type Run, parseCell, parseMeta, parseRuns } from './contract.ts';
+import {
+  type CellFigures,
+  type Meta,
+  type Notes,
+  type Run,
+  parseCell,
+  parseMeta,
+  parseNotes,
+  parseRuns,
+} from './contract.ts';
 import { type Tile, type TileId, parseTiles, tileName } from './tiles.ts';
 
 /** What a heatmap shows: one metric of one stream of one run, in one view. */
@@ -49,6 +58,11 @@ export class Api {
   async cell(run: string, stream: string, node: number, level: number, index: number): Promise<CellFigures> {
     const where = { run, stream, node: String(node), level: String(level), index: String(index) };
     return parseCell(await this.json('cell', where));
+  }
+
+  /** The first notes of the steps [begin, end). */
+  async notes(run: string, stream: string, begin: number, end: number): Promise<Notes> {
+    return parseNotes(await this.json('notes', { run, stream, begin: String(begin), end: String(end) }));
   }
 
   private async json(route: string, query: Record<string, string>): Promise<unknown> {

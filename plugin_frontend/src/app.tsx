@@ -6,6 +6,7 @@ import { HeatmapView } from './heatmap_view.tsx';
 import { Legend } from './legend.tsx';
 import type { Pointing } from './pointing.ts';
 import { Message, Notices } from './states.tsx';
+import { Strip } from './strip.tsx';
 import type { Store } from './store.ts';
 import type { Theme } from './theme.ts';
 import { Toolbar } from './toolbar.tsx';
@@ -50,6 +51,9 @@ function Caption({ store }: { store: Store }) {
         <h1 data-testid="caption">
           {metric?.label}, {view?.label}
         </h1>
+        <bdi class="quiet" data-testid="stream-label">
+          {store.stream.value?.label}
+        </bdi>
         {scale !== null && <span class="quiet">each cell {plural(scale.cellSteps, 'step')}</span>}
         {bad > 0 && (
           <span class="bad" data-testid="non-finite-count">
@@ -74,6 +78,7 @@ function Picture({ store, pointing, figures, theme }: Props) {
     if (scroller.current !== null && Math.abs(scroller.current.scrollTop - scrollCssPx) >= 1)
       scroller.current.scrollTop = scrollCssPx;
   }, [scrollCssPx]);
+  const strip = store.marks.value.length > 0;
   const rowsCssPx = store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio);
   return (
     <>
@@ -84,10 +89,14 @@ function Picture({ store, pointing, figures, theme }: Props) {
           store.scrollCssPx.value = event.currentTarget.scrollTop;
         }}
       >
-        <div class="page" style={{ height: `calc(${rowsCssPx}px + var(--head))` }}>
-          <div class="pinned">
+        <div
+          class="page"
+          style={{ height: `calc(${rowsCssPx}px + var(--head) + ${strip ? 'var(--strip)' : '0px'})` }}
+        >
+          <div class={strip ? 'pinned with-strip' : 'pinned'}>
             <TreeButtons store={store} />
             <Axis store={store} />
+            {strip && <Strip store={store} />}
             <TreeView store={store} pointing={pointing} />
             <HeatmapView store={store} pointing={pointing} theme={theme} element={heatmap} />
           </div>

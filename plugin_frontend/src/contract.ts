@@ -19,6 +19,9 @@ function expected(what: string, where: string, value: unknown): never {
 const text: Reader<string> = (value, where) =>
   typeof value === 'string' ? value : expected('a string', where, value);
 
+const truth: Reader<boolean> = (value, where) =>
+  typeof value === 'boolean' ? value : expected('true or false', where, value);
+
 const whole: Reader<number> = (value, where) =>
   Number.isSafeInteger(value) ? (value as number) : expected('an integer', where, value);
 
@@ -99,6 +102,7 @@ const readNodes = object({
   shape: listOf(orNull(listOf(whole))),
   dtype: listOf(orNull(text)),
   size: listOf(whole),
+  aliases: listOf(listOf(text)),
 });
 
 const readMeta = object({
@@ -113,7 +117,7 @@ const readMeta = object({
   metrics: listOf(readMetric),
   views: listOf(readNamed),
   nodes: readNodes,
-  sessions: listOf(object({ id: text, start: whole, wall_time: orNull(figure) })),
+  sessions: listOf(object({ id: text, start: whole, stop: whole, wall_time: orNull(figure) })),
 });
 
 const readCell = object({
@@ -135,12 +139,29 @@ const readCell = object({
   ),
 });
 
+const readNotes = object({
+  notes: listOf(
+    object({
+      step: whole,
+      kind: text,
+      tensors: listOf(object({ name: text, nan: whole, pos_inf: whole, neg_inf: whole })),
+      more: whole,
+      values: mapOf(figure),
+    }),
+  ),
+  complete: truth,
+});
+
 export type Run = Read<typeof readRun>;
 export type Metric = Read<typeof readMetric>;
 export type Named = Read<typeof readNamed>;
 export type Nodes = Read<typeof readNodes>;
 export type Meta = Read<typeof readMeta>;
 export type CellFigures = Read<typeof readCell>;
+export type Session = Meta['sessions'][number];
+export type Notes = Read<typeof readNotes>;
+export type Note = Notes['notes'][number];
+export type Fault = Note['tensors'][number];
 export type Kind = Metric['kind'];
 export type ScaleName = Metric['scale'];
 
@@ -161,4 +182,8 @@ export function parseMeta(reply: unknown): Meta {
 
 export function parseCell(reply: unknown): CellFigures {
   return readCell(reply, 'cell');
+}
+
+export function parseNotes(reply: unknown): Notes {
+  return readNotes(reply, 'notes');
 }

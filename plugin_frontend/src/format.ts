@@ -34,6 +34,29 @@ export function formatSteps(first: number, end: number): string {
   return `steps ${formatCount(first)}–${formatCount(end - 1)}`;
 }
 
+/** A figure of which only the size is known: whole where it is whole. */
+export function formatAmount(value: number | null): string {
+  if (value === null) return 'no data';
+  return Number.isInteger(value) && Math.abs(value) < 1e15 ? formatCount(value) : formatValue(value);
+}
+
+/** Keeps both ends of a long name, as names tend to differ in either. */
+export function shortened(name: string, characters: number): string {
+  if (name.length <= characters) return name === '' ? '(no name)' : name;
+  const half = characters / 2 - 1;
+  return `${name.slice(0, half)}…${name.slice(-half)}`;
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** Seconds since 1970 as "21 Nov, 10:02" where the browser is; null where that is no date. */
+export function formatMoment(seconds: number | null): string | null {
+  const date = new Date((seconds ?? Number.NaN) * 1000);
+  if (Number.isNaN(date.getTime())) return null;
+  const [hours, minutes] = [date.getHours(), date.getMinutes()].map((part) => String(part).padStart(2, '0'));
+  return `${date.getDate()} ${MONTHS[date.getMonth()] ?? ''}, ${hours ?? ''}:${minutes ?? ''}`;
+}
+
 export function px(cssPx: number): string {
   return `${cssPx}px`;
 }

@@ -55,7 +55,8 @@ export function HeatmapView({ store, pointing, theme, element }: Props) {
       for (const end of endings) end();
     };
   }, [store, pointing, theme]);
-  const label = `${store.metric.value?.label ?? ''}, ${store.view.value?.label ?? ''}, by tensor and step`;
+  const shown = [store.stream.value, store.metric.value, store.view.value].map((one) => one?.label ?? '');
+  const label = `${shown.join(', ')}, by tensor and step`;
   return (
     <div class="heatmap" ref={element}>
       <canvas

@@ -4,10 +4,12 @@ import { App } from './app.tsx';
 import { Figures } from './figures.ts';
 import { installHooks } from './hooks.ts';
 import { Live } from './live.ts';
+import { NoteFeed } from './note_feed.ts';
 import { Pointing } from './pointing.ts';
 import { Store } from './store.ts';
 import controls from './styles/controls.css?inline';
 import picture from './styles/picture.css?inline';
+import strip from './styles/strip.css?inline';
 import themes from './styles/theme.css?inline';
 import words from './styles/words.css?inline';
 import { watchTheme } from './theme.ts';
@@ -24,7 +26,7 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + picture + words);
+  sheet.replaceSync(themes + controls + picture + strip + words);
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
@@ -60,4 +62,7 @@ export function render(): void {
   installHooks(store, pointing);
   renderInto(h(App, { store, pointing, figures: new Figures(api, store), theme }), document.body);
   live.start();
+  new NoteFeed(api, store, (error) => {
+    live.failed(error);
+  }).start();
 }

@@ -1,7 +1,8 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { Layer } from './api.ts';
 import { type ColourMap, colourFamily, colourTable } from './colours.ts';
-import type { Meta, Run, ScaleName } from './contract.ts';
+import type { Meta, Notes, Run, ScaleName } from './contract.ts';
+import { marksOf } from './marks.ts';
 import { type Open, type Tree, buildTree, openFirstLook, sameNodes, visibleNodes } from './model.ts';
 import type { Painted } from './heatmap.ts';
 import type { Scene } from './picture.ts';
@@ -31,6 +32,8 @@ export class Store {
   readonly runName = signal<string | null>(null);
   readonly meta = signal<Meta | null>(null);
   readonly tree = signal<Tree | null>(null);
+  /** What happened in the run, as far as it has been fetched. */
+  readonly notes = signal<Notes | null>(null);
   readonly connection = signal<'ok' | 'gone' | 'back'>('ok');
   /** Why the backend could not give what was asked for. */
   readonly refusal = signal<string | null>(null);
@@ -103,6 +106,8 @@ export class Store {
     return { run, stream: stream.name, metric: metric.name, view: view.name };
   });
 
+  readonly marks = computed(() => marksOf(this.meta.value?.sessions ?? [], this.notes.value?.notes ?? []));
+
   readonly grid = computed<Grid | null>(() => {
     const meta = this.meta.value;
     return meta === null ? null : { steps: meta.steps, cell: meta.cell, levels: meta.levels };
@@ -168,6 +173,7 @@ export class Store {
     batch(() => {
       this.runName.value = name;
       this.meta.value = null;
+      this.notes.value = null;
       this.refusal.value = null;
       this.window.value = null;
       this.cursor.value = null;

@@ -2,6 +2,7 @@ import type { TargetedEvent } from 'preact';
 import { useState } from 'preact/hooks';
 import { COLOUR_MAPS_OF, type ColourMap, colourFamily } from './colours.ts';
 import type { Run, ScaleName } from './contract.ts';
+import { shortened } from './format.ts';
 import type { Store } from './store.ts';
 
 /** With more runs than this, finding one by eye takes longer than typing a part of its name. */
@@ -87,7 +88,7 @@ function Choice({ label, testId, options, value, title, choose }: ChoiceProps) {
       <select data-testid={testId} value={value} onChange={chosen(choose)}>
         {options.map((option) => (
           <option key={option.name} value={option.name} selected={option.name === value} title={option.title}>
-            {shortened(option.label)}
+            {shortened(option.label, LABEL_CHARACTERS)}
           </option>
         ))}
       </select>
@@ -145,7 +146,9 @@ function RunPicker({ store }: { store: Store }) {
             store.chooseRun(name);
           })}
         >
-          {store.run.value === null && <option value={selected}>{shortened(selected)} (gone)</option>}
+          {store.run.value === null && (
+            <option value={selected}>{shortened(selected, LABEL_CHARACTERS)} (gone)</option>
+          )}
           {GROUPS.map((group) => (
             <RunGroup
               key={group.status}
@@ -186,16 +189,9 @@ function RunGroup({ label, suffix, runs, selected }: RunGroupProps) {
     <optgroup label={label}>
       {runs.map((run) => (
         <option key={run.name} value={run.name} selected={run.name === selected}>
-          {shortened(run.label) + suffix}
+          {shortened(run.label, LABEL_CHARACTERS) + suffix}
         </option>
       ))}
     </optgroup>
   );
-}
-
-/** Keeps both ends of a long name, as runs tend to differ in either. */
-function shortened(name: string): string {
-  if (name.length <= LABEL_CHARACTERS) return name === '' ? '(no name)' : name;
-  const half = LABEL_CHARACTERS / 2 - 1;
-  return `${name.slice(0, half)}…${name.slice(-half)}`;
 }

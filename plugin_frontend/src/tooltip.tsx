@@ -2,12 +2,14 @@ import type { RefObject } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { CellFigures, Metric } from './contract.ts';
 import type { Figures } from './figures.ts';
-import { formatCount, formatSteps, formatValue, plural, px } from './format.ts';
+import { formatCount, formatSteps, formatValue, plural, px, shortened } from './format.ts';
 import type { Pointed, Pointing } from './pointing.ts';
 import type { Store } from './store.ts';
 import { FLAG_INCOMPLETE, FLAG_NAN, FLAG_NEG_INF, FLAG_NO_GRADIENT, FLAG_POS_INF } from './tiles.ts';
 
 const GAP_CSS_PX = 14;
+const MOST_ALIASES = 4;
+const NAME_CHARACTERS = 80;
 
 /** A screen reader hears of the cell where the cursor has come to rest, not of those on the way. */
 const READ_OUT_MS = 400;
@@ -74,8 +76,10 @@ function Contents({ store, pointing, pointed, exact }: ContentsProps) {
     <>
       <bdi class="path">{pointing.pathOf(pointed.node)}</bdi>
       <div class="about">{aboutNode(store, pointed.node)}</div>
+      <Aliases names={meta.nodes.aliases[pointed.node] ?? []} />
       <div>{stepsText(store, pointed, exact)}</div>
       <div class="headline">
+        <StreamLabel store={store} />
         {metric.label}, {view.label}: <b>{valueText(metric, view.name, shown, exact)}</b>
       </div>
       {shown !== null && <Findings flags={shown.flags} />}
@@ -115,6 +119,28 @@ function aboutNode(store: Store, node: number): string {
     plural(nodes?.size[node] ?? 0, 'element'),
   ];
   return parts.filter((part) => part !== '').join(' · ');
+}
+
+function Aliases({ names }: { names: readonly string[] }) {
+  if (names.length === 0) return null;
+  const shown = names.slice(0, MOST_ALIASES).map((name) => shortened(name, NAME_CHARACTERS));
+  const more = names.length - shown.length;
+  return (
+    <div class="about" data-testid="aliases">
+      also <bdi>{shown.join(', ')}</bdi>
+      {more > 0 && ` and ${formatCount(more)} more`}
+    </div>
+  );
+}
+
+/** Figures before and after clipping differ: where there are both, each says which it is. */
+function StreamLabel({ store }: { store: Store }) {
+  if ((store.meta.value?.streams.length ?? 0) < 2) return null;
+  return (
+    <div class="about">
+      <bdi>{store.stream.value?.label}</bdi>
+    </div>
+  );
 }
 
 function stepsText(store: Store, { index, level }: Pointed, exact: CellFigures | null): string {
@@ -216,7 +242,7 @@ function sentence(store: Store, pointing: Pointing, cell: Pointed, exact: CellFi
   if (metric === null || view === null) return '';
   const parts = [
     `${pointing.pathOf(cell.node)}, ${stepsText(store, cell, exact)}`,
-    `${metric.label}, ${view.label}: ${valueText(metric, view.name, shown, exact)}`,
+    `${store.stream.value?.label ?? ''}, ${metric.label}, ${view.label}: ${valueText(metric, view.name, shown, exact)}`,
     ...findingsOf(shown?.flags ?? 0),
     exact?.first_bad == null ? '' : `first NaN or Inf at step ${formatCount(exact.first_bad)}`,
   ];

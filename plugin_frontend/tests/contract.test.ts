@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseCell, parseMeta, parseRuns } from '../src/contract.ts';
+import { parseCell, parseMeta, parseNotes, parseRuns } from '../src/contract.ts';
 
 const CONTRACT = readFileSync(join(import.meta.dirname, '../../tb_gradhealth/plugin/http_api.md'), 'utf8');
 
@@ -15,6 +15,14 @@ describe('the examples of http_api.md', () => {
   it('are read as written', () => {
     expect(parseRuns(example('runs'))).toEqual(example('runs').runs);
     expect(parseMeta(example('meta'))).toEqual(example('meta'));
+    const { notes, complete } = parseNotes(example('notes'));
+    expect(notes[0]).toMatchObject({
+      step: 120,
+      kind: 'skipped',
+      more: 12,
+      tensors: [{ nan: 3, pos_inf: 1 }],
+    });
+    expect([notes[0]?.values.get('loss_scale'), complete]).toEqual([65_536, true]);
     const cell = parseCell(example('cell'));
     expect(cell).toMatchObject({ node: 2, steps: [40, 50], first_bad: null });
     expect(cell.metrics.get('norm')).toMatchObject({ mean: 0.5, worst_node: 2, worst_steps: [40, 50] });

@@ -133,12 +133,43 @@ describe('a live refresh', () => {
     await settle();
     expect(asked.splice(0)).toEqual(['0.0.0', '0.0.1', '0.0.2', '0.0.3', '0.0.3']);
     const sessions = [
-      { id: '00', start: 0, wall_time: 1 },
-      { id: '01', start: 11_000, wall_time: 2 },
+      { id: '00', start: 0, stop: 20_400, wall_time: 1 },
+      { id: '01', start: 11_000, stop: 11_010, wall_time: 2 },
     ];
     store.receiveMeta(metaOf({ steps: [0, 20_400], levels: 3, revision: 3, sessions }));
     await settle();
     expect(asked).toEqual(['0.0.2', '0.0.3']);
+  });
+});
+
+describe('the stream', () => {
+  const streams = [
+    { name: 'gradients', label: 'Gradients (applied)' },
+    { name: 'unclipped', label: 'Gradients (before clipping)' },
+  ];
+
+  it('is the first one until another is chosen, which leaves the steps in view and the rows where they are', () => {
+    const { store } = openPage();
+    store.receiveMeta(metaOf({ streams }));
+    expect(store.layer.value?.stream).toBe('gradients');
+    store.zoomTo({ start: 1_000, end: 2_000 });
+    store.scrollCssPx.value = 30;
+    const before = { window: store.window.value, scroll: store.scrollCssPx.value, nodes: store.nodes.value };
+    store.chooseStream('unclipped');
+    expect(store.layer.value?.stream).toBe('unclipped');
+    expect(store.stream.value?.label).toBe('Gradients (before clipping)');
+    expect(before.window).not.toBeNull();
+    expect({ window: store.window.value, scroll: store.scrollCssPx.value, nodes: store.nodes.value }).toEqual(
+      before,
+    );
+  });
+
+  it('is the first one again in a run that has no other', () => {
+    const { store } = openPage();
+    store.receiveMeta(metaOf({ streams }));
+    store.chooseStream('unclipped');
+    store.receiveMeta(metaOf());
+    expect(store.layer.value?.stream).toBe('gradients');
   });
 });
 

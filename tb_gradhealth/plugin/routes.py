@@ -14,7 +14,8 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from ..store.format import PLUGIN
+from ..notes import Note, written
+from ..store.format import MAX_STEP, PLUGIN
 from ..store.reader import Run
 from ..store.timeline import Timeline
 from . import tiles
@@ -23,6 +24,7 @@ from .runs import Runs, UnknownRun
 STATIC = Path(__file__).resolve().parent / "static"
 ASSET_SECONDS = 86_400
 MAX_INDEX = 1 << 40
+MAX_NOTES = 1000
 
 Handler = Callable[[wrappers.Request], wrappers.Response]
 
@@ -55,6 +57,7 @@ class GradHealthPlugin(base_plugin.TBPlugin):
             "/meta": self._meta_route,
             "/tiles": self._tiles_route,
             "/cell": self._cell_route,
+            "/notes": self._notes_route,
             "/static/*": _static_route,
         }
         return {path: wrappers.Request.application(_answered(handler)) for path, handler in handlers.items()}
@@ -95,6 +98,13 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         except IndexError as error:
             raise BadRequest(str(error)) from error
 
+    def _notes_route(self, request: wrappers.Request) -> wrappers.Response:
+        _, run = self._run(request)
+        timeline = _timeline(request, run)
+        begin, end = _integer(request, "begin", MAX_STEP), _integer(request, "end", MAX_STEP)
+        notes, complete = timeline.notes(begin, end, MAX_NOTES)
+        return _json(request, {"notes": [noted(note) for note in notes], "complete": complete})
+
     def _run(self, request: wrappers.Request) -> tuple[str, Run]:
         name = _text(request, "run")
         return name, self._runs.get(*_asked_by(request), name)
@@ -131,12 +141,29 @@ def meta(name: str, run: Run, timelines: dict[str, Timeline]) -> dict[str, Any]:
             "parent": tree.parent.tolist(),
             "shape": [info and info.shape for info in tensors],
             "dtype": [info and info.dtype for info in tensors],
+            "aliases": [info.aliases if info else () for info in tensors],
             "size": [before[stop] - before[start] for start, stop in zip(tree.start, tree.stop, strict=True)],
         },
         "sessions": [
-            {"id": s.schema.session, "start": s.schema.start_step, "wall_time": s.schema.wall_time}
-            for s in lead.sessions
+            {
+                "id": session.schema.session,
+                "start": min(session.schema.start_step, int(session.start[0])),
+                "stop": int(session.stop[-1]),
+                "wall_time": session.schema.wall_time,
+            }
+            for session in lead.sessions
         ],
+    }
+
+
+def noted(note: Note) -> dict[str, Any]:
+    """A note in the words of the contract."""
+    return {
+        "step": note.step,
+        "kind": note.kind,
+        "tensors": [vars(fault) for fault in note.tensors],
+        "more": note.more,
+        "values": {name: written(value) for name, value in note.values.items()},
     }
 
 

@@ -105,9 +105,13 @@ class RowBuilder:
         return done
 
     def cut(self) -> list[PendingRow]:
-        """The row under construction, ended early."""
+        """The row under construction, ended early, with the notes of what came after its last step."""
         row, self._open = self._open, None
-        return [] if row is None else [row]
+        if row is None:
+            return []
+        last, self._notes = _until(self._notes, int(row.rows.stop[0]) + 1)
+        row.notes = bounded([*row.notes, *last])
+        return [row]
 
 
 def _until(notes: Sequence[Note], stop: int) -> tuple[list[Note], list[Note]]:

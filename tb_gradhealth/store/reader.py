@@ -14,7 +14,8 @@ from operator import attrgetter
 from typing import Protocol
 
 from .format import FormatError, RowPayload, Schema, Tag, check_metadata
-from .timeline import BlockCache, Session, Timeline
+from .sessions import BlockCache, Session
+from .timeline import Timeline
 
 
 @dataclass(frozen=True)

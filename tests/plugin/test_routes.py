@@ -63,7 +63,8 @@ def test_meta_of_a_sound_run(board: Board) -> None:
         assert (nodes["shape"][i], nodes["dtype"][i]) == (([6], "float32") if kind == "tensor" else (None, None))
     assert nodes["size"][0] == 6 * len(NAMES)
     assert nodes["size"][nodes["name"].index("blocks.0")] == 18
-    assert meta["sessions"] == [{"id": SESSION, "start": 0, "wall_time": 1.7e9}]
+    assert meta["sessions"] == [{"id": SESSION, "start": 0, "stop": 237, "wall_time": 1.7e9}]
+    assert nodes["aliases"] == [[] for _ in nodes["name"]]
 
 
 def test_a_longer_run_has_the_levels_to_fit_in_one_tile(board: Board) -> None:
@@ -88,7 +89,8 @@ def test_rows_before_a_damaged_record_are_shown(board: Board) -> None:
 def test_a_restarted_run_is_one_history(board: Board) -> None:
     meta = board.get("meta", run="restarted/gradhealth").json
     assert meta["steps"] == [0, 100]
-    assert [(session["id"], session["start"]) for session in meta["sessions"]] == [(SESSION, 0), ("f" * 16, 40)]
+    found = [(session["id"], session["start"], session["stop"]) for session in meta["sessions"]]
+    assert found == [(SESSION, 0, 60), ("f" * 16, 40, 100)]
 
 
 def test_names_from_files_come_back_as_they_are(board: Board) -> None:

@@ -13,10 +13,11 @@ from tensorboard.compat.proto.event_pb2 import Event
 from gradhealth_kernels.metrics import METRICS
 from gradhealth_kernels.statistics import Entries
 from tb_gradhealth.store import encoder as module
-from tb_gradhealth.store.encoder import MAX_BLOCKS, MAX_ROWS, Block, Encoder, RowBuilder
+from tb_gradhealth.store.blocks import Block, Ready
+from tb_gradhealth.store.encoder import MAX_BLOCKS, MAX_ROWS, Encoder, RowBuilder
 from tb_gradhealth.store.format import RowPayload, Tag
 
-from ..synthetic import SESSION, Ready, Recording, recorded
+from ..synthetic import SESSION, Recording, recorded
 
 NORM = [metric.name for metric in METRICS].index("norm")
 SECONDS = 30.0

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from gradhealth_kernels.metrics import METRICS
 from tb_gradhealth import nodes
 from tb_gradhealth import rows as interval
-from tb_gradhealth.store.encoder import Block, PendingRow, RowBuilder
+from tb_gradhealth.store.blocks import Block, Ready
+from tb_gradhealth.store.encoder import PendingRow, RowBuilder
 from tb_gradhealth.store.format import MAX_NAME_BYTES, Scalar
 
 from .. import directly
-from ..synthetic import NAMES, Ready, Recording, gradients, measured, recorded
+from ..synthetic import NAMES, Recording, gradients, measured, recorded
 
 
 @given(

@@ -201,7 +201,7 @@ def test_a_metric_that_only_one_session_recorded_is_shown_where_it_was() -> None
 
 def test_blocks_are_bounded_in_values_not_only_in_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = history(Recording(recorded(200, 3), names=("a", "b", "c"), every=1))
-    monkeypatch.setattr("tb_gradhealth.store.timeline.BLOCK_VALUES", 40)
+    monkeypatch.setattr("tb_gradhealth.store.sessions.BLOCK_VALUES", 40)
     small = history(Recording(recorded(200, 3), names=("a", "b", "c"), every=1))
     assert (whole.sessions[0].block_rows, small.sessions[0].block_rows) == (256, 10)
     for grid in (Grid(0, 1, 200), Grid(3, 17, 12), Grid(0, 500, 1)):

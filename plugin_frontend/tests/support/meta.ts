@@ -11,6 +11,7 @@ export function nodesFrom(names: readonly string[], parents: readonly number[]):
     shape: isTensor.map((tensor) => (tensor ? [4, 4] : null)),
     dtype: isTensor.map((tensor) => (tensor ? 'float32' : null)),
     size: names.map(() => 16),
+    aliases: names.map(() => []),
   };
 }
 
@@ -33,7 +34,7 @@ export function metaOf(changes: Partial<Meta> = {}): Meta {
       { name: 'worst', label: 'worst tensor inside' },
     ],
     nodes: nodesFrom(['', 'a', 'b', 'a.weight', 'a.bias', 'b.weight'], [-1, 0, 0, 1, 1, 2]),
-    sessions: [{ id: '00', start: 0, wall_time: 1 }],
+    sessions: [{ id: '00', start: 0, stop: 5_000, wall_time: 1 }],
     ...changes,
   };
 }

@@ -287,6 +287,7 @@ function expected(what, where, value) {
 	throw new ContractError(`${where}: expected ${what}, got ${value === void 0 ? "nothing" : JSON.stringify(value).slice(0, 80)}; front end and backend may be of two versions`);
 }
 var text = (value, where) => typeof value === "string" ? value : expected("a string", where, value);
+var truth = (value, where) => typeof value === "boolean" ? value : expected("true or false", where, value);
 var whole = (value, where) => Number.isSafeInteger(value) ? value : expected("an integer", where, value);
 /** A figure: null is no data, and JSON's three missing numbers come as strings. */
 var figure = (value, where) => {
@@ -348,7 +349,8 @@ var readNodes = object({
 	parent: listOf(whole),
 	shape: listOf(orNull(listOf(whole))),
 	dtype: listOf(orNull(text)),
-	size: listOf(whole)
+	size: listOf(whole),
+	aliases: listOf(listOf(text))
 });
 var readMeta = object({
 	run: text,
@@ -365,6 +367,7 @@ var readMeta = object({
 	sessions: listOf(object({
 		id: text,
 		start: whole,
+		stop: whole,
 		wall_time: orNull(figure)
 	}))
 });
@@ -384,6 +387,21 @@ var readCell = object({
 		worst_steps: orNull(interval)
 	}))
 });
+var readNotes = object({
+	notes: listOf(object({
+		step: whole,
+		kind: text,
+		tensors: listOf(object({
+			name: text,
+			nan: whole,
+			pos_inf: whole,
+			neg_inf: whole
+		})),
+		more: whole,
+		values: mapOf(figure)
+	})),
+	complete: truth
+});
 function parseRuns(reply) {
 	return object({ runs: listOf(readRun) })(reply, "runs").runs;
 }
@@ -396,6 +414,9 @@ function parseMeta(reply) {
 }
 function parseCell(reply) {
 	return readCell(reply, "cell");
+}
+function parseNotes(reply) {
+	return readNotes(reply, "notes");
 }
 var MAGIC = 827607111;
 var HEADER_BYTES = 24;
@@ -484,6 +505,15 @@ var Api = class {
 			index: String(index)
 		};
 		return parseCell(await this.json("cell", where));
+	}
+	/** The first notes of the steps [begin, end). */
+	async notes(run, stream, begin, end) {
+		return parseNotes(await this.json("notes", {
+			run,
+			stream,
+			begin: String(begin),
+			end: String(end)
+		}));
 	}
 	async json(route, query) {
 		return (await this.get(route, query)).json().catch(lost);
@@ -693,6 +723,38 @@ function exponential(value, digits) {
 function formatSteps(first, end) {
 	if (end - first <= 1) return `step ${formatCount(first)}`;
 	return `steps ${formatCount(first)}–${formatCount(end - 1)}`;
+}
+/** A figure of which only the size is known: whole where it is whole. */
+function formatAmount(value) {
+	if (value === null) return "no data";
+	return Number.isInteger(value) && Math.abs(value) < 0x38d7ea4c68000 ? formatCount(value) : formatValue(value);
+}
+/** Keeps both ends of a long name, as names tend to differ in either. */
+function shortened(name, characters) {
+	if (name.length <= characters) return name === "" ? "(no name)" : name;
+	const half = characters / 2 - 1;
+	return `${name.slice(0, half)}…${name.slice(-half)}`;
+}
+var MONTHS = [
+	"Jan",
+	"Feb",
+	"Mar",
+	"Apr",
+	"May",
+	"Jun",
+	"Jul",
+	"Aug",
+	"Sep",
+	"Oct",
+	"Nov",
+	"Dec"
+];
+/** Seconds since 1970 as "21 Nov, 10:02" where the browser is; null where that is no date. */
+function formatMoment(seconds) {
+	const date = /* @__PURE__ */ new Date((seconds ?? NaN) * 1e3);
+	if (Number.isNaN(date.getTime())) return null;
+	const [hours, minutes] = [date.getHours(), date.getMinutes()].map((part) => String(part).padStart(2, "0"));
+	return `${date.getDate()} ${MONTHS[date.getMonth()] ?? ""}, ${hours ?? ""}:${minutes ?? ""}`;
 }
 function px(cssPx) {
 	return `${cssPx}px`;
@@ -907,42 +969,28 @@ function a$1(t, e, n, u, a, i) {
 }
 // src/axis.tsx
 var TICK_GAP_CSS_PX = 90;
-/** The step axis above the heatmap, with a flag where a later session of the run took over. */
+/** The step axis above the heatmap. */
 function Axis({ store }) {
-	const [scale, viewport, meta] = [
-		store.scale.value,
-		store.viewport.value,
-		store.meta.value
-	];
-	if (scale === null || meta === null) return /* @__PURE__ */ a$1("div", { class: "axis" });
-	const ticks = stepTicks(scale, TICK_GAP_CSS_PX * viewport.devicePixelRatio);
-	const restarts = meta.sessions.filter(({ start }) => start > meta.steps[0] && start >= scale.start && start < scale.end);
+	const [scale, viewport] = [store.scale.value, store.viewport.value];
+	if (scale === null) return /* @__PURE__ */ a$1("div", { class: "axis" });
 	return /* @__PURE__ */ a$1("div", {
 		class: "axis",
-		children: [
-			ticks.map((step) => /* @__PURE__ */ a$1("span", {
-				class: "tick",
-				style: { left: px(stepCssX(viewport, scale, step)) },
-				children: formatCount(step)
-			}, step)),
-			restarts.slice(-50).map(({ id, start }) => /* @__PURE__ */ a$1("span", {
-				class: "restart",
-				style: { left: px(stepCssX(viewport, scale, start)) },
-				title: `A new session of the run began at step ${formatCount(start)}`
-			}, id)),
-			/* @__PURE__ */ a$1("span", {
-				class: "axis-title",
-				children: ["step", store.window.value !== null && /* @__PURE__ */ a$1("button", {
-					type: "button",
-					"data-testid": "whole-run",
-					title: "Show the whole run and follow it: double-click, or 0",
-					onClick: () => {
-						store.window.value = null;
-					},
-					children: "Whole run"
-				})]
-			})
-		]
+		children: [stepTicks(scale, TICK_GAP_CSS_PX * viewport.devicePixelRatio).map((step) => /* @__PURE__ */ a$1("span", {
+			class: "tick",
+			style: { left: px(stepCssX(viewport, scale, step)) },
+			children: formatCount(step)
+		}, step)), /* @__PURE__ */ a$1("span", {
+			class: "axis-title",
+			children: ["step", store.window.value !== null && /* @__PURE__ */ a$1("button", {
+				type: "button",
+				"data-testid": "whole-run",
+				title: "Show the whole run and follow it: double-click, or 0",
+				onClick: () => {
+					store.window.value = null;
+				},
+				children: "Whole run"
+			})]
+		})]
 	});
 }
 // node_modules/@preact/signals-core/dist/signals-core.module.js
@@ -2021,7 +2069,7 @@ function paintLine(line, row, scale, cellOfColumn, tables) {
 * Marks of the rows, in the order to draw them: non-finite cells come last, so that nothing covers them. Adjacent
 * cells with the same mark share one, unless `apart` says that cells of that width get one each.
 */
-function marksOf(scene, rows, apart) {
+function marksOf$1(scene, rows, apart) {
 	const marks = [];
 	for (const row of rows) for (const piece of row.pieces) if (((piece.tile.rowFlags[row.node % 64] ?? 0) & 31) !== 0) collectMarks(marks, scene, row, piece, apart);
 	const order = {
@@ -2238,7 +2286,7 @@ var Heatmap = class {
 		if (this.signs?.devicePixelRatio !== devicePixelRatio) this.signs = new Signs(this.context, devicePixelRatio);
 		this.context.fillStyle = palette.background;
 		this.context.fillRect(0, 0, widthDevicePx, heightDevicePx);
-		const marks = marksOf(scene, rows, (width) => this.signs?.hasRoom(width) ?? false);
+		const marks = marksOf$1(scene, rows, (width) => this.signs?.hasRoom(width) ?? false);
 		this.drawPending(scene, rows, tables, palette);
 		if (tables !== null && rows.length > 0) this.drawLines(scene, rows, tables);
 		this.drawGaps(scene, rows, palette);
@@ -2444,7 +2492,11 @@ function HeatmapView({ store, pointing, theme, element }) {
 				tabIndex: 0,
 				role: "application",
 				"aria-roledescription": "heatmap",
-				"aria-label": `${`${store.metric.value?.label ?? ""}, ${store.view.value?.label ?? ""}, by tensor and step`}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run.`
+				"aria-label": `${`${[
+					store.stream.value,
+					store.metric.value,
+					store.view.value
+				].map((one) => one?.label ?? "").join(", ")}, by tensor and step`}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run.`
 			}),
 			/* @__PURE__ */ a$1(CellFrame, {
 				rect: pointing.pointed.value?.by === "pointer" ? pointing.pointed.value.rect : null,
@@ -2693,6 +2745,320 @@ function Notices({ store }) {
 		]
 	});
 }
+// src/marks.ts
+/** The first of these that a cluster has is drawn; a session's line is drawn besides. */
+var NOTE_LOOKS = [
+	"diverged",
+	"skipped",
+	"not_stepped",
+	"other"
+];
+var SESSION_LOOKS = ["rewind", "resume"];
+/** Closer than this, a click shows fewer cells than one can make sense of. */
+var CELLS_AROUND = 16;
+function lookOf(kind) {
+	return NOTE_LOOKS.find((look) => look === kind) ?? "other";
+}
+/** All marks in the order of steps: a note of a step stands in its middle, what came before the step at its begin. */
+function marksOf(sessions, notes) {
+	const marks = notes.map((note) => {
+		const look = lookOf(note.kind);
+		return {
+			look,
+			note,
+			at: look === "not_stepped" ? note.step : note.step + .5
+		};
+	});
+	sessions.forEach((session, i) => {
+		const before = sessions[i - 1];
+		if (before === void 0) return;
+		marks.push({
+			look: session.start < before.stop ? "rewind" : "resume",
+			at: session.start,
+			session,
+			before
+		});
+	});
+	return marks.sort((a, b) => a.at - b.at);
+}
+/**
+* Marks within `gapCssPx` of a cluster's first one share it. All of the run's are clustered, in view or not, so that
+* panning does not regroup them; the work grows with the marks, the result with the pixels.
+*/
+function clustersOf(marks, cssPxPerStep, gapCssPx) {
+	const clusters = [];
+	let first = 0;
+	marks.forEach((mark, i) => {
+		const start = marks[first] ?? mark;
+		if ((mark.at - start.at) * cssPxPerStep < gapCssPx) return;
+		clusters.push({
+			at: start.at,
+			marks: marks.slice(first, i)
+		});
+		first = i;
+	});
+	const start = marks[first];
+	if (start !== void 0) clusters.push({
+		at: start.at,
+		marks: marks.slice(first)
+	});
+	return clusters;
+}
+/** What to draw of a cluster: its gravest note, and its gravest change of session. */
+function looksOf({ marks }) {
+	const present = new Set(marks.map((mark) => mark.look));
+	return [SESSION_LOOKS, NOTE_LOOKS].flatMap((looks) => looks.filter((look) => present.has(look)).slice(0, 1));
+}
+/** The steps to show of a cluster on a click: all its marks and something around, never more than is shown now. */
+function windowAround({ marks }, cell, shown) {
+	const [first, last] = [marks[0]?.at ?? 0, marks.at(-1)?.at ?? 0];
+	const span = Math.max(1.5 * (last - first), Math.min(CELLS_AROUND * cell, shown.end - shown.start));
+	return {
+		start: (first + last - span) / 2,
+		end: (first + last + span) / 2
+	};
+}
+// src/sentences.ts
+var MOST_TENSORS = 4;
+var MOST_SENTENCES = 6;
+var NAME_CHARACTERS$1 = 80;
+/** What happened, in plain words. Names come from files: the sentence is text, never markup. */
+function sentenceOf(mark) {
+	return "note" in mark ? noteSentence(mark.note) : sessionSentence(mark.session, mark.before);
+}
+/** A sentence for each of the first marks, and how many more there are. */
+function sentencesOf(marks) {
+	const shown = marks.length > MOST_SENTENCES ? marks.slice(0, 5) : marks;
+	const more = marks.length - shown.length;
+	return [...shown.map(sentenceOf), ...more > 0 ? [`and ${formatCount(more)} more: click to zoom in`] : []];
+}
+function noteSentence(note) {
+	const value = (name) => note.values.get(name);
+	const step = `Step ${formatCount(note.step)}`;
+	switch (note.kind) {
+		case "skipped": {
+			const scale = value("loss_scale");
+			return `${step}: skipped by the GradScaler${scale === void 0 ? "" : ` at loss scale ${formatAmount(scale)}`}${nonFinite(note)}`;
+		}
+		case "not_stepped": {
+			const norm = value("norm");
+			return `${step}: gradients dropped by zero_grad without a step${norm === void 0 ? "" : ` (norm ${formatAmount(norm)})`}${nonFinite(note)}`;
+		}
+		case "diverged": {
+			const tensors = listed(note, (fault) => shortened(fault.name, NAME_CHARACTERS$1));
+			return `${step}: copies differ between ranks${tensors === "" ? "" : `: ${tensors}`}`;
+		}
+		case "omitted": return `From step ${formatCount(note.step)} on: ${furtherNotes(value("count") ?? 0)} found no room in the file`;
+		default: {
+			const words = [...note.values].slice(0, MOST_TENSORS).map(([name, figure]) => `${shortened(name, NAME_CHARACTERS$1)} ${formatAmount(figure)}`);
+			return `${step}: ${shortened(note.kind, NAME_CHARACTERS$1)}${words.length > 0 ? ` (${words.join(", ")})` : ""}${nonFinite(note)}`;
+		}
+	}
+}
+function furtherNotes(count) {
+	return `${formatAmount(count)} further ${count === 1 ? "note" : "notes"}`;
+}
+function nonFinite(note) {
+	const tensors = listed(note, (fault) => `${shortened(fault.name, NAME_CHARACTERS$1)}${countsOf(fault)}`);
+	return tensors === "" ? "" : `. Non-finite: ${tensors}`;
+}
+function countsOf({ nan, pos_inf, neg_inf }) {
+	const counts = [
+		nan > 0 ? `NaN ${formatCount(nan)}` : "",
+		pos_inf > 0 ? `+Inf ${formatCount(pos_inf)}` : "",
+		neg_inf > 0 ? `-Inf ${formatCount(neg_inf)}` : ""
+	].filter((count) => count !== "");
+	return counts.length > 0 ? ` (${counts.join(", ")})` : "";
+}
+/** The first tensors of a note, and how many more it is about. */
+function listed({ tensors, more }, words) {
+	const shown = tensors.slice(0, MOST_TENSORS).map(words).join(", ");
+	const rest = tensors.length - Math.min(tensors.length, MOST_TENSORS) + more;
+	if (rest === 0) return shown;
+	return shown === "" ? plural(rest, "tensor") : `${shown} and ${formatCount(rest)} more`;
+}
+function sessionSentence(session, before) {
+	const moment = formatMoment(session.wall_time);
+	const when = moment === null ? "" : ` (session of ${moment})`;
+	const start = formatCount(session.start);
+	if (session.start >= before.stop) return `A new session took over at step ${start}${when}`;
+	return `Steps from ${start} on were recorded again: the run went back from step ${formatCount(before.stop)}${when}`;
+}
+var SUMMARY = [
+	[
+		"diverged",
+		"divergence between ranks",
+		"divergences between ranks"
+	],
+	[
+		"skipped",
+		"skipped step",
+		"skipped steps"
+	],
+	[
+		"rewind",
+		"rewind",
+		"rewinds"
+	],
+	[
+		"resume",
+		"resume",
+		"resumes"
+	],
+	[
+		"not_stepped",
+		"set of gradients dropped",
+		"sets of gradients dropped"
+	],
+	[
+		"other",
+		"other note",
+		"other notes"
+	]
+];
+/** All marks in a few words; notes that found no room in the file are counted as such. */
+function summaryOf(marks, complete) {
+	let omitted = 0;
+	const counts = /* @__PURE__ */ new Map();
+	for (const mark of marks) if ("note" in mark && mark.note.kind === "omitted") omitted += mark.note.values.get("count") ?? 0;
+	else counts.set(mark.look, (counts.get(mark.look) ?? 0) + 1);
+	const parts = SUMMARY.flatMap(([look, one, many]) => {
+		const count = counts.get(look) ?? 0;
+		return count === 0 ? [] : [plural(count, one, many)];
+	});
+	if (omitted > 0) parts.push(furtherNotes(omitted));
+	return `${parts.join(", ")}${complete ? "" : " and more"}`;
+}
+// src/strip.tsx
+/** Marks have at least this much room, which is their width. */
+var MARK_CSS_PX = 12;
+var GAP_CSS_PX$1 = 8;
+var SHAPES = {
+	diverged: "M6 2 L11 8 L6 14 L1 8 Z",
+	skipped: "M6 3 L11.5 13 H0.5 Z",
+	not_stepped: "M10 8 A4 4 0 1 1 2 8 A4 4 0 1 1 10 8 Z",
+	other: "M2 4 H10 V12 H2 Z",
+	rewind: "M6 0 V16 M6 8 H-2 M2 4 L-2 8 L2 12",
+	resume: "M6 0 V16"
+};
+/** What happened at single steps, above the heatmap's columns; one stop for the Tab key, arrows go from mark to mark. */
+function Strip({ store }) {
+	const strip = T(null);
+	const [shown, setShown] = d$2(null);
+	const [entry, setEntry] = d$2(null);
+	const marks = store.marks.value;
+	const summary = summaryOf(marks, store.notes.value?.complete ?? true);
+	const places = placesInView(store);
+	const entered = places.find(({ cluster }) => cluster.at === entry) ?? places[0];
+	const told = places.find(({ cluster }) => cluster.at === shown);
+	return /* @__PURE__ */ a$1($, { children: [
+		/* @__PURE__ */ a$1("div", {
+			class: "strip-head",
+			"data-testid": "strip-summary",
+			title: summary,
+			children: summary
+		}),
+		/* @__PURE__ */ a$1("div", {
+			class: "strip",
+			"data-testid": "strip",
+			role: "group",
+			"aria-label": summary,
+			ref: strip,
+			children: places.map(({ cluster, cssX }) => /* @__PURE__ */ a$1("button", {
+				type: "button",
+				class: "mark",
+				"data-testid": "mark",
+				"data-looks": looksOf(cluster).join(" "),
+				style: { left: px(cssX) },
+				tabIndex: cluster === entered?.cluster ? 0 : -1,
+				"aria-label": sentencesOf(cluster.marks).join(". "),
+				onPointerEnter: () => {
+					setShown(cluster.at);
+				},
+				onPointerLeave: () => {
+					setShown(null);
+				},
+				onFocus: (event) => {
+					setEntry(cluster.at);
+					if (event.currentTarget.matches(":focus-visible")) setShown(cluster.at);
+				},
+				onBlur: () => {
+					setShown(null);
+				},
+				onKeyDown: (event) => {
+					if (event.key === "Escape") setShown(null);
+					if (step(event.currentTarget, event.key)) event.preventDefault();
+				},
+				onClick: () => {
+					zoomInto(store, cluster);
+				},
+				children: /* @__PURE__ */ a$1(Shapes, { looks: looksOf(cluster) })
+			}, cluster.at))
+		}),
+		told !== void 0 && /* @__PURE__ */ a$1("div", {
+			class: "tooltip",
+			"data-testid": "strip-tooltip",
+			role: "tooltip",
+			style: besides(strip.current, told.cssX),
+			children: sentencesOf(told.cluster.marks).map((sentence, i) => /* @__PURE__ */ a$1("div", {
+				class: "sentence",
+				children: /* @__PURE__ */ a$1("bdi", { children: sentence })
+			}, i))
+		})
+	] });
+}
+function placesInView(store) {
+	const [scale, viewport] = [store.scale.value, store.viewport.value];
+	if (scale === null) return [];
+	const widthCssPx = viewport.widthDevicePx / viewport.devicePixelRatio;
+	return clustersOf(store.marks.value, widthCssPx / (scale.end - scale.start), MARK_CSS_PX).map((cluster) => ({
+		cluster,
+		cssX: stepCssX(viewport, scale, cluster.at)
+	})).filter(({ cssX }) => cssX >= -12 && cssX <= widthCssPx + MARK_CSS_PX);
+}
+function Shapes({ looks }) {
+	return /* @__PURE__ */ a$1("svg", {
+		viewBox: "0 0 12 16",
+		width: "12",
+		height: "16",
+		"aria-hidden": "true",
+		children: looks.map((look, i) => /* @__PURE__ */ a$1("path", {
+			class: look,
+			d: SHAPES[look],
+			transform: i === 0 ? void 0 : "translate(8 0)"
+		}, look))
+	});
+}
+function zoomInto(store, cluster) {
+	const [scale, grid] = [store.scale.peek(), store.grid.peek()];
+	if (scale !== null && grid !== null) store.zoomTo(windowAround(cluster, grid.cell, scale));
+}
+/** Moves the focus from mark to mark; whether the key meant that. */
+function step(mark, key) {
+	const all = [...mark.parentElement?.children ?? []];
+	const targets = {
+		ArrowLeft: mark.previousElementSibling,
+		ArrowRight: mark.nextElementSibling,
+		Home: all[0],
+		End: all.at(-1)
+	};
+	if (!(key in targets)) return false;
+	const target = targets[key];
+	if (target instanceof HTMLElement) target.focus();
+	return true;
+}
+/** Below the strip, in the direction in which the page has more room. */
+function besides(strip, cssX) {
+	const box = strip?.getBoundingClientRect() ?? {
+		x: 0,
+		bottom: 0
+	};
+	const [x, width] = [box.x + cssX, window.innerWidth];
+	return {
+		...x < width / 2 ? { left: px(x + GAP_CSS_PX$1) } : { right: px(width - x + GAP_CSS_PX$1) },
+		top: px(box.bottom + GAP_CSS_PX$1)
+	};
+}
 // src/toolbar.tsx
 /** With more runs than this, finding one by eye takes longer than typing a part of its name. */
 var RUNS_WITHOUT_FILTER = 8;
@@ -2785,7 +3151,7 @@ function Choice({ label, testId, options, value, title, choose }) {
 				value: option.name,
 				selected: option.name === value,
 				title: option.title,
-				children: shortened(option.label)
+				children: shortened(option.label, LABEL_CHARACTERS)
 			}, option.name))
 		})]
 	});
@@ -2838,7 +3204,7 @@ function RunPicker({ store }) {
 				}),
 				children: [store.run.value === null && /* @__PURE__ */ a$1("option", {
 					value: selected,
-					children: [shortened(selected), " (gone)"]
+					children: [shortened(selected, LABEL_CHARACTERS), " (gone)"]
 				}), GROUPS.map((group) => /* @__PURE__ */ a$1(RunGroup, {
 					...group,
 					runs: matches.filter((run) => run.status === group.status),
@@ -2865,18 +3231,14 @@ function RunGroup({ label, suffix, runs, selected }) {
 		children: runs.map((run) => /* @__PURE__ */ a$1("option", {
 			value: run.name,
 			selected: run.name === selected,
-			children: shortened(run.label) + suffix
+			children: shortened(run.label, LABEL_CHARACTERS) + suffix
 		}, run.name))
 	});
 }
-/** Keeps both ends of a long name, as runs tend to differ in either. */
-function shortened(name) {
-	if (name.length <= LABEL_CHARACTERS) return name === "" ? "(no name)" : name;
-	const half = LABEL_CHARACTERS / 2 - 1;
-	return `${name.slice(0, half)}…${name.slice(-29)}`;
-}
 // src/tooltip.tsx
 var GAP_CSS_PX = 14;
+var MOST_ALIASES = 4;
+var NAME_CHARACTERS = 80;
 /** A screen reader hears of the cell where the cursor has come to rest, not of those on the way. */
 var READ_OUT_MS = 400;
 /** What is known of the cell under the pointer or the cursor: the tile's value at once, exact figures a moment later. */
@@ -2948,10 +3310,12 @@ function Contents({ store, pointing, pointed, exact }) {
 			class: "about",
 			children: aboutNode(store, pointed.node)
 		}),
+		/* @__PURE__ */ a$1(Aliases, { names: meta.nodes.aliases[pointed.node] ?? [] }),
 		/* @__PURE__ */ a$1("div", { children: stepsText(store, pointed, exact) }),
 		/* @__PURE__ */ a$1("div", {
 			class: "headline",
 			children: [
+				/* @__PURE__ */ a$1(StreamLabel, { store }),
 				metric.label,
 				", ",
 				view.label,
@@ -2983,6 +3347,28 @@ function aboutNode(store, node) {
 		nodes?.dtype[node] ?? "",
 		plural(nodes?.size[node] ?? 0, "element")
 	].filter((part) => part !== "").join(" · ");
+}
+function Aliases({ names }) {
+	if (names.length === 0) return null;
+	const shown = names.slice(0, MOST_ALIASES).map((name) => shortened(name, NAME_CHARACTERS));
+	const more = names.length - shown.length;
+	return /* @__PURE__ */ a$1("div", {
+		class: "about",
+		"data-testid": "aliases",
+		children: [
+			"also ",
+			/* @__PURE__ */ a$1("bdi", { children: shown.join(", ") }),
+			more > 0 && ` and ${formatCount(more)} more`
+		]
+	});
+}
+/** Figures before and after clipping differ: where there are both, each says which it is. */
+function StreamLabel({ store }) {
+	if ((store.meta.value?.streams.length ?? 0) < 2) return null;
+	return /* @__PURE__ */ a$1("div", {
+		class: "about",
+		children: /* @__PURE__ */ a$1("bdi", { children: store.stream.value?.label })
+	});
 }
 function stepsText(store, { index, level }, exact) {
 	const grid = store.grid.value;
@@ -3091,7 +3477,7 @@ function sentence(store, pointing, cell, exact) {
 	if (metric === null || view === null) return "";
 	return [
 		`${pointing.pathOf(cell.node)}, ${stepsText(store, cell, exact)}`,
-		`${metric.label}, ${view.label}: ${valueText(metric, view.name, shown, exact)}`,
+		`${store.stream.value?.label ?? ""}, ${metric.label}, ${view.label}: ${valueText(metric, view.name, shown, exact)}`,
 		...findingsOf(shown?.flags ?? 0),
 		exact?.first_bad == null ? "" : `first NaN or Inf at step ${formatCount(exact.first_bad)}`
 	].filter((part) => part !== "").join(". ");
@@ -3423,6 +3809,11 @@ function Caption({ store }) {
 						view?.label
 					]
 				}),
+				/* @__PURE__ */ a$1("bdi", {
+					class: "quiet",
+					"data-testid": "stream-label",
+					children: store.stream.value?.label
+				}),
 				scale !== null && /* @__PURE__ */ a$1("span", {
 					class: "quiet",
 					children: ["each cell ", plural(scale.cellSteps, "step")]
@@ -3450,6 +3841,7 @@ function Picture({ store, pointing, figures, theme }) {
 	A$1(() => {
 		if (scroller.current !== null && Math.abs(scroller.current.scrollTop - scrollCssPx) >= 1) scroller.current.scrollTop = scrollCssPx;
 	}, [scrollCssPx]);
+	const strip = store.marks.value.length > 0;
 	return /* @__PURE__ */ a$1($, { children: [/* @__PURE__ */ a$1("div", {
 		ref: scroller,
 		class: "scroller",
@@ -3458,12 +3850,13 @@ function Picture({ store, pointing, figures, theme }) {
 		},
 		children: /* @__PURE__ */ a$1("div", {
 			class: "page",
-			style: { height: `calc(${store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio)}px + var(--head))` },
+			style: { height: `calc(${store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio)}px + var(--head) + ${strip ? "var(--strip)" : "0px"})` },
 			children: /* @__PURE__ */ a$1("div", {
-				class: "pinned",
+				class: strip ? "pinned with-strip" : "pinned",
 				children: [
 					/* @__PURE__ */ a$1(TreeButtons, { store }),
 					/* @__PURE__ */ a$1(Axis, { store }),
+					strip && /* @__PURE__ */ a$1(Strip, { store }),
 					/* @__PURE__ */ a$1(TreeView, {
 						store,
 						pointing
@@ -3642,6 +4035,57 @@ function messageOf(error) {
 	const message = error instanceof Error ? error.message : String(error);
 	return error instanceof Refused ? message : `The front end could not read TensorBoard's answer. ${message}`;
 }
+// src/note_feed.ts
+/** Pages fetched of a run at most; a run with more notes than these hold says so. */
+var MOST_PAGES = 10;
+/** Keeps the run's notes up to date: each new revision of the run is asked for them. */
+var NoteFeed = class {
+	api;
+	store;
+	failed;
+	latest = 0;
+	constructor(api, store, failed) {
+		this.api = api;
+		this.store = store;
+		this.failed = failed;
+	}
+	start() {
+		x(() => {
+			const meta = this.store.meta.value;
+			const number = ++this.latest;
+			if (meta !== null) this.load(meta, number);
+		});
+	}
+	async load(meta, number) {
+		try {
+			const notes = await this.pages(meta);
+			if (number === this.latest) this.store.notes.value = notes;
+		} catch (error) {
+			if (number === this.latest) this.failed(error);
+		}
+	}
+	/** A note may stand at the end of the run as well, before the step that never came. */
+	async pages({ run, streams, steps: [first, end] }) {
+		const lead = streams[0]?.name;
+		const notes = [];
+		let begin = first;
+		for (let page = 0; lead !== void 0 && page < MOST_PAGES; page++) {
+			const found = await this.api.notes(run, lead, begin, end + 1);
+			const last = found.notes.at(-1)?.step ?? begin;
+			if (found.complete) return {
+				notes: [...notes, ...found.notes],
+				complete: true
+			};
+			if (last <= begin) break;
+			notes.push(...found.notes.filter((note) => note.step < last));
+			begin = last;
+		}
+		return {
+			notes,
+			complete: lead === void 0
+		};
+	}
+};
 // src/pointing.ts
 /** Which cell is meant: the one under the pointer, else the one under the cursor while the heatmap has the focus. */
 var Pointing = class {
@@ -3792,6 +4236,8 @@ var Store = class {
 	runName = y$1(null);
 	meta = y$1(null);
 	tree = y$1(null);
+	/** What happened in the run, as far as it has been fetched. */
+	notes = y$1(null);
 	connection = y$1("ok");
 	/** Why the backend could not give what was asked for. */
 	refusal = y$1(null);
@@ -3861,6 +4307,7 @@ var Store = class {
 			view: view.name
 		};
 	});
+	marks = O(() => marksOf(this.meta.value?.sessions ?? [], this.notes.value?.notes ?? []));
 	grid = O(() => {
 		const meta = this.meta.value;
 		return meta === null ? null : {
@@ -3935,6 +4382,7 @@ var Store = class {
 		r(() => {
 			this.runName.value = name;
 			this.meta.value = null;
+			this.notes.value = null;
 			this.refusal.value = null;
 			this.window.value = null;
 			this.cursor.value = null;
@@ -4023,9 +4471,11 @@ function firstChangedStep(previous, next) {
 // src/styles/controls.css?inline
 var controls_default = "button,\nselect,\ninput[type='search'] {\n  height: 28px;\n  padding: 0 10px;\n  border: 1px solid var(--line);\n  border-radius: 6px;\n  background-color: var(--control);\n  color: var(--text);\n  font: inherit;\n}\n\nbutton {\n  cursor: pointer;\n}\n\nbutton:hover,\nselect:hover {\n  border-color: var(--quiet);\n}\n\nbutton.primary {\n  border-color: var(--accent);\n  color: var(--accent);\n  font-weight: 600;\n}\n\nselect {\n  max-width: 240px;\n  padding-right: 26px;\n  appearance: none;\n  background-image:\n    linear-gradient(45deg, transparent 50%, var(--quiet) 50%),\n    linear-gradient(135deg, var(--quiet) 50%, transparent 50%);\n  background-position:\n    right 13px top 11px,\n    right 8px top 11px;\n  background-size: 5px 5px;\n  background-repeat: no-repeat;\n  text-overflow: ellipsis;\n}\n\n.toolbar {\n  display: flex;\n  flex: none;\n  flex-wrap: wrap;\n  gap: 8px 18px;\n  padding: 10px 14px;\n  border-bottom: 1px solid var(--line);\n  background: var(--raised);\n}\n\n.field {\n  display: flex;\n  align-items: center;\n  gap: 7px;\n  min-width: 0;\n}\n\n.field > span:first-child {\n  color: var(--quiet);\n}\n\n.run-filter {\n  width: 120px;\n}\n\n.segments {\n  display: inline-flex;\n  overflow: hidden;\n  border: 1px solid var(--line);\n  border-radius: 6px;\n  background: var(--control);\n}\n\n.segments:focus-within {\n  outline: 2px solid var(--focus);\n  outline-offset: 1px;\n}\n\n.segments input {\n  position: absolute;\n  opacity: 0;\n}\n\n.segments label span {\n  display: block;\n  padding: 0 11px;\n  color: var(--quiet);\n  line-height: 26px;\n  cursor: pointer;\n}\n\n.segments input:checked + span {\n  background: var(--active);\n  color: var(--text);\n  font-weight: 600;\n}\n\n.notice {\n  padding: 6px 14px;\n  border-bottom: 1px solid var(--line);\n  overflow-wrap: anywhere;\n}\n\n.notice.warning {\n  background: var(--warning);\n}\n\n.notice.good {\n  background: var(--good);\n}\n\n.message {\n  width: min(680px, 100% - 40px);\n  margin: 12vh auto 0;\n  overflow-wrap: anywhere;\n}\n\n.message h1 {\n  margin: 0 0 8px;\n  font-size: 20px;\n  font-weight: 500;\n}\n\n.message pre {\n  padding: 14px 16px;\n  border: 1px solid var(--line);\n  border-radius: 8px;\n  background: var(--raised);\n  font:\n    13px/1.7 'Roboto Mono',\n    Menlo,\n    Consolas,\n    'DejaVu Sans Mono',\n    monospace;\n  white-space: pre-wrap;\n}\n";
 // src/styles/picture.css?inline
-var picture_default = ".scroller {\n  flex: 1;\n  min-height: 0;\n  overflow: auto;\n  border-top: 1px solid var(--line);\n  container-type: size;\n}\n\n.page {\n  min-width: 680px;\n  min-height: 100cqh;\n}\n\n.pinned {\n  position: sticky;\n  top: 0;\n  display: grid;\n  grid-template-rows: var(--head) minmax(0, 1fr);\n  /* The coarsest level may have 512 cells, each of which needs a pixel. */\n  grid-template-columns: clamp(160px, 26cqw, 340px) minmax(513px, 1fr);\n  height: 100cqh;\n  overflow: hidden;\n}\n\n.tree-head,\n.axis {\n  border-bottom: 1px solid var(--line);\n  background: var(--raised);\n}\n\n.tree-head {\n  display: flex;\n  align-items: center;\n  gap: 6px;\n  padding: 0 8px 0 12px;\n  border-right: 1px solid var(--line);\n  color: var(--quiet);\n  white-space: nowrap;\n  overflow: hidden;\n}\n\n.tree-head span {\n  flex: 1;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n\n@container (width < 900px) {\n  .tree-head span {\n    display: none;\n  }\n}\n\n.axis {\n  position: relative;\n  overflow: hidden;\n  color: var(--quiet);\n  font-size: 11px;\n}\n\n.tick {\n  position: absolute;\n  bottom: 6px;\n  padding-left: 4px;\n  line-height: 14px;\n  white-space: nowrap;\n}\n\n.tick::before {\n  position: absolute;\n  bottom: -6px;\n  left: 0;\n  width: 1px;\n  height: 12px;\n  background: var(--quiet);\n  content: '';\n}\n\n.axis-title {\n  position: absolute;\n  top: 0;\n  right: 0;\n  z-index: 1;\n  padding: 0 8px;\n  background: var(--raised);\n  line-height: 29px;\n}\n\n.axis-title button {\n  margin-left: 8px;\n}\n\n.restart {\n  position: absolute;\n  bottom: 0;\n  width: 9px;\n  height: 9px;\n  margin-left: -4px;\n  background: var(--accent);\n  clip-path: polygon(0 0, 100% 0, 50% 100%);\n}\n\n.tree {\n  position: relative;\n  overflow: hidden;\n  border-right: 1px solid var(--line);\n}\n\n.row {\n  position: absolute;\n  right: 0;\n  left: 0;\n  display: flex;\n  align-items: center;\n  gap: 4px;\n  padding-right: 8px;\n  font-size: 12px;\n  white-space: nowrap;\n  cursor: default;\n}\n\n.row.module,\n.row.total {\n  font-weight: 500;\n}\n\n.row.tensor .name {\n  color: var(--quiet);\n}\n\n.row.pointed,\n.row:hover {\n  background: var(--hover);\n}\n\n.row.active {\n  background: var(--active);\n}\n\n.row:focus-visible {\n  outline-offset: -2px;\n}\n\n.row .name {\n  flex: 0 1 auto;\n  min-width: 32px;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n\n.row.tensor.active .name {\n  color: var(--text);\n}\n\n.row .shape {\n  flex: 0 1 auto;\n  min-width: 0;\n  margin-left: auto;\n  overflow: hidden;\n  color: var(--quiet);\n  font-size: 11px;\n  text-overflow: ellipsis;\n}\n\n.row .bad {\n  flex: none;\n  margin-left: auto;\n  font-size: 10px;\n}\n\n.row .shape + .bad {\n  margin-left: 4px;\n}\n\n.twisty {\n  flex: none;\n  width: 12px;\n  height: 12px;\n}\n\n.twisty::before {\n  display: block;\n  width: 0;\n  height: 0;\n  margin: 2px 3px;\n  border: 4px solid transparent;\n  border-right: 0;\n  border-left: 6px solid var(--quiet);\n  content: '';\n}\n\n.twisty.open::before {\n  transform: rotate(90deg);\n}\n\n.twisty.none::before {\n  display: none;\n}\n\n.heatmap {\n  position: relative;\n  overflow: hidden;\n}\n\n.heatmap canvas {\n  display: block;\n  width: 100%;\n  height: 100%;\n  touch-action: pan-y;\n}\n\n.heatmap canvas:focus-visible {\n  outline-offset: -2px;\n}\n\n.cell-frame {\n  position: absolute;\n  pointer-events: none;\n}\n\n.cell-frame.hover {\n  outline: 1px solid var(--text);\n  box-shadow: 0 0 0 2px var(--background);\n}\n\n.cell-frame.cursor {\n  outline: 2px solid var(--focus);\n  outline-offset: 1px;\n  box-shadow: 0 0 0 1px var(--background);\n}\n";
+var picture_default = ".scroller {\n  flex: 1;\n  min-height: 0;\n  overflow: auto;\n  border-top: 1px solid var(--line);\n  container-type: size;\n}\n\n.page {\n  min-width: 680px;\n  min-height: 100cqh;\n}\n\n.pinned {\n  position: sticky;\n  top: 0;\n  display: grid;\n  grid-template-rows: var(--head) minmax(0, 1fr);\n  /* The coarsest level may have 512 cells, each of which needs a pixel. */\n  grid-template-columns: clamp(160px, 26cqw, 340px) minmax(513px, 1fr);\n  height: 100cqh;\n  overflow: hidden;\n}\n\n.pinned.with-strip {\n  grid-template-rows: var(--head) var(--strip) minmax(0, 1fr);\n}\n\n.tree-head,\n.axis {\n  border-bottom: 1px solid var(--line);\n  background: var(--raised);\n}\n\n.tree-head {\n  display: flex;\n  align-items: center;\n  gap: 6px;\n  padding: 0 8px 0 12px;\n  border-right: 1px solid var(--line);\n  color: var(--quiet);\n  white-space: nowrap;\n  overflow: hidden;\n}\n\n.tree-head span {\n  flex: 1;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n\n@container (width < 900px) {\n  .tree-head span {\n    display: none;\n  }\n}\n\n.axis {\n  position: relative;\n  overflow: hidden;\n  color: var(--quiet);\n  font-size: 11px;\n}\n\n.tick {\n  position: absolute;\n  bottom: 6px;\n  padding-left: 4px;\n  line-height: 14px;\n  white-space: nowrap;\n}\n\n.tick::before {\n  position: absolute;\n  bottom: -6px;\n  left: 0;\n  width: 1px;\n  height: 12px;\n  background: var(--quiet);\n  content: '';\n}\n\n.axis-title {\n  position: absolute;\n  top: 0;\n  right: 0;\n  z-index: 1;\n  padding: 0 8px;\n  background: var(--raised);\n  line-height: 29px;\n}\n\n.axis-title button {\n  margin-left: 8px;\n}\n\n.tree {\n  position: relative;\n  overflow: hidden;\n  border-right: 1px solid var(--line);\n}\n\n.row {\n  position: absolute;\n  right: 0;\n  left: 0;\n  display: flex;\n  align-items: center;\n  gap: 4px;\n  padding-right: 8px;\n  font-size: 12px;\n  white-space: nowrap;\n  cursor: default;\n}\n\n.row.module,\n.row.total {\n  font-weight: 500;\n}\n\n.row.tensor .name {\n  color: var(--quiet);\n}\n\n.row.pointed,\n.row:hover {\n  background: var(--hover);\n}\n\n.row.active {\n  background: var(--active);\n}\n\n.row:focus-visible {\n  outline-offset: -2px;\n}\n\n.row .name {\n  flex: 0 1 auto;\n  min-width: 32px;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n\n.row.tensor.active .name {\n  color: var(--text);\n}\n\n.row .shape {\n  flex: 0 1 auto;\n  min-width: 0;\n  margin-left: auto;\n  overflow: hidden;\n  color: var(--quiet);\n  font-size: 11px;\n  text-overflow: ellipsis;\n}\n\n.row .bad {\n  flex: none;\n  margin-left: auto;\n  font-size: 10px;\n}\n\n.row .shape + .bad {\n  margin-left: 4px;\n}\n\n.twisty {\n  flex: none;\n  width: 12px;\n  height: 12px;\n}\n\n.twisty::before {\n  display: block;\n  width: 0;\n  height: 0;\n  margin: 2px 3px;\n  border: 4px solid transparent;\n  border-right: 0;\n  border-left: 6px solid var(--quiet);\n  content: '';\n}\n\n.twisty.open::before {\n  transform: rotate(90deg);\n}\n\n.twisty.none::before {\n  display: none;\n}\n\n.heatmap {\n  position: relative;\n  overflow: hidden;\n}\n\n.heatmap canvas {\n  display: block;\n  width: 100%;\n  height: 100%;\n  touch-action: pan-y;\n}\n\n.heatmap canvas:focus-visible {\n  outline-offset: -2px;\n}\n\n.cell-frame {\n  position: absolute;\n  pointer-events: none;\n}\n\n.cell-frame.hover {\n  outline: 1px solid var(--text);\n  box-shadow: 0 0 0 2px var(--background);\n}\n\n.cell-frame.cursor {\n  outline: 2px solid var(--focus);\n  outline-offset: 1px;\n  box-shadow: 0 0 0 1px var(--background);\n}\n";
+// src/styles/strip.css?inline
+var strip_default = ".strip,\n.strip-head {\n  overflow: hidden;\n  border-bottom: 1px solid var(--line);\n  background: var(--background);\n}\n\n.strip-head {\n  padding: 0 8px 0 12px;\n  border-right: 1px solid var(--line);\n  color: var(--quiet);\n  font-size: 11px;\n  line-height: 16px;\n  text-overflow: ellipsis;\n  white-space: nowrap;\n}\n\n.strip {\n  position: relative;\n}\n\n.mark {\n  position: absolute;\n  top: 0;\n  width: 12px;\n  height: 16px;\n  margin-left: -6px;\n  padding: 0;\n  border: 0;\n  border-radius: 2px;\n  background: none;\n}\n\n.mark:hover,\n.mark:focus-visible {\n  background: var(--active);\n}\n\n.mark:focus-visible {\n  outline-offset: -2px;\n}\n\n.mark svg {\n  display: block;\n  overflow: visible;\n  fill: none;\n  stroke-width: 1.6;\n}\n\n.mark .skipped {\n  fill: var(--skipped);\n}\n\n.mark .diverged {\n  fill: var(--diverged);\n}\n\n.mark .not_stepped,\n.mark .other {\n  stroke: var(--quiet);\n}\n\n.mark .rewind,\n.mark .resume {\n  stroke: var(--text);\n}\n\n.tooltip .sentence + .sentence {\n  margin-top: 4px;\n}\n";
 // src/styles/theme.css?inline
-var theme_default = ":root {\n  --background: #ffffff;\n  --raised: #f6f7f9;\n  --text: #202124;\n  --quiet: #5a6068;\n  --line: #d9dce1;\n  --control: #ffffff;\n  --accent: #b45309;\n  --focus: #1a73e8;\n  --hover: #eef1f5;\n  --active: #e3ecfb;\n  --bad: #b0007f;\n  --warning: #fff4e0;\n  --good: #e4f5ea;\n  --hatch: #aab1b9;\n  --head: 30px;\n  --shadow: 0 4px 16px rgb(0 0 0 / 18%);\n  color-scheme: light;\n}\n\n:root[data-theme='dark'] {\n  --background: #26292d;\n  --raised: #2f3338;\n  --text: #e6e8eb;\n  --quiet: #a9b0b8;\n  --line: #43484f;\n  --control: #34383e;\n  --accent: #ffb066;\n  --focus: #8ab4f8;\n  --hover: #333940;\n  --active: #2f405c;\n  --bad: #ff8ee2;\n  --warning: #4a3a1d;\n  --good: #1f4030;\n  --hatch: #7b838c;\n  --shadow: 0 4px 16px rgb(0 0 0 / 55%);\n  color-scheme: dark;\n}\n\n*,\n*::before,\n*::after {\n  box-sizing: border-box;\n}\n\nhtml,\nbody {\n  height: 100%;\n  margin: 0;\n  overflow: hidden;\n}\n\nbody {\n  background: var(--background);\n  color: var(--text);\n  font:\n    13px/1.45 Roboto,\n    'Segoe UI',\n    system-ui,\n    'Helvetica Neue',\n    Arial,\n    sans-serif;\n}\n\n.app {\n  display: flex;\n  flex-direction: column;\n  height: 100%;\n}\n\n:focus-visible {\n  outline: 2px solid var(--focus);\n  outline-offset: 1px;\n}\n\n.visually-hidden {\n  position: absolute;\n  width: 1px;\n  height: 1px;\n  overflow: hidden;\n  clip-path: inset(50%);\n  white-space: nowrap;\n}\n\n.quiet {\n  color: var(--quiet);\n}\n\n.bad {\n  color: var(--bad);\n  font-weight: 600;\n}\n\nbdi {\n  unicode-bidi: isolate;\n}\n";
+var theme_default = ":root {\n  --background: #ffffff;\n  --raised: #f6f7f9;\n  --text: #202124;\n  --quiet: #5a6068;\n  --line: #d9dce1;\n  --control: #ffffff;\n  --accent: #b45309;\n  --focus: #1a73e8;\n  --hover: #eef1f5;\n  --active: #e3ecfb;\n  --bad: #b0007f;\n  --warning: #fff4e0;\n  --good: #e4f5ea;\n  --hatch: #aab1b9;\n  --head: 30px;\n  --strip: 17px;\n  --skipped: #b26a00;\n  --diverged: #c5221f;\n  --shadow: 0 4px 16px rgb(0 0 0 / 18%);\n  color-scheme: light;\n}\n\n:root[data-theme='dark'] {\n  --background: #26292d;\n  --raised: #2f3338;\n  --text: #e6e8eb;\n  --quiet: #a9b0b8;\n  --line: #43484f;\n  --control: #34383e;\n  --accent: #ffb066;\n  --focus: #8ab4f8;\n  --hover: #333940;\n  --active: #2f405c;\n  --bad: #ff8ee2;\n  --warning: #4a3a1d;\n  --good: #1f4030;\n  --hatch: #7b838c;\n  --skipped: #ffb300;\n  --diverged: #ff8a80;\n  --shadow: 0 4px 16px rgb(0 0 0 / 55%);\n  color-scheme: dark;\n}\n\n*,\n*::before,\n*::after {\n  box-sizing: border-box;\n}\n\nhtml,\nbody {\n  height: 100%;\n  margin: 0;\n  overflow: hidden;\n}\n\nbody {\n  background: var(--background);\n  color: var(--text);\n  font:\n    13px/1.45 Roboto,\n    'Segoe UI',\n    system-ui,\n    'Helvetica Neue',\n    Arial,\n    sans-serif;\n}\n\n.app {\n  display: flex;\n  flex-direction: column;\n  height: 100%;\n}\n\n:focus-visible {\n  outline: 2px solid var(--focus);\n  outline-offset: 1px;\n}\n\n.visually-hidden {\n  position: absolute;\n  width: 1px;\n  height: 1px;\n  overflow: hidden;\n  clip-path: inset(50%);\n  white-space: nowrap;\n}\n\n.quiet {\n  color: var(--quiet);\n}\n\n.bad {\n  color: var(--bad);\n  font-weight: 600;\n}\n\nbdi {\n  unicode-bidi: isolate;\n}\n";
 // src/styles/words.css?inline
 var words_default = ".caption {\n  display: flex;\n  flex: none;\n  flex-wrap: wrap;\n  align-items: flex-end;\n  justify-content: space-between;\n  gap: 6px 24px;\n  padding: 10px 14px 8px;\n}\n\n.words {\n  flex: 1 1 320px;\n  min-width: 0;\n}\n\n.words .line {\n  display: flex;\n  align-items: baseline;\n  gap: 16px;\n  overflow: hidden;\n  white-space: nowrap;\n}\n\n.words h1 {\n  margin: 0;\n  font-size: 16px;\n  font-weight: 600;\n}\n\n.words p {\n  margin: 0;\n}\n\n.axis-title button,\n.legend button,\n.tree-head button {\n  height: 22px;\n  padding: 0 8px;\n  font-size: 12px;\n}\n\n.legend {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 4px 12px;\n  min-height: 36px;\n  font-size: 12px;\n}\n\n.key {\n  display: inline-flex;\n  align-items: center;\n  gap: 4px;\n  white-space: nowrap;\n}\n\n.swatch {\n  width: 14px;\n  height: 14px;\n  border-radius: 2px;\n}\n\n.swatch.hatched {\n  border: 1px solid var(--line);\n  background: repeating-linear-gradient(135deg, var(--hatch) 0 1px, transparent 1px 4px);\n}\n\n.ramp {\n  position: relative;\n  width: 230px;\n  height: 34px;\n  margin: 0 14px;\n}\n\n.bar {\n  position: absolute;\n  inset: 3px 0 auto;\n  height: 13px;\n  border-radius: 2px;\n}\n\n.ticks span {\n  position: absolute;\n  top: 18px;\n  color: var(--text);\n  font-size: 11px;\n  white-space: nowrap;\n  transform: translateX(-50%);\n}\n\n.ticks span::before {\n  position: absolute;\n  top: -2px;\n  left: 50%;\n  width: 1px;\n  height: 4px;\n  background: var(--quiet);\n  content: '';\n}\n\n.unit {\n  color: var(--quiet);\n}\n\n.tooltip {\n  position: fixed;\n  z-index: 10;\n  width: max-content;\n  max-width: min(420px, 45vw);\n  padding: 10px 12px;\n  border: 1px solid var(--line);\n  border-radius: 8px;\n  background: var(--background);\n  box-shadow: var(--shadow);\n  font-size: 12px;\n  overflow-wrap: anywhere;\n  pointer-events: none;\n}\n\n.tooltip .path {\n  display: -webkit-box;\n  overflow: hidden;\n  font-weight: 600;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 3;\n}\n\n.tooltip .about,\n.tooltip dt {\n  color: var(--quiet);\n}\n\n.tooltip .headline {\n  margin-top: 6px;\n  font-size: 13px;\n}\n\n.tooltip dl {\n  display: grid;\n  grid-template-columns: max-content minmax(0, 1fr);\n  gap: 1px 10px;\n  margin: 6px 0 0;\n  padding-top: 6px;\n  border-top: 1px solid var(--line);\n}\n\n.tooltip dd {\n  margin: 0;\n  font-variant-numeric: tabular-nums;\n}\n";
 // src/tile_store.ts
@@ -4186,7 +4636,7 @@ function render() {
 	document.title = "Grad Health";
 	document.documentElement.lang = "en";
 	const sheet = new CSSStyleSheet();
-	sheet.replaceSync(theme_default + controls_default + picture_default + words_default);
+	sheet.replaceSync(theme_default + controls_default + picture_default + strip_default + words_default);
 	document.adoptedStyleSheets = [sheet];
 	const theme = watchTheme();
 	const api = new Api(routesUrl());
@@ -4217,6 +4667,9 @@ function render() {
 		theme
 	}), document.body);
 	live.start();
+	new NoteFeed(api, store, (error) => {
+		live.failed(error);
+	}).start();
 }
 export { render };
 
