@@ -85,13 +85,13 @@ class Gathering:
         self._deadline = time.monotonic() + timeout
         self._closing.set()
         self._wake.set()
+        if threading.current_thread() is self._thread:  # the garbage collector ran here, and it had the optimizer
+            return
         self._thread.join(timeout)
         if self._thread.is_alive():
             self._report(
                 f"{len(self._blocks)} blocks of steps could not be merged with the other ranks in {timeout:.0f} s"
             )
-        if self._next is not None:
-            self._next.close(max(0.5, self._deadline - time.monotonic()))
 
     def _run(self) -> None:
         try:
@@ -105,11 +105,16 @@ class Gathering:
             while self._blocks:
                 self._pass_on(self._blocks.popleft())
             if closing:
+                if self._next is not None:
+                    self._next.close(max(0.5, self._deadline - time.monotonic()))
                 return
 
     def _come_together(self) -> None:
         until = time.monotonic() + ranks.AGREE_SECONDS
-        left = lambda: min(until, self._deadline) - time.monotonic()  # noqa: E731
+
+        def left() -> float:
+            return min(until, self._deadline) - time.monotonic()
+
         local = self._local
         whole = ranks.agree(self._me, self._room, local.pieces, local.owned, local.slots, left)
         self._merger = ranks.Merger(self._me, self._room, whole, local.slots)
@@ -143,6 +148,8 @@ class Gathering:
             self._next = self._begin(self._local.pieces)
 
     def _pass_on(self, block: Block) -> None:
+        if self._merger is None and self._next is None:
+            return  # alone, and not the lowest
         try:
             merged = self._merged(block)
         except Exception as error:

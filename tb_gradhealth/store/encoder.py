@@ -160,6 +160,8 @@ class Encoder:
         self._deadline = time.monotonic() + timeout
         self._closing.set()
         self._wake.set()
+        if threading.current_thread() is self._thread:  # the garbage collector ran here, and it had the optimizer
+            return
         self._thread.join(timeout)
         if self._thread.is_alive() or self._rows:
             self._report(
