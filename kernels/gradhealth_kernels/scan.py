@@ -8,6 +8,8 @@ when its owner lets go of it.
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import attrgetter
@@ -19,8 +21,10 @@ import torch
 
 from .elements import PLAIN, WIDE, in_memory_order
 
-#: Set to 1, this builds the scan in C++ when the first ring is made, which takes a minute once per machine.
+#: Set to 1, this environment variable has the scan in C++ built with the first ring: a minute, once per machine.
 VARIABLE = "GRADHEALTH_CPP"
+#: A build that began longer ago than this does not end.
+STALE_SECONDS = 600.0
 
 
 class Scan(Protocol):
@@ -130,9 +134,15 @@ def scan() -> Scan:
 @lru_cache(maxsize=1)
 def _built() -> Any:
     try:
-        from torch.utils.cpp_extension import load
+        from torch.utils.cpp_extension import get_default_build_root, load
 
-        return load("gradhealth_scan", [str(Path(__file__).with_name("scan.cpp"))], extra_cflags=["-O2"])
+        place = Path(get_default_build_root(), f"gradhealth_scan-{torch.__version__}-py{sys.version_info.minor}")
+        place.mkdir(parents=True, exist_ok=True)
+        lock = place / "lock"  # torch's; one that a killed build left would be waited for without end
+        if lock.exists() and time.time() - lock.stat().st_mtime > STALE_SECONDS:
+            return None
+        source = Path(__file__).with_name("scan.cpp")
+        return load("gradhealth_scan", [str(source)], extra_cflags=["-O2"], build_directory=str(place))
     # No compiler, no ninja, no header, no place to build: the scan in Python does the same.
     except Exception:
         return None
