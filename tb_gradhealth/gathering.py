@@ -12,17 +12,20 @@ from typing import Protocol
 
 import numpy as np
 
-from gradhealth_kernels.statistics import neutral
+from gradhealth_kernels.statistics import NEAR_ZERO, Entries, neutral
 
 from . import ranks
 from .notes import MAX_TENSORS, Fault, Note
 from .shards import Piece
-from .store.blocks import Block, Ready
+from .store.blocks import Attempt, Block, Ready
 
 #: Bytes of blocks that may wait for the other ranks; further ones are given up.
 MAX_WAITING_BYTES = 128 << 20
-_log = logging.getLogger("tb_gradhealth")
+#: Seconds of closing that are left for writing when the ranks do not come together.
+TO_WRITE = 1.0
 _LANES = 2  # dropped gradients come before the step of the same number
+
+_log = logging.getLogger("tb_gradhealth")
 
 
 class Stage(Protocol):
@@ -30,7 +33,11 @@ class Stage(Protocol):
 
     def submit(self, block: Block) -> None: ...
 
-    def close(self, timeout: float) -> None: ...
+    def finish(self, timeout: float) -> None: ...
+
+    def join(self) -> None: ...
+
+    def is_alive(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Local:
     slots: int
     what: str
     step: int
+    near_zero: float = NEAR_ZERO
 
 
 class Gathering:
@@ -66,8 +74,8 @@ class Gathering:
         self._next: Stage | None = None
         self._merger: ranks.Merger | None = None
         self._whole: ranks.Whole | None = None
+        self._room = ""
         self._diverged: set[str] = set()
-        self._room = me.room(local.what, local.step)
         self._thread = threading.Thread(target=self._run, name="gradhealth-ranks", daemon=True)
         self._thread.start()
 
@@ -80,18 +88,24 @@ class Gathering:
         self._blocks.append(block)
         self._wake.set()
 
-    def close(self, timeout: float) -> None:
-        """Merge what waits and write it, for at most ``timeout`` seconds."""
+    def finish(self, timeout: float) -> None:
+        """Merge what waits and write it, for at most ``timeout`` seconds from now; does not wait."""
         self._deadline = time.monotonic() + timeout
         self._closing.set()
         self._wake.set()
-        if threading.current_thread() is self._thread:  # the garbage collector ran here, and it had the optimizer
+
+    def join(self) -> None:
+        """Wait for what :meth:`finish` began."""
+        if threading.current_thread() is self._thread:
             return
-        self._thread.join(timeout)
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
         if self._thread.is_alive():
-            self._report(
-                f"{len(self._blocks)} blocks of steps could not be merged with the other ranks in {timeout:.0f} s"
-            )
+            self._report("the last steps could not be merged with those of the other ranks in the time of closing")
+        elif self._next is not None:
+            self._next.join()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive() or (self._next is not None and self._next.is_alive())
 
     def _run(self) -> None:
         try:
@@ -106,18 +120,20 @@ class Gathering:
                 self._pass_on(self._blocks.popleft())
             if closing:
                 if self._next is not None:
-                    self._next.close(max(0.5, self._deadline - time.monotonic()))
+                    self._next.finish(max(TO_WRITE / 2, self._deadline - time.monotonic()))
                 return
 
     def _come_together(self) -> None:
         until = time.monotonic() + ranks.AGREE_SECONDS
 
         def left() -> float:
-            return min(until, self._deadline) - time.monotonic()
+            return min(until, self._deadline - TO_WRITE) - time.monotonic()
 
         local = self._local
+        self._me = self._me.apart()
+        self._room = self._me.room(local.what, local.step)
         whole = ranks.agree(self._me, self._room, local.pieces, local.owned, local.slots, left)
-        self._merger = ranks.Merger(self._me, self._room, whole, local.slots)
+        self._merger = ranks.Merger(self._me, self._room, whole, local.slots, local.near_zero)
         self._whole = whole
         if whole.conflicts:
             more = f" (and {len(whole.conflicts) - 1} more)" if len(whole.conflicts) > 1 else ""
@@ -151,32 +167,35 @@ class Gathering:
         if self._merger is None and self._next is None:
             return  # alone, and not the lowest
         try:
-            merged = self._merged(block)
+            entries, attempts = block.read()
+            merged = self._merged(block, entries, attempts)
         except Exception as error:
-            if self._merger is None:
-                self._report(f"steps from {block.first_step} on could not be read ({type(error).__name__}: {error})")
-                return
-            self._part(error)
-            merged = self._merged(block)
+            self._report(f"steps from {block.first_step} on could not be read ({type(error).__name__}: {error})")
+            return
         if merged is not None and self._next is not None:
             self._next.submit(merged)
 
-    def _merged(self, block: Block) -> Block | None:
-        entries, attempts = block.read()
-        if self._merger is None:
-            return self._alone(block)
-        assert self._whole is not None
+    def _merged(self, block: Block, entries: Entries, attempts: list[Attempt]) -> Block | None:
+        """``block`` as all ranks have it together; None when they have gone past it."""
+        if self._merger is None or self._whole is None:
+            return self._alone(block, entries, attempts)
         key = _LANES * block.first_step + (0 if block.dropped else 1)
-        whole, diverged = self._merger.merge(key, entries)
+        terms = {at: term() for at, term in block.terms.items()}
+        try:
+            whole, diverged = self._merger.merge(key, entries, terms)
+        except Exception as error:
+            self._part(error)
+            return self._alone(block, entries, attempts)
         if whole is None:
-            self._report(f"steps from {block.first_step} on are not recorded: other ranks are already further")
+            if not block.dropped:
+                self._report(f"steps from {block.first_step} on are not recorded: other ranks are already further")
             return None
-        columns = self._whole.columns
+        columns, stop = self._whole.columns, block.first_step + len(whole)
         return Block(
             block.first_step,
             Ready(whole),
             block.logged,
-            [replace(attempt, columns=columns[attempt.columns]) for attempt in attempts],
+            [replace(a, columns=columns[a.columns]) for a in attempts if a.step < stop],
             [*block.notes, *self._new(block.first_step, diverged)],
             block.dropped,
         )
@@ -188,31 +207,21 @@ class Gathering:
             if name not in self._diverged:
                 self._diverged.add(name)
                 fresh.setdefault(first + offset, []).append(name)
-        return [
-            Note(
-                step,
-                "diverged",
-                tuple(Fault(name, 0, 0, 0) for name in names[:MAX_TENSORS]),
-                max(0, len(names) - MAX_TENSORS),
-            )
-            for step, names in fresh.items()
-        ]
+        return [_note(step, names) for step, names in fresh.items()]
 
-    def _alone(self, block: Block) -> Block:
+    def _alone(self, block: Block, entries: Entries, attempts: list[Attempt]) -> Block:
         """Pieces of tensors that other ranks hold too are blanked: a part would pass for the whole."""
-        entries, attempts = block.read()
-        if self._whole is not None:  # rows of this session are those of all ranks
-            assert self._next is None or self._me.place == 0
+        here = np.array([piece.mesh is None for piece in self._local.pieces], bool)
+        if self._whole is None:
+            entries = entries.copy()
+            entries[:, ~here] = neutral((1,))[0]
+        else:  # rows of this session are those of all ranks
+            columns = self._whole.columns
             spread = neutral((len(entries), len(self._whole.pieces)))
-            spread[:, self._whole.columns] = entries
-            whole_here = [piece.mesh is None for piece in self._local.pieces]
-            blank = np.setdiff1d(np.arange(len(self._whole.pieces)), self._whole.columns[np.array(whole_here, bool)])
-            attempts = [replace(attempt, columns=self._whole.columns[attempt.columns]) for attempt in attempts]
-        else:
-            spread = entries.copy()
-            blank = np.flatnonzero([piece.mesh is not None for piece in self._local.pieces])
-        spread[:, blank] = neutral((1,))[0]
-        return Block(block.first_step, Ready(spread), block.logged, attempts, block.notes, block.dropped)
+            spread[:, columns[here]] = entries[:, here]
+            entries = spread
+            attempts = [replace(attempt, columns=columns[attempt.columns]) for attempt in attempts]
+        return Block(block.first_step, Ready(entries), block.logged, attempts, block.notes, block.dropped)
 
 
 def _note(step: int, names: list[str]) -> Note:

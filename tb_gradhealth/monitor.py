@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import ParamSpec
@@ -42,7 +43,11 @@ class Monitor:
         self._watches: list[Watch] = []
         self._attempting: set[Watch] = set()  # in the current step
         self._session: Session | None = None
+        self._retired: list[Session] = []  # that still write
         self._closed = False
+        self._reporting = threading.RLock()
+        #: Names of all parameters that are recorded.
+        self.names: set[str] = set()
         if settings.unclipped:
             clipping.observe(self._before_clip)
 
@@ -78,6 +83,9 @@ class Monitor:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue at the step of :meth:`state_dict`, in a session of its own. Raises KeyError without a step."""
         step = int(state["step"])
+        for watch in self._watches:
+            watch.settle()
+            watch.start_over()
         self._guarded(self._end_session)
         self.step = step
 
@@ -90,14 +98,18 @@ class Monitor:
             watch.settle(dropped=True)
         self._closed = True
         self._guarded(self._end_session)
+        for session in self._retired:
+            self._guarded(session.join)
         clipping.forget(self._before_clip)
         for watch in self._watches:
             self._guarded(self._unhook, watch)
 
     def report(self, problem: str) -> None:
         """Count a problem; the first one is warned about."""
-        self.problems += 1
-        if self.problems > 1:
+        with self._reporting:  # threads of ours report, too
+            self.problems += 1
+            first = self.problems == 1
+        if not first:
             _log.debug("%s", problem)
             return
         text = (
@@ -106,7 +118,7 @@ class Monitor:
         )
         try:
             warnings.warn(text, GradHealthWarning, stacklevel=2)
-        except GradHealthWarning:  # warnings turned into errors must not reach the loop
+        except Exception:  # warnings turned into errors must not reach the loop
             _log.warning("%s", text)
 
     # What follows is called by the watches, on the training thread.
@@ -114,6 +126,7 @@ class Monitor:
     def join(self, watch: Watch) -> None:
         """One more optimizer on the step axis."""
         self._watches.append(watch)
+        self.names.update(named.name for named in watch.named())
 
     def leave(self, watch: Watch) -> None:
         """The optimizer is gone; with the last one, recording ends."""
@@ -122,15 +135,12 @@ class Monitor:
         elif watch in self._watches:
             self._watches.remove(watch)
 
-    def names(self) -> list[str]:
-        """Names of all parameters that are recorded."""
-        return [named.name for watch in self._watches for named in watch.named()]
-
     def begin(self, watch: Watch) -> int:
         """An attempt of ``watch`` begins; returns its step."""
         if self._closed:
             return self.step
-        if not self._attempting or watch in self._attempting:
+        alone = self._session is not None and not self._session.knows(watch)  # it came within a step
+        if not self._attempting or watch in self._attempting or alone:
             for other in self._watches:
                 other.settle()
             self._attempting = set()
@@ -138,6 +148,10 @@ class Monitor:
             self._guarded(self._begin, self.step - 1)
         self._attempting.add(watch)
         return self.step - 1
+
+    def is_current(self, step: int) -> bool:
+        """Whether ``step`` is the one that attempts are in now."""
+        return bool(self._attempting) and step == self.step - 1
 
     def measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
         """Measure the gradients as they are now, times ``inverse_scale``, in the current step."""
@@ -153,12 +167,18 @@ class Monitor:
 
     def retract(self, watch: Watch, step: int) -> bool:
         """Take back the step that ``watch`` began, where it is the current one and no other optimizer is in it."""
-        if self._attempting != {watch} or step != self.step - 1 or self._session is None:
+        session = self._session
+        if self._attempting != {watch} or step != self.step - 1 or session is None or session.pid != os.getpid():
             return False
         self._attempting = set()
         self.step = step
-        self._guarded(self._session.retract, watch)
+        self._guarded(session.retract)
         return True
+
+    def forget(self, watch: Watch, stream: str) -> None:
+        """What was measured of ``stream`` at the current step turned out to be something else."""
+        if self._session is not None:
+            self._guarded(self._session.forget, watch, stream)
 
     def drop(self, watch: Watch, inverse_scale: torch.Tensor | None) -> None:
         """``zero_grad`` is about to drop gradients that no step was made with."""
@@ -183,7 +203,7 @@ class Monitor:
 
     def _measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
         session = self._session
-        if session is None:
+        if session is None or session.pid != os.getpid():
             return  # it could not begin, and said so
         try:
             session.measure(watch, stream, inverse_scale)
@@ -217,7 +237,9 @@ class Monitor:
             self._session.log(name, value)
 
     def _end_session(self) -> None:
+        """Training does not wait for what the old session still has to write."""
         session, self._session = self._session, None
         self._attempting = set()
         if session is not None and session.pid == os.getpid():
+            self._retired = [*(one for one in self._retired if not one.is_written()), session]
             session.close()

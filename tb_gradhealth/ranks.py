@@ -1,4 +1,5 @@
-"""Ranks agree on a layout, then merge their pieces over SPACE: two packed collectives per block of steps.
+"""Ranks agree on a layout, then merge their pieces over SPACE: two packed collectives per block of steps, and a third
+where gradients come as terms of a sum.
 
 All of it runs on a thread of the writer's, over a gloo group of its own, so the training's groups see nothing of it
 and a rank that stays away costs a timeout there, never the training. No tensor is gathered: what travels are entries.
@@ -10,16 +11,18 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from gradhealth_kernels.statistics import ENTRIES, Entries, neutral
+from gradhealth_kernels.cpu import CpuMeter
+from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO, Entries, neutral
 
 from .nodes import Index
 from .shards import Piece
@@ -27,6 +30,8 @@ from .shards import Piece
 #: How long ranks wait for each other before a session, and in a collective.
 AGREE_SECONDS = 60.0
 COLLECTIVE_SECONDS = 60.0
+
+Terms = Mapping[tuple[int, int], npt.NDArray[np.float64]]
 
 _SUMS = [entry.name for entry in ENTRIES if entry.combine == "+"]
 _MAXIMA = [entry.name for entry in ENTRIES if entry.combine == "max"]
@@ -55,10 +60,11 @@ class Membership:
         ranks = tuple(sorted(dist.get_process_group_ranks(group or dist.group.WORLD)))
         if len(ranks) < 2 or dist.get_rank() not in ranks:
             return None
-        store: Any = dist.distributed_c10d._get_default_store()
-        # A connection of its own: the store's lock is held while one waits.
-        store = store.clone() if hasattr(store, "clone") else store
-        return cls(store, ranks, ranks.index(dist.get_rank()))
+        return cls(dist.distributed_c10d._get_default_store(), ranks, ranks.index(dist.get_rank()))
+
+    def apart(self) -> Membership:
+        """The same with a connection of its own: the store's lock is held while one waits."""
+        return replace(self, store=self.store.clone()) if hasattr(self.store, "clone") else self
 
     def room(self, what: str, step: int) -> str:
         """A prefix in the store for a session of ``what`` from ``step`` on: the same on ranks that begin one there."""
@@ -140,7 +146,10 @@ def _absent(me: Membership, room: str, absent: list[int]) -> str:
         if me.store.check([key]) and (at := me.store.get(key).decode()) != step:
             elsewhere.append(f"rank {rank} began at step {at}")
     if elsewhere:
-        return f"this rank began at step {step}, but {', '.join(elsewhere[:3])}: load the same state on every rank"
+        return (
+            f"this rank began at step {step}, but {', '.join(elsewhere[:3])}: load the same state on every rank, and "
+            "clip and change parameters at the same steps"
+        )
     named = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
     return (
         f"{len(absent)} of {len(me.ranks)} ranks ({named}) did not come to record step {step}: construct "
@@ -157,6 +166,7 @@ def _piece(fields: dict[str, Any]) -> Piece:
         tuple(fields["aliases"]),
         None if mesh is None else tuple(mesh),
         fields["parts"],
+        fields["summed"],
     )
 
 
@@ -192,7 +202,8 @@ def _joined(me: Membership, layouts: list[list[Piece]], owned: Sequence[bool]) -
         owns and (piece.mesh or (rank,)) == counting[at] for piece, at, owns in zip(mine, columns, owned, strict=True)
     ]
     replicas = [
-        held // piece.parts if held % piece.parts == 0 else 0 for held, piece in zip(holders, chosen, strict=True)
+        0 if piece.summed or held % piece.parts else held // piece.parts
+        for held, piece in zip(holders, chosen, strict=True)
     ]
     said = tuple(conflicts.values())
     return Whole(tuple(chosen), np.array(columns, np.intp), tuple(counted), tuple(replicas), said)
@@ -201,15 +212,24 @@ def _joined(me: Membership, layouts: list[list[Piece]], owned: Sequence[bool]) -
 class Merger:
     """The collectives of one session. Raises RuntimeError when a rank does not take part in time."""
 
-    def __init__(self, me: Membership, room: str, whole: Whole, slots: int) -> None:
+    def __init__(self, me: Membership, room: str, whole: Whole, slots: int, near_zero: float = NEAR_ZERO) -> None:
         self._whole, self._slots = whole, slots
+        self._meter = CpuMeter(near_zero)
+        # Each sum is followed by one number: how many ranks brought a term.
+        ends = np.cumsum([piece.summed + 1 if piece.summed else 0 for piece in whole.pieces], dtype=np.intp)
+        self._sums = {i: int(ends[i]) - piece.summed - 1 for i, piece in enumerate(whole.pieces) if piece.summed}
+        self._summed = int(ends[-1]) if len(ends) else 0
         store = dist.distributed_c10d.PrefixStore(f"{room}/gloo", me.store)
         self._group: Any = dist.ProcessGroupGloo(store, me.place, len(me.ranks), timedelta(seconds=COLLECTIVE_SECONDS))
         self._counted = np.array(whole.counted, bool)
         self._replicas = np.array(whole.replicas, np.int64)
 
-    def merge(self, key: int, entries: Entries) -> tuple[Entries | None, list[tuple[int, str]]]:
+    def merge(
+        self, key: int, entries: Entries, terms: Terms | None = None
+    ) -> tuple[Entries | None, list[tuple[int, str]]]:
         """Entries ``[step, tensor]`` of this rank → of all ranks together, and (step, tensor) where replicas differ.
+
+        ``terms`` are those of this rank, (row, column) of ``entries`` → flat.
 
         ``key`` says which steps these are and grows from call to call. When another rank is further on, these are
         given up and None comes back; when others lag behind, they are waited for. Every rank has the same shapes and
@@ -222,9 +242,15 @@ class Merger:
             self._fill(entries, sums, maxima)
             self._reduce(sums, dist.ReduceOp.SUM)
             self._reduce(maxima, dist.ReduceOp.MAX)
+            added = np.zeros((self._slots, self._summed))
+            if self._summed:
+                self._put(terms or {}, added)
+                self._reduce(added, dist.ReduceOp.SUM)
             latest, earliest, steps = maxima[0, 0], -maxima[0, 1], int(-maxima[0, 2])
             if latest == earliest:
-                return self._read(steps, sums, maxima), self._diverged(sums)
+                merged = self._read(steps, sums, maxima)
+                self._measure(added, merged)
+                return merged, self._diverged(sums)
             if key < latest:
                 return None, []
 
@@ -240,6 +266,21 @@ class Merger:
         for at, name in enumerate(_MAXIMA):
             rest[at, steps, columns] = entries[name].T
         maxima[1:, : len(self._whole.pieces)] = rest.reshape(-1, len(self._whole.pieces))
+
+    def _put(self, terms: Terms, added: Any) -> None:
+        for (row, column), values in terms.items():
+            at = self._sums.get(int(self._whole.columns[column]))
+            if at is not None and self._whole.counted[column]:
+                added[row, at : at + len(values)] = values
+                added[row, at + len(values)] = 1.0
+
+    def _measure(self, added: Any, merged: Entries) -> None:
+        """What the sums are, as the optimizer will see them: in the dtype of the tensor."""
+        for column, at in self._sums.items():
+            piece = self._whole.pieces[column]
+            for row in np.flatnonzero(added[: len(merged), at + piece.summed]):
+                values = torch.from_numpy(added[row, at : at + piece.summed]).to(getattr(torch, piece.dtype))
+                self._meter.measure([(column, values, 0)], merged[row])
 
     def _reduce(self, values: Any, operation: Any) -> None:
         options = dist.AllreduceOptions()
@@ -259,11 +300,15 @@ class Merger:
     def _diverged(self, sums: Any) -> list[tuple[int, str]]:
         """What all replicas hold together must be that many times what was counted."""
         own = {name: sums[at] for at, name in enumerate(_SUMS)}
+        with np.errstate(all="ignore"):  # of sums that overflow nothing can be said
+            differ = self._differ(own, sums)
+        return [(int(step), self._whole.pieces[i].name) for step, i in np.argwhere(differ & (self._replicas > 1))]
+
+    def _differ(self, own: Any, sums: Any) -> Any:
         squares = self._replicas * own["sum_sq"]
         differ = np.abs(sums[-2] - squares) > _SAME * squares
         differ |= np.abs(sums[-3] - self._replicas * own["sum"]) > _SAME * self._replicas * own["sum_abs"]
-        differ |= sums[-1] != self._replicas * _fingerprint(own)
-        return [(int(step), self._whole.pieces[i].name) for step, i in np.argwhere(differ & (self._replicas > 1))]
+        return differ | (sums[-1] != self._replicas * _fingerprint(own))
 
 
 def _fingerprint(entries: Any) -> Any:

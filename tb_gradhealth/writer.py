@@ -8,6 +8,7 @@ modules), and measuring hangs on the instance's own step hook. So ``isinstance``
 from __future__ import annotations
 
 import copyreg
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
@@ -67,13 +67,19 @@ class GradHealthWriter(Optimizer):
         names, monitor = _recording(optimizer, *args, **kwargs)
         base = type(optimizer)
         if base not in _classes:
-            namespace = {_BASE: base, "__module__": base.__module__, "__qualname__": base.__qualname__, "__slots__": ()}
+            namespace = {
+                _BASE: base,
+                "__module__": base.__module__,
+                "__qualname__": base.__qualname__,
+                "__slots__": (),
+                "zero_grad": _watched_zero_grad(base.zero_grad),
+            }
             metaclass: Any = type(base)
             _classes[base] = metaclass(base.__name__, (GradHealthWriter, base), namespace)
         try:
             optimizer.__class__ = _classes[base]
         except TypeError as error:
-            if not monitor.names():
+            if not monitor.names:
                 monitor.close()
             raise TypeError(f"optimizer: expected a class that can be extended in place, but {error}") from error
         optimizer.__dict__[_KEY] = watch = Watch(optimizer, names, monitor)
@@ -102,12 +108,6 @@ class GradHealthWriter(Optimizer):
         if watch is not None:
             watch.keep_last(self)
         return handle
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """As the optimizer's own; gradients that no step was made with are noted before they go."""
-        _before_zero_grad(self)
-        super().zero_grad(set_to_none)
-        _after_zero_grad(self, set_to_none)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -155,7 +155,9 @@ class GradHealthWriter(Optimizer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.gradhealth.close()
+        watch: Watch | None = self.__dict__.get(_KEY)
+        if watch is not None:
+            watch.monitor.close()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Copies and pickles are bare optimizers: hooks, files and threads do not travel."""
@@ -204,8 +206,7 @@ def _recording(
             "wrap that one first"
         )
     monitor = beside.gradhealth
-    theirs = set(monitor.names())
-    taken = [named.name for named in names.of(optimizer.param_groups) if named.name in theirs]
+    taken = [named.name for named in names.of(optimizer.param_groups) if named.name in monitor.names]
     if taken:
         raise ValueError(
             f"beside: expected parameters with names of their own, but {taken[0]!r} is in both: pass prefix= to tell "
@@ -237,15 +238,17 @@ def _unhook(watch: Watch) -> None:
         optimizer.__class__ = type(optimizer).__dict__[_BASE]
 
 
-@_disable_dynamo
-def _before_zero_grad(optimizer: Any) -> None:
-    watch = optimizer.__dict__.get(_KEY)
-    if watch is not None:
+def _watched_zero_grad(original: Callable[..., None]) -> Callable[..., None]:
+    """``original`` with its own signature; gradients that no step was made with are noted before they go."""
+
+    @functools.wraps(original)
+    def zero_grad(self: Any, *args: Any, **kwargs: Any) -> None:
+        watch = self.__dict__.get(_KEY)
+        if watch is None or torch.compiler.is_compiling():
+            return original(self, *args, **kwargs)
         watch.before_zero_grad()
+        original(self, *args, **kwargs)
+        watch.after_zero_grad()
+        return None
 
-
-@_disable_dynamo
-def _after_zero_grad(optimizer: Any, set_to_none: bool) -> None:
-    watch = optimizer.__dict__.get(_KEY)
-    if watch is not None:
-        watch.after_zero_grad(set_to_none)
+    return zero_grad

@@ -26,6 +26,8 @@ from .synthetic import gradients, measured
 
 T = TypeVar("T")
 
+SAME = "load the same state on every rank, and clip and change parameters at the same steps"
+
 
 def on_each(count: int, work: Callable[[Membership], T]) -> list[T]:
     """``work`` on ``count`` ranks at once, whose global numbers are 0, 2, 4, …"""
@@ -110,8 +112,8 @@ def test_ranks_at_different_steps_are_told_so() -> None:
         return str(raised.value)
 
     first, second = on_each(2, one)
-    assert first == "this rank began at step 100, but rank 2 began at step 0: load the same state on every rank"
-    assert second == "this rank began at step 0, but rank 0 began at step 100: load the same state on every rank"
+    assert first == "this rank began at step 100, but rank 2 began at step 0: " + SAME
+    assert second == "this rank began at step 0, but rank 0 began at step 100: " + SAME
 
 
 def test_blocks_of_different_lengths_are_told_so() -> None:
@@ -162,8 +164,13 @@ class Keeping:
     def submit(self, block: Block) -> None:
         self.blocks.append(block)
 
-    def close(self, timeout: float) -> None:
+    def finish(self, timeout: float) -> None:
         self.closed = True
+
+    def join(self) -> None: ...
+
+    def is_alive(self) -> bool:
+        return False
 
 
 def gathered(
@@ -201,7 +208,8 @@ def test_a_rank_that_lost_a_block_finds_the_others_again() -> None:
         for first in (0, 4, 8):
             if not (me.place == 1 and first == 4):
                 gathering.submit(block(first, entries))
-        gathering.close(20)
+        gathering.finish(20)
+        gathering.join()
 
     (stage,), problems = gathered(work)
     assert [found.first_step for found in stage.blocks] == [0, 8]
@@ -214,7 +222,8 @@ def test_a_shorter_block_cuts_the_others_to_its_length() -> None:
     def work(me: Membership, start: Callable[..., Gathering]) -> None:
         gathering = start(plain("a"))
         gathering.submit(block(0, entries, steps=4 - me.place))
-        gathering.close(20)
+        gathering.finish(20)
+        gathering.join()
 
     (stage,), _ = gathered(work)
     assert [len(found.read()[0]) for found in stage.blocks] == [3]
@@ -230,7 +239,8 @@ def test_replicas_that_stay_apart_are_noted_once() -> None:
         other["sum_sq"] *= 1 + me.place
         for first in (0, 4):
             gathering.submit(block(first, other))
-        gathering.close(20)
+        gathering.finish(20)
+        gathering.join()
 
     (stage,), _ = gathered(work)
     notes: list[Note] = [note for found in stage.blocks for note in found.notes]
@@ -247,7 +257,8 @@ def test_alone_only_what_is_whole_is_recorded(monkeypatch: pytest.MonkeyPatch) -
             gathering = start(pieces)
             gathering.submit(block(0, entries))
             time.sleep(0.5)
-            gathering.close(20)
+            gathering.finish(20)
+            gathering.join()
 
     (stage,), problems = gathered(work)
     ((found, _),) = [one.read() for one in stage.blocks]
@@ -256,6 +267,25 @@ def test_alone_only_what_is_whole_is_recorded(monkeypatch: pytest.MonkeyPatch) -
     (said,) = problems[0]
     assert "1 of 2 ranks (2) did not come to record step 0" in said
     assert "The lowest one goes on alone; 1 sharded tensors are not measured from here on" in said
+
+
+def test_terms_are_added_up_and_then_measured() -> None:
+    values = np.round(gradients(3, 1, 5, 7) * 2.0**10)
+    values[1, 0, 3] = np.inf
+    piece = Piece("w", (7,), "float64", (), (0, 2), 1, 7)
+    wholes = agreed([[piece], [piece]])
+    nothing = neutral((3, 1))
+
+    def one(me: Membership) -> Entries | None:
+        share = [values[:, 0] - 3, np.full((3, 7), 3.0)][me.place]
+        terms = {(row, 0): share[row] for row in range(2)}  # at the last step nobody has a gradient
+        return Merger(me, "room", wholes[me.place], 4).merge(0, nothing, terms)[0]
+
+    for found in on_each(2, one):
+        assert found is not None
+        for entry in ENTRIES:
+            assert found[:2][entry.name].tolist() == measured(values[:2])[entry.name].tolist(), entry.name
+        assert found[2].tolist() == nothing[2].tolist()
 
 
 def test_layouts_that_contradict_each_other_are_told_and_the_lowest_rank_is_believed() -> None:

@@ -48,6 +48,8 @@ def forget(before_clip: BeforeClip) -> None:
 def _observed(original: Any) -> Any:
     @functools.wraps(original)
     def clip(parameters: torch.Tensor | Iterable[torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():  # inside a compiled function nobody can look
+            return original(parameters, *args, **kwargs)
         listed = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
         _tell(listed)
         return original(listed, *args, **kwargs)

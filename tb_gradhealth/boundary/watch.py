@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch._compile import _disable_dynamo
@@ -30,10 +33,30 @@ class _Attempt:
     """An attempt that has begun: something looked at the gradients before the optimizer's step."""
 
     step: int
+    looked_at: weakref.ref[torch.Tensor] | None  # one of the gradients
     scale: torch.Tensor | None = None
     stepping: bool = False  # GradScaler.step has been entered
     applied: bool = False  # measured as they will be applied
     unclipped: bool = False  # measured as they were before clipping
+    guessed: bool = False  # on the assumption that a scaler seen before is still in use
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _guarded(method: Callable[Concatenate[Watch, P], R]) -> Callable[Concatenate[Watch, P], R | None]:
+    """Nothing that goes wrong in ``method`` reaches the training loop; it is reported, and None returned."""
+
+    def guarded(watch: Watch, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        try:
+            return method(watch, *args, **kwargs)
+        except Exception as error:
+            watch.monitor.report(f"{type(error).__name__}: {error}")
+            return None
+
+    functools.update_wrapper(guarded, method)
+    return guarded
 
 
 class Watch:
@@ -48,10 +71,11 @@ class Watch:
         self._scaler: weakref.ref[GradScaler] | None = None
         # Versions of the gradients that zero_grad left, [] if it left none; None when there was a step since.
         self._zeroed: list[int | None] | None = None
-        if all(parameter.grad is None for parameter in self.parameters()):
-            self._zeroed = []
+        self.after_zero_grad()
+        if self._zeroed:
+            self._zeroed = None  # gradients from before us: who knows what became of them
         self._hang(optimizer)
-        weakref.finalize(optimizer, monitor.leave, self)
+        self._finalizer = weakref.finalize(optimizer, _gone, monitor, self)
 
     def _hang(self, optimizer: Optimizer) -> None:
         self._handles = [
@@ -61,8 +85,11 @@ class Watch:
 
     def keep_last(self, optimizer: Any) -> None:
         """Our hook sees what the others leave."""
-        optimizer._optimizer_step_pre_hooks.move_to_end(self._handles[0].id)
+        hooks = optimizer._optimizer_step_pre_hooks
+        if self._handles[0].id in hooks:
+            hooks.move_to_end(self._handles[0].id)
 
+    @_guarded
     def check_hooks(self) -> None:
         """Hang the hooks again when somebody removed them."""
         optimizer: Any = self._owner()
@@ -80,6 +107,7 @@ class Watch:
         """Unhook; returns the optimizer, if it is still there."""
         for handle in self._handles:
             handle.remove()
+        self._finalizer.detach()
         return self._owner()
 
     def groups(self) -> list[dict[str, Any]]:
@@ -97,22 +125,41 @@ class Watch:
     # An attempt begins with whatever looks at the gradients first, and ends with the optimizer's step, or without.
 
     def _begin(self) -> _Attempt:
-        if self._attempt is None:
-            self._attempt = _Attempt(self.monitor.begin(self))
-        return self._attempt
+        attempt = self._attempt
+        if attempt is not None and not self.monitor.is_current(attempt.step):
+            attempt = None  # the others went on without it
+        if attempt is None:
+            attempt = self._attempt = _Attempt(self.monitor.begin(self), self._a_gradient())
+        return attempt
+
+    def _a_gradient(self) -> weakref.ref[torch.Tensor] | None:
+        """The first dense gradient; unscaling may replace a sparse one."""
+        for group in self.groups():
+            for parameter in group["params"]:
+                gradient = parameter.grad
+                if gradient is not None and gradient.layout is torch.strided:
+                    return weakref.ref(gradient)
+        return None
 
     def _end(self, outcome: Outcome, found_inf: torch.Tensor | None = None) -> None:
         attempt, self._attempt, self._zeroed = self._attempt, None, None
-        if attempt is not None and (attempt.scale is not None or outcome != "step"):
-            scale = None if attempt.scale is None else _number(attempt.scale)
-            infinite = 0.0 if found_inf is None else _number(found_inf.detach().clone())
-            self.monitor.attempted(self, attempt.step, outcome, scale, infinite)
+        if attempt is None:
+            return
+        if attempt.scale is None and outcome == "step":
+            self._scaler = None  # the loop does without it
+            if attempt.guessed:
+                self.monitor.forget(self, UNCLIPPED)
+            return
+        scale = None if attempt.scale is None else _number(attempt.scale)
+        infinite = 0.0 if found_inf is None else _number(found_inf.detach().clone())
+        self.monitor.attempted(self, attempt.step, outcome, scale, infinite)
 
+    @_guarded
     def settle(self, dropped: bool = False) -> None:
         """An attempt that GradScaler.step was entered for, and no step came of, was skipped. With ``dropped`` also one
         that was only looked at is over."""
         attempt = self._attempt
-        if attempt is None or self._depth:
+        if attempt is None or self._inside_step():
             return
         if attempt.stepping:
             self._end("skipped")
@@ -121,6 +168,17 @@ class Watch:
         elif dropped:
             self._end("not_stepped")
 
+    def _settle_unless_same(self) -> None:
+        """An attempt at gradients that are gone was dropped, by whatever means."""
+        attempt = self._attempt
+        if attempt is not None and attempt.looked_at is not None and attempt.looked_at() is None:
+            self.settle(dropped=True)
+
+    def start_over(self) -> None:
+        """Whatever had begun does not count."""
+        self._attempt = self._zeroed = None
+
+    @_guarded
     def scaler_unscales(self, scaler: GradScaler, inverse_scale: torch.Tensor) -> None:
         """``scaler.unscale_(optimizer)`` was called: what comes next may be clipping, which smears a NaN over all."""
         if self._stage(scaler) is not OptState.READY or scaler._scale is None:
@@ -131,6 +189,7 @@ class Watch:
         attempt.scale, attempt.unclipped = scaler._scale.clone(), True
         self.monitor.measure(self, UNCLIPPED, inverse_scale)
 
+    @_guarded
     def scaler_steps(self, scaler: GradScaler, by_itself: bool) -> None:
         """``scaler.step(optimizer)`` was called. An optimizer that unscales ``by_itself`` always gets to its step."""
         stage = self._stage(scaler)
@@ -140,6 +199,7 @@ class Watch:
         lingering = self._attempt is not None and self._attempt.scale is not None and stage is OptState.READY
         if lingering or (self._attempt is not None and self._attempt.stepping):
             self.settle(dropped=True)
+        self._settle_unless_same()
         attempt = self._begin()
         attempt.scale, attempt.stepping = scaler._scale.clone(), True
         if stage is OptState.READY and not by_itself:
@@ -149,12 +209,15 @@ class Watch:
     def _stage(self, scaler: GradScaler) -> OptState:
         return amp.stage(scaler, self._owner())
 
+    @_guarded
     def before_clip(self) -> None:
         """The gradients are about to be clipped."""
+        self._settle_unless_same()
         attempt = self._begin()
         if not attempt.unclipped:
-            attempt.unclipped = True
-            self.monitor.measure(self, UNCLIPPED, self._inverse())
+            inverse = self._inverse()
+            attempt.unclipped, attempt.guessed = True, inverse is not None
+            self.monitor.measure(self, UNCLIPPED, inverse)
 
     def _inverse(self) -> torch.Tensor | None:
         """What the gradients must be multiplied with now, as far as a scaler was seen."""
@@ -163,11 +226,10 @@ class Watch:
             return None
         return amp.inverse(scaler._scale)
 
+    @_guarded
     def before_zero_grad(self) -> None:
         """Gradients that come here without a step since the last ``zero_grad`` are dropped."""
-        if self._depth and not _steps_on_the_stack(self._owner()):
-            self._depth = 0
-        if self._depth:  # a closure's
+        if self._inside_step():  # a closure's
             return
         self.check_hooks()
         if self._attempt is not None:
@@ -175,17 +237,20 @@ class Watch:
         elif self._zeroed is not None and self._have_changed(self._zeroed):
             self.monitor.drop(self, self._inverse())
 
-    def after_zero_grad(self, set_to_none: bool) -> None:
-        if not self._depth:
-            self._zeroed = [] if set_to_none else self._versions()
+    @_guarded
+    def after_zero_grad(self) -> None:
+        if not self._inside_step():
+            self._zeroed = self._versions() if self._has_gradients() else []
 
     def _have_changed(self, versions: list[int | None]) -> bool:
-        if versions:
-            return self._versions() != versions
+        return self._versions() != versions if versions else self._has_gradients()
+
+    def _has_gradients(self) -> bool:
         return any(parameter.grad is not None for parameter in self.parameters())
 
     def _versions(self) -> list[int | None]:
-        return [None if p.grad is None else p.grad._version for p in self.parameters()]
+        gradients = [parameter.grad for parameter in self.parameters()]
+        return [None if g is None or g.is_inference() else g._version for g in gradients]
 
     @_disable_dynamo
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
@@ -222,17 +287,27 @@ class Watch:
         else:
             self.check_hooks()
 
+    @_guarded
     def _step(self, optimizer: Any) -> None:
+        self._settle_unless_same()
         attempt = self._begin()
         # GradScaler sets these two on optimizers that unscale and skip inside their own step.
         grad_scale, found_inf = optimizer.__dict__.get("grad_scale"), optimizer.__dict__.get("found_inf")
-        if found_inf is not None:
-            self.monitor.measure(self, APPLIED, None if grad_scale is None else amp.inverse(grad_scale))
-            if attempt.scale is None and grad_scale is not None:
+        if isinstance(found_inf, torch.Tensor):
+            scaled = isinstance(grad_scale, torch.Tensor)
+            self.monitor.measure(self, APPLIED, amp.inverse(grad_scale) if scaled else None)
+            if attempt.scale is None and scaled:
                 attempt.scale = grad_scale.clone()
-        elif not attempt.applied or _GLOBAL_PRE_HOOKS or len(optimizer._optimizer_step_pre_hooks) > 1:
+            self._end("step", found_inf)
+            return
+        if not attempt.applied or _GLOBAL_PRE_HOOKS or len(optimizer._optimizer_step_pre_hooks) > 1:
             self.monitor.measure(self, APPLIED, None)
-        self._end("step", found_inf)
+        self._end("step")
+
+    def _inside_step(self) -> bool:
+        if self._depth and not _steps_on_the_stack(self._owner()):
+            self._depth = 0  # that step raised, so its post hook never ran
+        return bool(self._depth)
 
 
 def _number(value: torch.Tensor) -> Number:
@@ -256,7 +331,7 @@ def _steps_on_the_stack(optimizer: Any) -> int:
 def _initialises_state(optimizer: Any) -> bool:
     """Whether this step is the one that distributed checkpoint makes, with gradients of zero, to have the optimizer
     allocate its state."""
-    if optimizer.state or any(group.get("lr", 1.0) != 0 for group in optimizer.__dict__["param_groups"]):
+    if optimizer.__dict__.get("state"):
         return False
     frame = sys._getframe(1)
     for _ in range(12):
@@ -264,5 +339,14 @@ def _initialises_state(optimizer: Any) -> bool:
             return False
         frame = frame.f_back
         if frame.f_code.co_name == "_init_optim_state":
-            return True
+            return str(frame.f_globals.get("__name__")).startswith("torch.distributed.")
     return False
+
+
+def _gone(monitor: Monitor, watch: Watch) -> None:
+    """The optimizer was collected, wherever the garbage collector ran: in a thread of ours, that could not wait for
+    itself."""
+    if threading.current_thread().name.startswith("gradhealth-"):
+        threading.Thread(target=monitor.leave, args=(watch,), name="gradhealth-close").start()
+    else:
+        monitor.leave(watch)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from gradhealth_kernels import metrics
 from gradhealth_kernels.statistics import Entries, merge
@@ -54,6 +55,8 @@ class Attempt:
 class Block:
     """Consecutive measured steps from ``first_step`` on, and what the loop logged meanwhile.
 
+    ``terms`` are gradients that are still to be added up over ranks: (step, column) → this rank's term, flat.
+
     A ``dropped`` block is one set of gradients that ``zero_grad`` threw away: it is no step, but happened before the
     step ``first_step``.
     """
@@ -64,6 +67,7 @@ class Block:
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     dropped: bool = False
+    terms: Mapping[tuple[int, int], Callable[[], npt.NDArray[np.float64]]] = field(default_factory=dict)
 
     def read(self) -> tuple[Entries, list[Attempt]]:
         """Entries ``[step, tensor]`` and settled attempts, after waiting for the device."""

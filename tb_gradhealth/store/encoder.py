@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -95,7 +95,7 @@ class RowBuilder:
         done = []
         for i in range(len(merged)):
             one = PendingRow(interval.take(merged, i), _scalars(logged) if i == len(merged) - 1 else {})
-            one.notes, self._notes = _until(self._notes, int(one.rows.stop[0]))
+            one.notes, self._notes = _until(self._notes, one.rows)
             if self._open is not None and int(self._open.rows.start[0]) // self._every != int(number[groups[i]]):
                 done += self.cut()  # steps are missing up to the end of the open row
             self._open = one if self._open is None else self._open.merged(one)
@@ -109,20 +109,25 @@ class RowBuilder:
         row, self._open = self._open, None
         if row is None:
             return []
-        last, self._notes = _until(self._notes, int(row.rows.stop[0]) + 1)
-        row.notes = bounded([*row.notes, *last])
+        row.notes = bounded([*row.notes, *(note for note in self._notes if note.step <= int(row.rows.stop[0]))])
+        self._notes = []
         return [row]
 
 
-def _until(notes: Sequence[Note], stop: int) -> tuple[list[Note], list[Note]]:
-    """Notes of steps before ``stop``, and the others."""
-    return [note for note in notes if note.step < stop], [note for note in notes if note.step >= stop]
+def _until(notes: Sequence[Note], rows: Rows) -> tuple[list[Note], list[Note]]:
+    """Notes up to the end of a row, and the others. Those of steps that no row has go with the next one."""
+    start, stop = int(rows.start[0]), int(rows.stop[0])
+    before = [replace(note, step=max(note.step, start)) for note in notes if note.step < stop]
+    return before, [note for note in notes if note.step >= stop]
 
 
 def _scalars(logged: Sequence[tuple[str, Number]]) -> dict[str, Scalar]:
     totals: dict[str, Scalar] = {}
     for name, value in logged:
-        number = float(value() if callable(value) else value)
+        try:
+            number = float(value() if callable(value) else value)
+        except Exception:  # a value that its device did not give back costs itself alone
+            continue
         # What is no text in UTF-8, or too long, must not cost the row that it stands in.
         text = name.encode(errors="replace")[:MAX_NAME_BYTES].decode(errors="ignore")
         totals[text] = add_scalar(totals.get(text), Scalar(1, number, number, number))
@@ -136,8 +141,9 @@ class Encoder:
         self._sink, self._schema, self._builder, self._report = sink, schema, builder, report
         self._blocks: deque[Block] = deque()
         self._rows: deque[PendingRow] = deque()
-        self._lock = threading.Lock()  # guards both queues
-        self._building = threading.Lock()  # keeps blocks in order; never held while writing
+        # Re-entrant, since the garbage collector may close a writer wherever it runs.
+        self._lock = threading.RLock()  # guards both queues
+        self._building = threading.RLock()  # keeps blocks in order; never held while writing
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._deadline = math.inf
@@ -157,17 +163,30 @@ class Encoder:
 
     def close(self, timeout: float) -> None:
         """Cut the open row and write what waits, for at most ``timeout`` seconds."""
+        self.finish(timeout)
+        self.join()
+
+    def finish(self, timeout: float) -> None:
+        """Begin what :meth:`close` does; does not wait."""
         self._deadline = time.monotonic() + timeout
         self._closing.set()
         self._wake.set()
-        if threading.current_thread() is self._thread:  # the garbage collector ran here, and it had the optimizer
+
+    def join(self) -> None:
+        """Wait for what :meth:`finish` began."""
+        if threading.current_thread() is self._thread:
             return
-        self._thread.join(timeout)
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
         if self._thread.is_alive() or self._rows:
+            waiting = f"{len(self._rows)} rows" if self._rows else "rows"
             self._report(
-                f"{len(self._rows)} rows of gradient statistics could not be written within {timeout:.0f} s of closing "
-                "and are lost: check that the log directory is writable and has space"
+                f"{waiting} of gradient statistics could not be written within the time that closing has and are lost: "
+                "check that the log directory is writable and has space"
             )
+
+    def is_alive(self) -> bool:
+        """Whether the thread still works."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         pause, retry_at = RETRY_SECONDS[0], 0.0  # 0: the last write succeeded
