@@ -17,6 +17,7 @@ import tb_gradhealth.ranks
 from tb_gradhealth import GradHealthWriter
 
 from .configurations import tp as tensor_parallel
+from .configurations import tp_partial
 from .model import Net, loss
 from .record import Report, gathered, recorded, save_gradients
 
@@ -146,6 +147,18 @@ class OnlyRank1(Replicated):
         self.watched = rank == 1
 
 
+class ClosedEarly(Rank):
+    """Rank 1 stops recording, where gradients are added up over the ranks: training's own collectives go on."""
+
+    def build(self) -> torch.nn.Module:
+        return tp_partial(self.net).model
+
+    def before_step(self, step: int) -> None:
+        if (self.rank, step) == (1, 5):
+            self.close()
+            self.watched = False
+
+
 class DestroyedBeforeClose(Replicated):
     every = 5  # the last steps are still to be merged
 
@@ -207,6 +220,7 @@ TROUBLES: tuple[type[Rank], ...] = (
     FewerSteps,
     OnlyRank0,
     OnlyRank1,
+    ClosedEarly,
     DestroyedBeforeClose,
     DestroyedMeanwhile,
     Died,
