@@ -1,4 +1,4 @@
-"""What goes wrong in us, or is odd in a user's optimizer, costs a step's row at most: never the loop, never another row."""
+"""What goes wrong in us, or is odd in a user's optimizer, costs a row at most: never the loop, never another row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tb_gradhealth.monitor import GradHealthWarning
 from tb_gradhealth.store.records import EventFile
 
 from ..writer.loops import Net, losses
-from .recorded import Recording, consumed, notes_of, run_of
+from .recorded import Recording, notes_of, run_of
 
 STEPS = 6
 
