@@ -15,6 +15,7 @@ import numpy as np
 from gradhealth_kernels.statistics import NEAR_ZERO, Entries, neutral
 
 from . import ranks
+from .merging import Merger
 from .notes import MAX_TENSORS, Fault, Note
 from .shards import Piece
 from .store.blocks import Attempt, Block, Ready
@@ -72,7 +73,7 @@ class Gathering:
         self._closing = threading.Event()
         self._deadline = float("inf")
         self._next: Stage | None = None
-        self._merger: ranks.Merger | None = None
+        self._merger: Merger | None = None
         self._whole: ranks.Whole | None = None
         self._room = ""
         self._diverged: set[str] = set()
@@ -133,7 +134,7 @@ class Gathering:
         self._me = self._me.apart()
         self._room = self._me.room(local.what, local.step)
         whole = ranks.agree(self._me, self._room, local.pieces, local.owned, local.slots, left)
-        self._merger = ranks.Merger(self._me, self._room, whole, local.slots, local.near_zero)
+        self._merger = Merger(self._me, self._room, whole, local.slots, local.near_zero)
         self._whole = whole
         if whole.conflicts:
             more = f" (and {len(whole.conflicts) - 1} more)" if len(whole.conflicts) > 1 else ""

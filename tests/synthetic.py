@@ -17,9 +17,10 @@ from gradhealth_kernels.statistics import BIG_FROM, BIG_SCALE, COUNTS, SMALL_BEL
 from tb_gradhealth import nodes
 from tb_gradhealth.store.blocks import Block, Ready
 from tb_gradhealth.store.encoder import Encoder, PendingRow, RowBuilder
-from tb_gradhealth.store.format import MetricInfo, NodeInfo, Schema, Tag, encode_row, metadata
+from tb_gradhealth.store.format import MetricInfo, NodeInfo, Schema, Tag, metadata
 from tb_gradhealth.store.reader import Content, Run
 from tb_gradhealth.store.records import EventFile
+from tb_gradhealth.store.row import encode_row
 from tb_gradhealth.store.timeline import Timeline
 
 #: Three modules deep, a tensor before and after the modules, and one module with a single tensor.

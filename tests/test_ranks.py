@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from gradhealth_kernels.statistics import ENTRIES, Entries, neutral
 from tb_gradhealth import ranks
 from tb_gradhealth.gathering import Gathering, Local
+from tb_gradhealth.merging import Merger
 from tb_gradhealth.notes import Note
-from tb_gradhealth.ranks import Apart, Membership, Merger, Whole, agree
+from tb_gradhealth.ranks import Apart, Membership, Whole, agree
 from tb_gradhealth.shards import Piece
 from tb_gradhealth.store.blocks import Block, Ready
 

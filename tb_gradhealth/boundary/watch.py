@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from torch.optim import optimizer as optimizers
 from ..store.blocks import Number, Outcome
 from . import amp
 from .names import Named, Names
+from .stack import initialises_state, steps_on_the_stack
 
 if TYPE_CHECKING:
     from ..monitor import Monitor
@@ -254,12 +254,12 @@ class Watch:
 
     @_disable_dynamo
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
-        if self._depth and _steps_on_the_stack(optimizer) < 2:
+        if self._depth and steps_on_the_stack(optimizer) < 2:
             self._depth = 0  # an earlier step raised, so its post hook never ran
         self._depth += 1
         if self._depth > 1:  # a subclass whose step() calls super().step() fires the hooks twice
             return None
-        if _initialises_state(optimizer):
+        if initialises_state(optimizer):
             self._zeroed = None
             return None
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
@@ -305,7 +305,7 @@ class Watch:
         self._end("step")
 
     def _inside_step(self) -> bool:
-        if self._depth and not _steps_on_the_stack(self._owner()):
+        if self._depth and not steps_on_the_stack(self._owner()):
             self._depth = 0  # that step raised, so its post hook never ran
         return bool(self._depth)
 
@@ -313,34 +313,6 @@ class Watch:
 def _number(value: torch.Tensor) -> Number:
     """On a device it is read by the writer's thread, so the training thread never waits."""
     return float(value) if value.device.type == "cpu" else lambda: float(value)
-
-
-_HOOKED_STEP = Optimizer.profile_hook_step(lambda self: None).__code__
-
-
-def _steps_on_the_stack(optimizer: Any) -> int:
-    """How often ``optimizer.step`` is on the call stack."""
-    frame, calls = sys._getframe(2), 0
-    while frame is not None:
-        if frame.f_code is _HOOKED_STEP and (frame.f_locals.get("self") or frame.f_locals["args"][0]) is optimizer:
-            calls += 1
-        frame = frame.f_back  # type: ignore[assignment]
-    return calls
-
-
-def _initialises_state(optimizer: Any) -> bool:
-    """Whether this step is the one that distributed checkpoint makes, with gradients of zero, to have the optimizer
-    allocate its state."""
-    if optimizer.__dict__.get("state"):
-        return False
-    frame = sys._getframe(1)
-    for _ in range(12):
-        if frame.f_back is None:
-            return False
-        frame = frame.f_back
-        if frame.f_code.co_name == "_init_optim_state":
-            return str(frame.f_globals.get("__name__")).startswith("torch.distributed.")
-    return False
 
 
 def _gone(monitor: Monitor, watch: Watch) -> None:

@@ -28,7 +28,8 @@ from ..nodes import Tree
 from ..notes import Note, bounded
 from ..rows import Rows
 from .blocks import Block, Number, notes_of
-from .format import MAX_NAME_BYTES, PLUGIN, Scalar, Schema, Tag, encode_row, metadata
+from .format import PLUGIN, Schema, Tag, metadata
+from .row import MAX_NAME_BYTES, Scalar, encode_row
 
 #: Blocks that may wait for the thread; the training thread turns further ones into rows itself.
 MAX_BLOCKS = 64

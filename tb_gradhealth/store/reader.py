@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Protocol
 
-from .format import FormatError, RowPayload, Schema, Tag, check_metadata
+from .format import FormatError, Schema, Tag, check_metadata
+from .row import RowPayload
 from .sessions import BlockCache, Session
 from .timeline import Timeline
 

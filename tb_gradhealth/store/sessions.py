@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ..notes import Note
 from ..rows import NEVER
-from .format import FormatError, RowPayload, Schema
+from .format import FormatError, Schema
+from .row import RowPayload
 
 #: Rows that are decoded together: at most so many, and so few that a plane of them has at most so many values.
 BLOCK_ROWS = 256

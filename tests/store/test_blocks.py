@@ -12,7 +12,7 @@ from tb_gradhealth import nodes
 from tb_gradhealth.notes import MAX_TENSORS, Fault, Note
 from tb_gradhealth.store.blocks import Attempt, Block, Ready, notes_of
 from tb_gradhealth.store.encoder import RowBuilder
-from tb_gradhealth.store.format import Scalar
+from tb_gradhealth.store.row import Scalar
 
 from ..synthetic import gradients, measured, recorded
 

@@ -15,7 +15,8 @@ from gradhealth_kernels.statistics import Entries
 from tb_gradhealth.store import encoder as module
 from tb_gradhealth.store.blocks import Block, Ready
 from tb_gradhealth.store.encoder import MAX_BLOCKS, MAX_ROWS, Encoder, RowBuilder
-from tb_gradhealth.store.format import RowPayload, Tag
+from tb_gradhealth.store.format import Tag
+from tb_gradhealth.store.row import RowPayload
 
 from ..synthetic import SESSION, Recording, recorded
 

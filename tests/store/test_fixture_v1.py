@@ -13,8 +13,8 @@ import pytest
 
 from tb_gradhealth.rows import NEVER
 from tb_gradhealth.store.files import FileSource
-from tb_gradhealth.store.format import NO_STEP
 from tb_gradhealth.store.reader import Run
+from tb_gradhealth.store.row import NO_STEP
 from tb_gradhealth.store.timeline import Grid
 
 from . import v1_decoder

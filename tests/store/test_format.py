@@ -14,16 +14,8 @@ import pytest
 
 from gradhealth_kernels.metrics import select
 from tb_gradhealth.rows import NEVER
-from tb_gradhealth.store.format import (
-    FormatError,
-    RowPayload,
-    Scalar,
-    Schema,
-    Tag,
-    check_metadata,
-    encode_row,
-    metadata,
-)
+from tb_gradhealth.store.format import FormatError, Schema, Tag, check_metadata, metadata
+from tb_gradhealth.store.row import RowPayload, Scalar, encode_row
 
 from ..synthetic import NAMES, Recording, gradients, measured, recorded
 

@@ -18,17 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tb_gradhealth.notes import Fault, Note
-from tb_gradhealth.store.format import (
-    MAX_ALIASES,
-    MAX_COUNTS,
-    MAX_NODES,
-    FormatError,
-    RowPayload,
-    Schema,
-    check_metadata,
-    encode_row,
-    inflate,
-)
+from tb_gradhealth.store.format import MAX_ALIASES, MAX_COUNTS, MAX_NODES, FormatError, Schema, check_metadata, inflate
+from tb_gradhealth.store.row import RowPayload, encode_row
 
 from ..synthetic import NAMES, Recording, recorded
 

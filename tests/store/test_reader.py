@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tb_gradhealth.store.format import Tag, encode_row, metadata
+from tb_gradhealth.store.format import Tag, metadata
 from tb_gradhealth.store.reader import Content, Run
+from tb_gradhealth.store.row import encode_row
 from tb_gradhealth.store.timeline import Cells, Grid
 
 from ..synthetic import NAMES, SESSION, Memory, Recording, recorded

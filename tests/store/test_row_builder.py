@@ -14,7 +14,7 @@ from tb_gradhealth import nodes
 from tb_gradhealth import rows as interval
 from tb_gradhealth.store.blocks import Block, Ready
 from tb_gradhealth.store.encoder import PendingRow, RowBuilder
-from tb_gradhealth.store.format import MAX_NAME_BYTES, Scalar
+from tb_gradhealth.store.row import MAX_NAME_BYTES, Scalar
 
 from .. import directly
 from ..synthetic import NAMES, Recording, gradients, measured, recorded
