@@ -43,12 +43,12 @@ def test_training_goes_on_to_its_end(name: str, troubled: Troubled) -> None:
     assert max(report.seconds for report in found) < AT_MOST
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Alone, rank 1 cannot know that it is the lowest once rank 0 has gone and taken the store with it.
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "OnlyRank1"])
 def test_what_is_in_the_file_is_readable(name: str, troubled: Troubled) -> None:
     reports(troubled, name)
     directory, _ = troubled(name)
-    if list((directory / "run").glob("gradhealth/*")):
-        timeline(directory / "run")
+    assert timeline(directory / "run").end > 0
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("OnlyRank1", "ClosedEarly", "WriterDied")])
