@@ -7,7 +7,10 @@ PyPI, which transformers imports.
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["tb_gradhealth", "tb_gradhealth.*"]), "gradhealth_kernels"],
+    packages=[
+        *find_packages(include=["tb_gradhealth", "tb_gradhealth.*"]),
+        *find_packages("kernels", include=["gradhealth_kernels", "gradhealth_kernels.*"]),
+    ],
     package_dir={"gradhealth_kernels": "kernels/gradhealth_kernels"},
     package_data={
         "tb_gradhealth": ["py.typed"],

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradhealth_kernels import launch, scan
+from gradhealth_kernels import device_ring, launch, scan
+from gradhealth_kernels.constants import READ, SCALED
 from gradhealth_kernels.device import CheckedMeter
 from gradhealth_kernels.launch import StepRing
 from gradhealth_kernels.pair import FusedPair
@@ -45,17 +46,17 @@ class WrongResult(RuntimeError):
 class Proven(CheckedMeter):
     """Takes the fused kernels to be right, since the stand-in computes nothing that could be compared."""
 
-    def __init__(self, device: torch.device, tensors: int, near_zero: float) -> None:
-        super().__init__(device, tensors, near_zero)
+    def __init__(self, device: torch.device, tensors: int, near_zero: float, signed: bool) -> None:
+        super().__init__(device, tensors, near_zero, signed)
         self._fused = FusedPair(device, tensors, near_zero)
-        self._settled = {False, True}
+        self._settled = {READ, SCALED}
 
 
 @contextmanager
 def stand_in() -> Iterator[None]:
     """Tensors on the CPU count as a device's, launches do nothing."""
-    places: Any = (launch, "_stays"), (launch, "meter_for"), (FusedPair, "_launch")
-    replacements: Any = (lambda device: True, Proven, lambda self, layout, out, inverse_scale: None)
+    places: Any = (launch, "stays"), (device_ring, "meter_for"), (FusedPair, "_launch")
+    replacements: Any = (lambda device: True, Proven, lambda self, out, variant, factor: None)
     before = [getattr(owner, name) for owner, name in places]
     for (owner, name), replacement in zip(places, replacements, strict=True):
         setattr(owner, name, replacement)

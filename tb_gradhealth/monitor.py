@@ -10,17 +10,18 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 import torch
 
 from .boundary import clipping
 from .boundary.options import Settings
-from .boundary.watch import Watch
+from .boundary.watch import APPLIED, Watch
 from .session import Session
 from .store.blocks import Number, Outcome
 
 P = ParamSpec("P")
+R = TypeVar("R")
 _log = logging.getLogger("tb_gradhealth")
 
 
@@ -69,10 +70,18 @@ class Monitor:
         """``torch.nn.utils.clip_grad_norm_`` on the optimizer's parameters, with what was before recorded as a stream
         of its own, "Gradients (before clipping)". Where several optimizers are recorded together, on those of all.
 
-        Returns the norm before clipping, and raises, as torch's function does.
+        The gradients are read once for the norm and for what is recorded, and read and written once more only when they
+        are clipped. torch's function takes over for other norms, sharded, sparse or overlapping gradients, those on
+        several devices, and while the fused kernels are still checking themselves.
+
+        Returns the norm before clipping, added up in float64, and raises, as torch's function does.
         """
-        for watch in self._watches:
-            self._guarded(self._unclipped, watch)
+        total = self._guarded(self._total_norm) if float(norm_type) == 2.0 else None
+        if total is None:
+            for watch in self._watches:
+                self._guarded(self._unclipped, watch)
+        elif not (error_if_nonfinite and not total.isfinite()) and self._guarded(self._clip, total, float(max_norm)):
+            return total.float() if self._session is None or not self._session.has_double() else total
         parameters = [parameter for watch in self._watches for parameter in watch.parameters()]
         return torch.nn.utils.clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 
@@ -175,21 +184,32 @@ class Monitor:
         self._guarded(session.retract)
         return True
 
+    def copy(self, watch: Watch, stream: str, source: str) -> None:
+        """What was measured of ``source`` at the current step is what ``stream`` has there, too."""
+        if self._session is not None:
+            self._guarded(self._session.copy, watch, stream, source)
+
     def forget(self, watch: Watch, stream: str) -> None:
-        """What was measured of ``stream`` at the current step turned out to be something else."""
+        """What was measured of ``stream`` at the current step does not count, unless it is confirmed."""
         if self._session is not None:
             self._guarded(self._session.forget, watch, stream)
+
+    def confirm(self, watch: Watch, stream: str) -> None:
+        """What was last measured of ``stream`` at the current step counts after all."""
+        if self._session is not None:
+            self._guarded(self._session.confirm, watch, stream)
 
     def drop(self, watch: Watch, inverse_scale: torch.Tensor | None) -> None:
         """``zero_grad`` is about to drop gradients that no step was made with."""
         if not self._closed:
             self._guarded(self._drop, watch, inverse_scale)
 
-    def _guarded(self, action: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    def _guarded(self, action: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
         try:
-            action(*args, **kwargs)
+            return action(*args, **kwargs)
         except Exception as error:
             self.report(f"{type(error).__name__}: {error}")
+            return None
 
     def _current(self, step: int) -> Session:
         """The session, a new one if the parameters changed since; raises what building one raises."""
@@ -225,6 +245,35 @@ class Monitor:
             watch.before_clip()
             if self._session is not None:
                 self._session.show_unclipped()
+
+    def _total_norm(self) -> torch.Tensor | None:
+        """Of all gradients, which are measured for it: one float64 on their device. None where torch must clip them."""
+        norms = []
+        for watch in self._watches:
+            if not any(parameter.grad is not None for parameter in watch.parameters()):
+                continue
+            ready = watch.before_own_clip()
+            session = self._session
+            if not ready or session is None or session.pid != os.getpid():
+                return None
+            session.show_unclipped()
+            norm = session.total_norm(watch, APPLIED)
+            if norm is None:
+                return None
+            norms.append(norm)
+        if len({norm.device for norm in norms}) != 1:
+            return None
+        return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
+
+    def _clip(self, total: torch.Tensor, max_norm: float) -> bool:
+        """Scales all gradients as torch's function does, without waiting for ``total``."""
+        assert self._session is not None
+        factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
+        for watch in self._watches:
+            if any(parameter.grad is not None for parameter in watch.parameters()):
+                self._session.scale(watch, APPLIED, factor)
+                watch.after_own_clip()
+        return True
 
     def _log(self, values: dict[str, float | torch.Tensor]) -> None:
         if self._closed:

@@ -38,6 +38,7 @@ class Part:
         self._sharded = any(shards.is_sharded(parameter) for parameter in self.parameters)
         self._foreign = {i: _FLATTENED for i, p in enumerate(self.parameters) if shards.is_flattened(p)}
         self._told: set[int] = set()
+        self.has_double = any(parameter.dtype is torch.float64 for parameter in self.parameters)
         self._shapes = [parameter.shape for parameter in self.parameters]
         self._rings: dict[str, StepRing] = {}
         self._measured: dict[str, set[int]] = {}  # slots since the last hand-over
@@ -70,11 +71,33 @@ class Part:
         self._measured[stream].add(slot)
         return self._unmeasured(ring) if ring.unmeasured or self._foreign else None
 
+    def total_norm(self, stream: str, slot: int) -> torch.Tensor | None:
+        """L2 norm, one float64 on their device, of the gradients just measured into ``slot``.
+
+        None where torch must clip them: where other ranks hold parts of them, or the ring cannot scale them.
+        """
+        if self._sharded or self._foreign:
+            return None
+        return self._ring(stream).total_norm(slot, self.parameters)
+
+    def scale(self, stream: str, slot: int, factor: torch.Tensor) -> None:
+        """Multiplies the gradients that gave a total norm; ``slot`` then holds the products."""
+        self._ring(stream).scale(slot, self.parameters, factor)
+
+    def copy(self, stream: str, source: str, slot: int) -> None:
+        """What was measured of ``source`` at ``slot`` is what ``stream`` has there, too."""
+        self._ring(stream).copy_from(self._ring(source), slot)
+        self._measured[stream].add(slot)
+
     def forget(self, stream: str, slot: int) -> None:
-        """What was measured into ``slot`` does not count."""
+        """What was measured into ``slot`` does not count, unless it is confirmed."""
         if stream in self._rings:
             self._measured[stream].discard(slot)
             self._terms[stream] = {at: term for at, term in self._terms[stream].items() if at[0] != slot}
+
+    def confirm(self, stream: str, slot: int) -> None:
+        """What was last measured into ``slot`` counts; its gradients are no terms of others."""
+        self._measured[stream].add(slot)
 
     def take(self, stream: str, steps: int) -> RingTaken:
         """Hand off the slots ``[0, steps)``; those in which nothing was measured hold nothing."""

@@ -96,10 +96,32 @@ class Session:
         if unmeasured is not None:
             self._report(unmeasured)
 
+    def total_norm(self, watch: Watch, stream: str) -> torch.Tensor | None:
+        """L2 norm of what was just measured of ``stream``; None where torch must clip it."""
+        return None if self._slot is None else self._parts[watch].total_norm(stream, self._slot)
+
+    def has_double(self) -> bool:
+        return any(part.has_double for part in self._parts.values())
+
+    def scale(self, watch: Watch, stream: str, factor: torch.Tensor) -> None:
+        """Multiplies gradients that gave a total norm, and measures the products."""
+        assert self._slot is not None
+        self._parts[watch].scale(stream, self._slot, factor)
+
+    def copy(self, watch: Watch, stream: str, source: str) -> None:
+        """What was measured of ``source`` at the current step is what ``stream`` has there, too."""
+        if self._slot is not None:
+            self._parts[watch].copy(stream, source, self._slot)
+
     def forget(self, watch: Watch, stream: str) -> None:
-        """What was measured of ``stream`` at the current step turned out to be something else."""
+        """What was measured of ``stream`` at the current step does not count, unless it is confirmed."""
         if self._slot is not None:
             self._parts[watch].forget(stream, self._slot)
+
+    def confirm(self, watch: Watch, stream: str) -> None:
+        """What was last measured of ``stream`` at the current step counts after all."""
+        if self._slot is not None:
+            self._parts[watch].confirm(stream, self._slot)
 
     def attempted(
         self, watch: Watch, step: int, outcome: Outcome, loss_scale: Number | None, found_inf: Number

@@ -6,20 +6,22 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 
 from .elements import OF_ZERO, WIDE, Item, saturated_from
 from .reference import as_double, entries_of
-from .statistics import COUNTS, ENTRIES
+from .statistics import COUNTS, NEAR_ZERO, neutral, table
 
 if TYPE_CHECKING:
+    from .constants import Variant
     from .pair import FusedPair
 
 #: Elements that the plain path widens to float64 at a time, which bounds each of its temporaries to 32 MiB.
 PIECE = 2**22
 #: Elements of each sample that the fused kernels are checked on: more than one chunk.
 SAMPLE = 20_001
-#: What the samples of the loss-scaled kernels are multiplied by: no power of two, so products are rounded.
+#: What the samples of the scaled kernels are multiplied by: no power of two, so products are rounded.
 SAMPLE_SCALE = 0.3
 
 
@@ -33,53 +35,66 @@ class Meter(Protocol):
     def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
         """Measures the last items again, all read in place and none moved since; False if it must be given them."""
 
+    def scaler(self) -> FusedPair | None:
+        """What can multiply the last items in place and measure the products in one go, if there is such a thing."""
+
 
 class PlainMeter:
     """Plain torch in float64, for devices without Triton: some twenty operations per piece of a tensor."""
 
-    def __init__(self, near_zero: float) -> None:
-        self._near_zero = near_zero
+    def __init__(self, near_zero: float, signed: bool = False) -> None:
+        self._near_zero, self._signed = near_zero, signed
 
     def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
-        out.zero_()
+        entries = table(self._signed)
+        for place, word in enumerate(neutral((1,), self._signed).view(np.int64).tolist()):
+            out[:, place] = word
         for index, tensor, implicit in items:
             saturated = saturated_from(tensor.dtype)
             pieces = [
-                entries_of(as_double(piece, inverse_scale), self._near_zero, saturated)
+                entries_of(as_double(piece, inverse_scale), self._near_zero, saturated, self._signed)
                 for piece in torch.split(tensor.view(-1), PIECE)
             ]
             words = []
-            for entry in ENTRIES:
+            for entry in entries:
                 column = torch.stack([piece[entry.name] for piece in pieces])
-                merged = column.sum() if entry.combine == "+" else column.amax()
-                words.append((merged + implicit if entry.name in OF_ZERO else merged).view(torch.int64))
+                if entry.combine == "+":
+                    merged = column.sum() + (implicit if entry.name in OF_ZERO else 0)
+                # An implicit zero bounds a signed extreme as any element does.
+                elif entry.combine == "min":
+                    merged = column.amin().clamp(max=0.0 if implicit else float("inf"))
+                else:
+                    merged = column.amax().clamp(min=0.0 if implicit else -float("inf"))
+                words.append(merged.view(torch.int64))
             out[index] = torch.stack(words)
 
     def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
         return False
+
+    def scaler(self) -> FusedPair | None:
+        return None
 
 
 class CheckedMeter:
     """Plain torch until the fused kernels have agreed with it on samples, then those.
 
     The comparison runs on the device and its outcome is polled, so the first steps are measured slowly, but none waits.
-    The kernels for loss-scaled tensors are compiled and checked when the first such step comes. Kernels that cannot run
-    or disagree are given up with one warning, and the others with them.
+    The scaled variants are compiled and checked when they are first asked for. Kernels that cannot run or disagree are
+    given up with one warning, and the others with them.
     """
 
-    def __init__(self, device: torch.device, tensors: int, near_zero: float) -> None:
-        self._device = device
-        self._tensors, self._near_zero = tensors, near_zero
-        self._plain = PlainMeter(near_zero)
+    def __init__(self, device: torch.device, tensors: int, near_zero: float, signed: bool = False) -> None:
+        self._device, self._tensors, self._near_zero, self._signed = device, tensors, near_zero, signed
+        self._plain = PlainMeter(near_zero, signed)
         self._fused: FusedPair | None = None
         self._given_up = False
-        # By whether tensors are loss-scaled: the comparison under way, and what has agreed.
-        self._answers: dict[bool, tuple[torch.Tensor, Any]] = {}
-        self._settled: set[bool] = set()
+        # The comparisons under way, and the variants that have agreed.
+        self._answers: dict[Variant, tuple[torch.Tensor, Any]] = {}
+        self._settled: set[Variant] = set()
         self._knows_items = False
 
     def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
-        fused = self._proven(scaled=inverse_scale is not None)
+        fused = self._proven(_variant(inverse_scale))
         self._knows_items = fused is not None and len(items) > 0
         if fused is None:
             self._plain.measure(items, out, inverse_scale)
@@ -87,31 +102,37 @@ class CheckedMeter:
             fused.measure(items, out, inverse_scale)
 
     def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
-        if self._fused is None or not self._knows_items or (inverse_scale is not None) not in self._settled:
+        if self._fused is None or not self._knows_items or _variant(inverse_scale) not in self._settled:
             return False
         self._fused.repeat(out, inverse_scale)
         return True
 
-    def _proven(self, scaled: bool) -> FusedPair | None:
+    def scaler(self) -> FusedPair | None:
+        from .constants import IN_PLACE
+
+        fused = self._proven(IN_PLACE)
+        return fused if self._knows_items else None
+
+    def _proven(self, variant: Variant) -> FusedPair | None:
         """The fused kernels if they have agreed with plain torch; starts or polls their comparison if need be."""
         if self._given_up:
             return None
-        if scaled not in self._settled:
-            self._check(scaled)
-        return self._fused if scaled in self._settled else None
+        if variant not in self._settled:
+            self._check(variant)
+        return self._fused if variant in self._settled else None
 
-    def _check(self, scaled: bool) -> None:
-        if scaled not in self._answers:
+    def _check(self, variant: Variant) -> None:
+        if variant not in self._answers:
             try:
-                self._answers[scaled] = self._compare(scaled)
+                self._answers[variant] = self._compare(variant)
             # Whatever a compiler or driver raises here, plain torch still measures.
             except Exception as error:
                 self._give_up(f"could not run ({type(error).__name__}: {error})")
             return
-        agrees, event = self._answers[scaled]
+        agrees, event = self._answers[variant]
         if event.query():
             if agrees.item():
-                self._settled.add(scaled)
+                self._settled.add(variant)
             else:
                 self._give_up("disagree with plain torch")
 
@@ -126,23 +147,52 @@ class CheckedMeter:
             stacklevel=2,
         )
 
-    def _compare(self, scaled: bool) -> tuple[torch.Tensor, Any]:
+    def _compare(self, variant: Variant) -> tuple[torch.Tensor, Any]:
         from .pair import FusedPair
 
-        samples = [(index, _sample(dtype, self._device), 0) for index, dtype in enumerate(sorted(WIDE, key=str))]
-        inverse_scale = torch.full((1,), SAMPLE_SCALE, device=self._device) if scaled else None
-        words = torch.zeros((2, len(samples), len(ENTRIES)), dtype=torch.int64, device=self._device)
-        self._plain.measure(samples, words[0], inverse_scale)
-        FusedPair(self._device, len(samples), self._near_zero).measure(samples, words[1], inverse_scale)
+        samples = [_sample(dtype, self._device) for dtype in sorted(WIDE, key=str)]
+        shape = (2, len(samples), len(table(self._signed)))
+        words = torch.zeros(shape, dtype=torch.int64, device=self._device)
+        pair = FusedPair(self._device, len(samples), self._near_zero, signed=self._signed)
+        if variant.in_place:
+            factor = torch.full((), SAMPLE_SCALE, dtype=torch.float64, device=self._device)
+            expected = [_scaled(sample, factor) for sample in samples]
+            self._plain.measure(_items(expected), words[0])
+            pair.measure(_items(samples), words[1])
+            pair.scale(words[1], factor)
+            agrees = torch.stack([a.isclose(b, 0, 0, True).all() for a, b in zip(samples, expected, strict=True)]).all()
+            agrees = agrees & pair.total_norm(words[1]).isnan()
+        else:
+            inverse_scale = torch.full((1,), SAMPLE_SCALE, device=self._device) if variant.scaled else None
+            self._plain.measure(_items(samples), words[0], inverse_scale)
+            pair.measure(_items(samples), words[1], inverse_scale)
+            agrees = torch.ones((), dtype=torch.bool, device=self._device)
         counts, numbers = words[..., : len(COUNTS)], words[..., len(COUNTS) :].view(torch.float64)
-        agrees = (counts[0] == counts[1]).all() & torch.isclose(numbers[0], numbers[1], rtol=1e-5, atol=1e-5).all()
+        agrees = agrees & (counts[0] == counts[1]).all() & torch.isclose(numbers[0], numbers[1], 1e-5, 1e-5).all()
         answer = torch.empty((), dtype=torch.bool, device="cpu", pin_memory=self._device.type != "cpu")
         answer.copy_(agrees, non_blocking=True)
         event: Any = torch.get_device_module(self._device).Event()
         event.record()
         if self._fused is None:
-            self._fused = FusedPair(self._device, self._tensors, self._near_zero)
+            self._fused = FusedPair(self._device, self._tensors, self._near_zero, signed=self._signed)
         return answer, event
+
+
+def _variant(inverse_scale: torch.Tensor | None) -> Variant:
+    from .constants import READ, SCALED
+
+    return READ if inverse_scale is None else SCALED
+
+
+def _items(tensors: Sequence[torch.Tensor]) -> list[Item]:
+    return [(index, tensor, 0) for index, tensor in enumerate(tensors)]
+
+
+def _scaled(values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Products in float32 below float64, rounded to the dtype of ``values``."""
+    if values.dtype is torch.float64:
+        return values * factor
+    return (values.float() * factor.float()).to(values.dtype)
 
 
 def _sample(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -153,5 +203,7 @@ def _sample(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     return values.to(dtype)[1:]
 
 
-def meter_for(device: torch.device, tensors: int, near_zero: float) -> Meter:
-    return CheckedMeter(device, tensors, near_zero) if device.type == "cuda" else PlainMeter(near_zero)
+def meter_for(device: torch.device, tensors: int, near_zero: float = NEAR_ZERO, signed: bool = False) -> Meter:
+    if device.type == "cuda":
+        return CheckedMeter(device, tensors, near_zero, signed)
+    return PlainMeter(near_zero, signed)

@@ -32,6 +32,13 @@ Item = tuple[int, torch.Tensor, int]
 PLAIN: frozenset[type] = frozenset({torch.Tensor, torch.nn.Parameter})
 
 
+def stays(device: torch.device) -> bool:
+    """Whether tensors there are measured there: not on the host, nor where float64 is lacking."""
+    if device.type == "xpu":
+        return bool(torch.xpu.get_device_properties(device).has_fp64)
+    return device.type not in ("cpu", "mps")
+
+
 class Unmeasurable(ValueError):
     """The tensor has no elements that this process can read; the text says why and what to pass instead."""
 

@@ -1,19 +1,19 @@
-"""The one door to measuring: a ring of step vectors on the host and on each device, read back without waiting."""
+"""The one door to measuring: a ring of steps on the host and on each device, read back without waiting."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
+from . import metrics
 from .cpu import CpuMeter
-from .device import meter_for
-from .elements import Item, Unmeasurable, prepare
-from .scan import scan
-from .statistics import ENTRIES, ENTRY_DTYPE, NEAR_ZERO, Entries, neutral
+from .device_ring import DeviceRing, Taken
+from .elements import Item, Unmeasurable, prepare, stays
+from .scan import disjoint, scan
+from .statistics import NEAR_ZERO, neutral
 
 __all__ = ["StepRing", "Taken", "Unmeasurable", "prepare"]
 
@@ -21,20 +21,21 @@ __all__ = ["StepRing", "Taken", "Unmeasurable", "prepare"]
 class StepRing:
     """Entries ``[slot, tensor]`` of one stream, measured step by step and handed off many at once.
 
-    ``near_zero`` is the magnitude below which an element counts as near zero. A ring serves one thread; what it hands
-    off may be read in another. It never waits for a device, except to coalesce a sparse tensor and to copy one from a
-    device without float64.
+    ``near_zero`` is the magnitude below which an element counts as near zero; ``signed`` adds the signed extremes to
+    the entries. A ring serves one thread; what it hands off may be read in another. It never waits for a device, except
+    to coalesce a sparse tensor and to copy one from a device without float64.
     """
 
-    def __init__(self, tensors: int, slots: int, near_zero: float = NEAR_ZERO) -> None:
+    def __init__(self, tensors: int, slots: int, near_zero: float = NEAR_ZERO, signed: bool = False) -> None:
         if tensors < 0 or slots < 1:
             raise ValueError(f"expected at least 0 tensors and 1 slot, got {tensors} and {slots}; pass larger numbers")
         if not 0.0 < near_zero < math.inf:
             raise ValueError(f"expected a positive finite near-zero threshold, got {near_zero}; the usual one is 1e-8")
-        self.tensors, self.slots, self.near_zero = tensors, slots, near_zero
+        self.tensors, self.slots, self.near_zero, self.signed = tensors, slots, near_zero, signed
         #: Tensor index → why it could not be measured, in a sentence, as of the last time that it could not.
         self.unmeasured: dict[int, str] = {}
-        self._host = neutral((slots, tensors))
+        self._nothing = neutral((1,), signed)[0]
+        self._host = neutral((slots, tensors), signed)
         self._cpu = CpuMeter(near_zero)
         self._rings: dict[torch.device, DeviceRing] = {}
         self._host_used = [False] * slots
@@ -42,6 +43,7 @@ class StepRing:
         # The one ring that read every tensor of the last step, and whether the scan knows where they lie.
         self._reader: DeviceRing | None = None
         self._remembered = False
+        self._disjoint: bool | None = None  # whether the gradients last measured can be scaled; None when not looked
 
     def measure(
         self, slot: int, tensors: Sequence[torch.Tensor | None], inverse_scale: torch.Tensor | None = None
@@ -57,7 +59,7 @@ class StepRing:
         Raises ValueError for a slot or a number of tensors that the ring does not have, and for any other scale.
         """
         inverse_scale = self._accepted(slot, len(tensors), inverse_scale)
-        self._remembered = False
+        self._remembered, self._disjoint = False, None
         on_host: list[Item] = []
         on_device: dict[torch.device, list[Item]] = {device: [] for device in self._rings}
         for index, tensor in enumerate(tensors):
@@ -68,7 +70,7 @@ class StepRing:
             except Unmeasurable as error:
                 self.unmeasured[index] = str(error)
                 continue
-            if _stays(dense.device):
+            if stays(dense.device):
                 on_device.setdefault(dense.device, []).append((index, dense, implicit))
             else:
                 on_host.append((index, dense if dense.is_cpu else dense.cpu(), implicit))
@@ -78,9 +80,7 @@ class StepRing:
             factor = None if inverse_scale is None else inverse_scale.item()
             self._cpu.measure(on_host, self._host[slot], factor)
         for device, items in on_device.items():
-            if device not in self._rings:
-                self._rings[device] = DeviceRing(device, self.tensors, self.slots, self.near_zero)
-            self._rings[device].measure(slot, items, inverse_scale)
+            self._ring(device).measure(slot, items, inverse_scale)
         readers = [self._rings[device] for device, items in on_device.items() if items]
         self._reader = readers[0] if len(readers) == 1 and not on_host else None
 
@@ -106,6 +106,61 @@ class StepRing:
         self.measure(slot, [parameter.grad for parameter in parameters], inverse_scale)
         self._remembered = self._reader is not None and self._scan.remember(parameters)
 
+    def total_norm(self, slot: int, parameters: Sequence[torch.Tensor]) -> torch.Tensor | None:
+        """L2 norm over all gradients, which ``measure_gradients`` has just read into ``slot``: one float64 on their
+        device, not finite if an element is not. None if they could not be scaled here: on several devices, sparse,
+        overlapping, or without the fused kernels.
+        """
+        if self._disjoint is None:
+            self._disjoint = disjoint(parameter.grad for parameter in parameters)
+        if not self._disjoint:
+            return None
+        if self._reader is not None:
+            return self._reader.total_norm(slot) if self._remembered else None
+        if any(parameter.grad is not None and not parameter.grad.is_cpu for parameter in parameters):
+            return None
+        entries = self._host[slot]
+        norm = math.hypot(*metrics.norm(entries).tolist())
+        if entries["nan"].any():
+            norm = math.nan
+        elif metrics.nonfinite(entries).any():
+            norm = math.inf
+        return torch.tensor(norm, dtype=torch.float64, device="cpu")
+
+    def scale(self, slot: int, parameters: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
+        """Multiplies the gradients by ``factor``, one float64 on their device; ``slot`` is then that of the products.
+
+        Products are those of torch's multiplication by a float32, of float64 gradients by a float64. To be called after
+        :meth:`total_norm` gave a norm. A factor of 1 costs no read of the gradients.
+        """
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if self._reader is not None:
+            self._reader.scale(slot, factor)
+            torch.autograd.graph.increment_version(gradients)
+        elif factor.item() != 1.0:
+            for wide in (False, True):
+                chosen = [gradient for gradient in gradients if (gradient.dtype is torch.float64) == wide]
+                if chosen:
+                    with torch.no_grad():
+                        torch._foreach_mul_(chosen, factor if wide else factor.float())
+            self.measure_gradients(slot, parameters)
+
+    def copy_from(self, other: StepRing, slot: int) -> None:
+        """Fills ``slot`` with that of another ring of as many tensors and slots."""
+        self._remembered, self._reader, self._disjoint = False, None, None
+        self._host[slot] = other._host[slot]
+        self._host_used[slot] = self._host_used[slot] or other._host_used[slot]
+        for device, ring in other._rings.items():
+            self._ring(device).copy_from(ring, slot)
+        for device, ring in self._rings.items():
+            if device not in other._rings:
+                ring.measure(slot, [])
+
+    def _ring(self, device: torch.device) -> DeviceRing:
+        if device not in self._rings:
+            self._rings[device] = DeviceRing(device, self.tensors, self.slots, self.near_zero, self.signed)
+        return self._rings[device]
+
     def _accepted(self, slot: int, tensors: int, inverse_scale: torch.Tensor | None) -> torch.Tensor | None:
         if not 0 <= slot < self.slots or tensors != self.tensors:
             raise ValueError(
@@ -123,7 +178,7 @@ class StepRing:
 
     def _clear_host(self, slot: int) -> None:
         if self._host_used[slot]:
-            self._host[slot] = _NEUTRAL
+            self._host[slot] = self._nothing
             self._host_used[slot] = False
 
     def take(self, slots: int) -> Taken:
@@ -132,98 +187,5 @@ class StepRing:
             raise ValueError(f"expected at most {self.slots} slots, got {slots}; take what was measured")
         # A copy of what nothing was written to would cost 100 bytes per tensor and step.
         used = any(self._host_used[:slots])
-        host = self._host[:slots].copy() if used else np.broadcast_to(_NEUTRAL, (slots, self.tensors))
+        host = self._host[:slots].copy() if used else np.broadcast_to(self._nothing, (slots, self.tensors))
         return Taken(host, [ring.copy(slots) for ring in self._rings.values()])
-
-
-class Taken:
-    """Slots on their way to the host."""
-
-    def __init__(self, host: Entries, copies: Sequence[tuple[torch.Tensor, Any]]) -> None:
-        self._host = host
-        self._copies = copies
-
-    def ready(self) -> bool:
-        """Whether ``entries()`` would return at once; never waits."""
-        return all(event.query() for _, event in self._copies)
-
-    def entries(self) -> Entries:
-        """Entries ``[slot, tensor]``, after waiting for the copies from the devices: not for the training thread."""
-        merged: Entries = self._host.copy()
-        for words, event in self._copies:
-            event.synchronize()
-            measured: Entries = words.numpy().view(ENTRY_DTYPE)[..., 0]
-            # A tensor lies on one device at a time, the others hold the neutral element for it.
-            for entry in ENTRIES:
-                combine = np.add if entry.combine == "+" else np.maximum
-                combine(merged[entry.name], measured[entry.name], out=merged[entry.name])
-        return merged
-
-
-class DeviceRing:
-    """Two buffers ``[slot, tensor, entry]`` of words on a device: one is filled while the other is copied out."""
-
-    def __init__(self, device: torch.device, tensors: int, slots: int, near_zero: float) -> None:
-        self._device = device
-        self._module: Any = torch.get_device_module(device)
-        self._stream = self._module.current_stream(device)
-        # Tensors made in inference mode could not be written outside it.
-        with torch.inference_mode(False), self._module.stream(self._stream):
-            shape = (slots, tensors, len(ENTRIES))
-            self._buffers = [torch.zeros(shape, dtype=torch.int64, device=device) for _ in range(2)]
-            self._slots = [buffer.unbind() for buffer in self._buffers]
-            self._meter = meter_for(device, tensors, near_zero)
-            self._side = self._module.Stream()
-        self._filling = 0
-        self._copied: list[Any] = [None, None]
-
-    def measure(self, slot: int, items: Sequence[Item], inverse_scale: torch.Tensor | None = None) -> None:
-        stream = self._module.current_stream(self._device)
-        with torch.inference_mode(False), torch.no_grad(), self._module.stream(stream):
-            self._order(stream)
-            self._meter.measure(items, self._slots[self._filling][slot], self._here(inverse_scale))
-
-    def repeat(self, slot: int, inverse_scale: torch.Tensor | None) -> bool:
-        """Measures the items of the last :meth:`measure` again; False if the meter must be given them."""
-        stream = self._module.current_stream(self._device)
-        with self._module.stream(stream):
-            self._order(stream)
-            return self._meter.repeat(self._slots[self._filling][slot], self._here(inverse_scale))
-
-    def _order(self, stream: Any) -> None:
-        """What follows on ``stream`` comes after what ran before, and after the copy from the buffer being filled."""
-        if stream != self._stream:
-            stream.wait_stream(self._stream)
-            self._stream = stream
-        if self._copied[self._filling] is not None:
-            stream.wait_event(self._copied[self._filling])
-            self._copied[self._filling] = None
-
-    def _here(self, inverse_scale: torch.Tensor | None) -> torch.Tensor | None:
-        if inverse_scale is None or inverse_scale.device == self._device:
-            return inverse_scale
-        return inverse_scale.to(self._device, non_blocking=True)
-
-    def copy(self, slots: int) -> tuple[torch.Tensor, Any]:
-        """Starts copying slots ``[0, slots)`` to pinned memory: (words there, event that says when they are)."""
-        buffer = self._buffers[self._filling][:slots]
-        with torch.inference_mode(False):
-            words = torch.empty(buffer.shape, dtype=torch.int64, device="cpu", pin_memory=self._device.type != "cpu")
-        self._side.wait_stream(self._stream)
-        with self._module.stream(self._side):
-            words.copy_(buffer, non_blocking=True)
-            event = self._module.Event()
-            event.record(self._side)
-        self._copied[self._filling] = event
-        self._filling = 1 - self._filling
-        return words, event
-
-
-_NEUTRAL = neutral((1,))[0]
-
-
-def _stays(device: torch.device) -> bool:
-    """Whether tensors there are measured there: not on the host, nor where float64 is lacking."""
-    if device.type == "xpu":
-        return bool(torch.xpu.get_device_properties(device).has_fp64)
-    return device.type not in ("cpu", "mps")

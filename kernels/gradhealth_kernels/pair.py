@@ -1,7 +1,8 @@
-"""Host half of the two kernels: their tables on the device, their constants, their launches."""
+"""Host half of the two kernels: their tables on the device, their launches."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -10,68 +11,91 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from . import constants
 from .chunks import ChunkTable, chunk_size, chunk_table
-from .cpu import HIGH, LOW
-from .elements import EIGHT_BIT, OF_ZERO, Item, bits_from, infinity_bits, saturated_from
-from .statistics import BIG_FROM, BIG_SCALE, ENTRIES, INDEX, SMALL_BELOW, SMALL_SCALE
+from .constants import IN_PLACE, READ, SCALED, Variant
+from .elements import EIGHT_BIT, Item
+from .pinned import PinnedRing
+from .statistics import neutral, table
 
-WORDS = len(ENTRIES)
-_ROWS, _MERGE_BLOCK = 256, 64
+#: Set to 1, this environment variable has the kernels use the packed instructions of compute capability 9.0 and above.
+#: They have been compiled, but have not yet run on a GPU.
+ASM_VARIABLE = "GRADHEALTH_ASM"
 
 
 class FusedPair:
-    """Keeps the tables on the device, uploads what changed, launches.
+    """Keeps the tables on the device, uploads what changed, launches. Never waits.
 
-    Pinned memory comes from torch's caching host allocator, which hands a block out again only once the copies
-    from it have run; so an upload neither waits nor overwrites one under way.
+    ``chunk`` is the number of elements of a chunk, a power of two; by default it follows from the tensors. ``signed``
+    adds the signed extremes to each row; ``asm`` chooses the packed instructions, by default as the environment says.
     """
 
-    def __init__(self, device: torch.device, tensors: int, near_zero: float, chunk: int | None = None) -> None:
-        self._device = device
-        self._near_zero = near_zero
-        self._chunk = chunk
+    def __init__(
+        self,
+        device: torch.device,
+        tensors: int,
+        near_zero: float,
+        chunk: int | None = None,
+        signed: bool = False,
+        asm: bool | None = None,
+    ) -> None:
+        self._device, self._near_zero, self._chunk, self._signed = device, near_zero, chunk, signed
+        self._asm = packed_instructions(device) if asm is None else asm
         self._elements = [0] * tensors
         self._dtypes: list[torch.dtype | None] = [None] * tensors
         self._layout: ChunkTable | None = None
         self._sent = np.full((3, tensors), -1, np.int64)
+        self._uploads = PinnedRing(device, (3, tensors))
         self._table = torch.empty((3, tensors), dtype=torch.int64, device=device)
         self._static: list[torch.Tensor] = []
-        self._constants_of: dict[tuple[Any, bool], dict[str, Any]] = {}
+        self._merge, self._norm = constants.of_merge(signed), constants.of_norm(signed)
+        self._constants_of: dict[tuple[Any, Variant], dict[str, Any]] = {}
 
     def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
         if not items:
-            out.zero_()
+            out.copy_(self._nothing)
             return
         # Copies live until the launches: after that the stream's order keeps their memory.
         readable = [tensor.float() if tensor.dtype in EIGHT_BIT else tensor for _, tensor, _ in items]
         self._send(items, readable)
         self._layout = self._lay_out(items)
-        self._launch(self._layout, out, inverse_scale)
+        self._launch(out, _variant(inverse_scale), inverse_scale)
 
     def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> None:
         """Measures the items of the last :meth:`measure` again, which had some, all read in place, none moved since."""
-        assert self._layout is not None
-        self._launch(self._layout, out, inverse_scale)
+        self._launch(out, _variant(inverse_scale), inverse_scale)
 
-    def _launch(self, layout: ChunkTable, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> None:
+    def scale(self, out: torch.Tensor, factor: torch.Tensor) -> None:
+        """Multiplies the items of the last launch, which stand where they stood and do not overlap, by ``factor``, one
+        float64; ``out`` gets the entries of the products. A factor of 1 costs no read."""
+        self._launch(out, IN_PLACE, factor)
+
+    def total_norm(self, out: torch.Tensor) -> torch.Tensor:
+        """L2 norm, float64 of no dimension, over all elements that ``out[tensor, entry]`` was measured from."""
+        norm = torch.empty((), dtype=torch.float64, device=self._device)
+        self._kernels.total_norm[(1,)](out, norm, len(self._elements), num_warps=4, **self._norm)
+        return norm
+
+    def _launch(self, out: torch.Tensor, variant: Variant, factor: torch.Tensor | None) -> None:
+        assert self._layout is not None
         chunk_tensor, chunk_index, starts, stops, chunk_words = self._static
-        tensors, scaled = len(self._elements), inverse_scale is not None
-        for launch in layout.launches:
+        tensors = len(self._elements)
+        for launch in self._layout.launches:
             self._kernels.chunk_entries[(launch.stop - launch.start,)](
                 self._table,
                 chunk_tensor,
                 chunk_index,
                 chunk_words,
-                inverse_scale,
+                factor,
                 tensors,
                 launch.start,
-                CHUNK=layout.size,
+                CHUNK=self._layout.size,
                 num_warps=4,
                 enable_fp_fusion=True,
-                **self._constants(launch.dtype, scaled),
+                **self._constants(launch.dtype, variant),
             )
         self._kernels.tensor_entries[(tensors,)](
-            self._table, starts, stops, chunk_words, out, tensors, num_warps=4, enable_fp_fusion=True, **MERGE_CONSTANTS
+            self._table, starts, stops, chunk_words, out, tensors, num_warps=4, enable_fp_fusion=True, **self._merge
         )
 
     def _send(self, items: Sequence[Item], readable: Sequence[torch.Tensor]) -> None:
@@ -79,9 +103,15 @@ class FusedPair:
         wanted = np.zeros_like(self._sent)
         for (index, _, implicit), tensor in zip(items, readable, strict=True):
             wanted[:, index] = tensor.data_ptr(), tensor.numel(), implicit
-        if not np.array_equal(wanted, self._sent):
-            self._table.copy_(self._pinned(wanted), non_blocking=True)
-            self._sent = wanted
+        if np.array_equal(wanted, self._sent):
+            return
+        block = self._uploads.borrow()
+        block.numpy()[...] = wanted
+        self._table.copy_(block, non_blocking=True)
+        event: Any = torch.get_device_module(self._device).Event()
+        event.record()
+        self._uploads.give_back(block, event)
+        self._sent = wanted
 
     def _lay_out(self, items: Sequence[Item]) -> ChunkTable:
         """The chunk table of every tensor seen so far: one that is absent this time keeps its chunks, empty."""
@@ -99,9 +129,9 @@ class FusedPair:
                     # A stream other than the one that these were allocated on may still read them.
                     tensor.record_stream(torch.get_device_module(self._device).current_stream(self._device))
             columns = (self._layout.tensor, self._layout.index, self._layout.starts, self._layout.stops)
-            self._static = [self._pinned(column).to(self._device, non_blocking=True) for column in columns]
-            words = torch.empty((len(self._layout.tensor), WORDS), dtype=torch.int64, device=self._device)
-            self._static.append(words)
+            self._static = [self._uploaded(column) for column in columns]
+            shape = (len(self._layout.tensor), self._merge["WORDS"])
+            self._static.append(torch.empty(shape, dtype=torch.int64, device=self._device))
         return self._layout
 
     def _programs(self) -> int:
@@ -111,16 +141,25 @@ class FusedPair:
         properties = torch.get_device_module(self._device).get_device_properties(self._device)
         return 64 * int(properties.multi_processor_count)
 
-    def _pinned(self, values: npt.NDArray[Any]) -> torch.Tensor:
+    def _uploaded(self, values: npt.NDArray[Any]) -> torch.Tensor:
         tensor = torch.from_numpy(values)
-        return tensor.clone() if self._device.type == "cpu" else tensor.pin_memory()
+        if self._device.type == "cpu":
+            return tensor.clone()
+        # torch's caching host allocator hands this memory out again only once the copy from it has run.
+        return tensor.pin_memory().to(self._device, non_blocking=True)
 
-    def _constants(self, dtype: Any, scaled: bool) -> dict[str, Any]:
-        made = self._constants_of.get((dtype, scaled))
+    @cached_property
+    def _nothing(self) -> torch.Tensor:
+        """The neutral row ``[tensor, entry]`` on the device."""
+        rows = neutral((len(self._elements),), self._signed)
+        return self._uploaded(rows.view(np.int64).reshape(len(rows), len(table(self._signed))))
+
+    def _constants(self, dtype: Any, variant: Variant) -> dict[str, Any]:
+        made = self._constants_of.get((dtype, variant))
         if made is None:
-            read_as = torch.float32 if dtype in EIGHT_BIT else dtype
-            made = chunk_constants(dtype, read_as, self._near_zero, scaled) | {"DTYPE": self._types[read_as]}
-            self._constants_of[dtype, scaled] = made
+            made = constants.of_chunks(dtype, self._near_zero, variant, self._signed, self._asm)
+            made["DTYPE"] = self._types[torch.float32 if dtype in EIGHT_BIT else dtype]
+            self._constants_of[dtype, variant] = made
         return made
 
     @cached_property
@@ -141,35 +180,12 @@ class FusedPair:
         }
 
 
-def chunk_constants(dtype: torch.dtype, read_as: torch.dtype, near_zero: float, scaled: bool) -> dict[str, Any]:
-    """Stage 1's compile-time constants but for DTYPE and CHUNK; saturation is that of the tensor's own ``dtype``."""
-    double = read_as is torch.float64
-    low, high = (SMALL_BELOW, BIG_FROM) if double else (LOW, HIGH)
-    compared_as = torch.float32 if scaled and not double else read_as
-    return {
-        "BYTES": read_as.itemsize,
-        "ROWS": _ROWS,
-        "WORDS": WORDS,
-        "NEAR_ZERO": bits_from(near_zero, compared_as),
-        "SATURATED": bits_from(saturated_from(dtype), compared_as),
-        "INFINITY": infinity_bits(compared_as),
-        "LOW": bits_from(low, compared_as),
-        "HIGH": bits_from(high, compared_as),
-        "BIG_SCALE": BIG_SCALE,
-        "SMALL_SCALE": SMALL_SCALE,
-        "SCALED": scaled,
-    }
+def _variant(inverse_scale: torch.Tensor | None) -> Variant:
+    return READ if inverse_scale is None else SCALED
 
 
-def _columns(chosen: Sequence[str]) -> int:
-    return sum(1 << INDEX[name] for name in chosen)
-
-
-MERGE_CONSTANTS: dict[str, int] = {
-    "WORDS": WORDS,
-    "COLUMNS": 1 << (WORDS - 1).bit_length(),
-    "BLOCK": _MERGE_BLOCK,
-    "FLOATS": _columns([entry.name for entry in ENTRIES if entry.dtype == "float64"]),
-    "MAXIMA": _columns([entry.name for entry in ENTRIES if entry.combine == "max"]),
-    "ZEROS": _columns(sorted(OF_ZERO)),
-}
+def packed_instructions(device: torch.device) -> bool:
+    """Whether the environment asks for packed instructions and ``device`` has them."""
+    if os.environ.get(ASM_VARIABLE) != "1" or device.type != "cuda" or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability(device) >= (9, 0)

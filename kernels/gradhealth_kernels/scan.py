@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,6 +100,15 @@ def _ordinary(gradient: torch.Tensor) -> bool:
     if address % gradient.itemsize or (address == 0 and gradient.numel()) or gradient.is_meta or gradient.is_neg():
         return False
     return gradient.is_contiguous() or in_memory_order(gradient).is_contiguous()
+
+
+def disjoint(gradients: Iterable[torch.Tensor | None]) -> bool:
+    """Whether all gradients that are there are ordinary, may be written, and share no memory."""
+    present = [gradient for gradient in gradients if gradient is not None]
+    if not all(_ordinary(gradient) and not gradient.is_inference() for gradient in present):
+        return False
+    spans = sorted((gradient.data_ptr(), gradient.nbytes) for gradient in present if gradient.numel())
+    return all(start + size <= after for (start, size), (after, _) in pairwise(spans))
 
 
 def _layout(gradient: torch.Tensor) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """THE table of entries: what one read of a tensor yields, and how two reads combine.
 
-Entries form a commutative monoid: each combines by ``+`` or ``max`` and has a neutral element, so chunks
+Entries form a commutative monoid: each combines by ``+``, ``min`` or ``max`` and has a neutral element, so chunks
 merge into a tensor, shards into a whole tensor and tensors into modules exactly, in any grouping. Every
 other room (kernels, rings, rows) iterates over :data:`ENTRIES`; nothing keeps a list of its own.
 
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Combine = Literal["+", "max"]
+Combine = Literal["+", "min", "max"]
 
 #: |x| below this is "near zero" (zeros included): the field's "gradient zeros". Absolute, not relative.
 NEAR_ZERO = 1e-8
@@ -41,7 +41,7 @@ class Entry:
     combine: Combine
     unit: str
     meaning: str
-    neutral: int = 0
+    neutral: float = 0
 
 
 ENTRIES: tuple[Entry, ...] = (
@@ -60,21 +60,40 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("abs_max", "float64", "max", "1", "largest finite |x|, 0 when there is none"),
 )
 
+#: The entries that a stream has beside those if its tensors' sign matters, as that of activations does.
+SIGNED_ENTRIES: tuple[Entry, ...] = (
+    Entry("minimum", "float64", "min", "1", "smallest finite x, +Inf when there is none", float("inf")),
+    Entry("maximum", "float64", "max", "1", "largest finite x, -Inf when there is none", -float("inf")),
+)
+
 #: One step's entries of one tensor, as a record of eight-byte fields in the table's order.
 ENTRY_DTYPE = np.dtype([(entry.name, entry.dtype) for entry in ENTRIES])
+SIGNED_DTYPE = np.dtype([(entry.name, entry.dtype) for entry in (*ENTRIES, *SIGNED_ENTRIES)])
 
 COUNTS: tuple[str, ...] = tuple(entry.name for entry in ENTRIES if entry.dtype == "int64")
 
 INDEX: dict[str, int] = {entry.name: position for position, entry in enumerate(ENTRIES)}
 
+#: How two arrays of one entry combine.
+COMBINE: dict[Combine, np.ufunc] = {"+": np.add, "min": np.minimum, "max": np.maximum}
+
 Entries = npt.NDArray[np.void]
-"""An array of :data:`ENTRY_DTYPE` records, ``[tensor]`` or ``[step, tensor]``."""
+"""An array of :data:`ENTRY_DTYPE` or :data:`SIGNED_DTYPE` records, ``[tensor]`` or ``[step, tensor]``."""
 
 
-def neutral(shape: tuple[int, ...]) -> Entries:
+def table(signed: bool) -> tuple[Entry, ...]:
+    """The entries of a stream, in the order of its records."""
+    return (*ENTRIES, *SIGNED_ENTRIES) if signed else ENTRIES
+
+
+def table_of(entries: Entries) -> tuple[Entry, ...]:
+    return table(entries.dtype == SIGNED_DTYPE)
+
+
+def neutral(shape: tuple[int, ...], signed: bool = False) -> Entries:
     """Entries of "nothing measured", in the given shape."""
-    entries = np.empty(shape, ENTRY_DTYPE)
-    for entry in ENTRIES:
+    entries = np.empty(shape, SIGNED_DTYPE if signed else ENTRY_DTYPE)
+    for entry in table(signed):
         entries[entry.name] = entry.neutral
     return entries
 
@@ -84,13 +103,13 @@ def merge(entries: Entries, starts: npt.NDArray[np.intp], stops: npt.NDArray[np.
 
     ``entries`` is ``[..., tensor]``, the result ``[..., node]``; an empty range gives the neutral element.
     """
-    padded = np.concatenate([entries, neutral((*entries.shape[:-1], 1))], axis=-1)
+    nothing = neutral((*entries.shape[:-1], 1), entries.dtype == SIGNED_DTYPE)
+    padded = np.concatenate([entries, nothing], axis=-1)
     bounds = np.stack([starts, stops], axis=1).ravel()
-    merged = np.empty((*entries.shape[:-1], len(starts)), ENTRY_DTYPE)
-    for entry in ENTRIES:
-        combine = np.add if entry.combine == "+" else np.maximum
+    merged = np.empty((*entries.shape[:-1], len(starts)), entries.dtype)
+    for entry in table_of(entries):
         # Each bound pair yields two segments; the second (from a stop to the next start) is not wanted.
         column = np.ascontiguousarray(padded[entry.name])
-        merged[entry.name] = combine.reduceat(column, bounds, axis=-1)[..., ::2]
+        merged[entry.name] = COMBINE[entry.combine].reduceat(column, bounds, axis=-1)[..., ::2]
         merged[entry.name][..., starts == stops] = entry.neutral
     return merged

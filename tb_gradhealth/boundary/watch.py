@@ -28,6 +28,10 @@ APPLIED, UNCLIPPED = "gradients", "unclipped"
 _GLOBAL_PRE_HOOKS = optimizers._global_optimizer_pre_hooks
 
 
+_Marks = tuple[list[int], list[int | None]]
+"""Which objects the gradients are, and how often each was written."""
+
+
 @dataclass
 class _Attempt:
     """An attempt that has begun: something looked at the gradients before the optimizer's step."""
@@ -39,6 +43,7 @@ class _Attempt:
     applied: bool = False  # measured as they will be applied
     unclipped: bool = False  # measured as they were before clipping
     guessed: bool = False  # on the assumption that a scaler seen before is still in use
+    left: _Marks | None = None  # how our own clipping left the gradients, which it measured
 
 
 P = ParamSpec("P")
@@ -219,6 +224,31 @@ class Watch:
             attempt.unclipped, attempt.guessed = True, inverse is not None
             self.monitor.measure(self, UNCLIPPED, inverse)
 
+    @_guarded
+    def before_own_clip(self) -> bool:
+        """We are about to clip the gradients: measures them once for the norm and for both streams.
+
+        False where they are still loss-scaled, so that their norm is another one.
+        """
+        self._settle_unless_same()
+        attempt = self._begin()
+        attempt.applied, attempt.left = False, None
+        if self._inverse() is not None:
+            return False
+        self.monitor.measure(self, APPLIED, None)
+        if not attempt.unclipped:
+            attempt.unclipped = True
+            self.monitor.copy(self, UNCLIPPED, APPLIED)
+        self.monitor.forget(self, APPLIED)  # until a step applies them
+        return True
+
+    @_guarded
+    def after_own_clip(self) -> None:
+        """We clipped the gradients, and measured what became of them: a step that finds them so need not."""
+        self.monitor.forget(self, APPLIED)
+        if self._attempt is not None:
+            self._attempt.left = self._marks()
+
     def _inverse(self) -> torch.Tensor | None:
         """What the gradients must be multiplied with now, as far as a scaler was seen."""
         scaler = None if self._scaler is None else self._scaler()
@@ -247,6 +277,9 @@ class Watch:
 
     def _has_gradients(self) -> bool:
         return any(parameter.grad is not None for parameter in self.parameters())
+
+    def _marks(self) -> _Marks:
+        return [id(parameter.grad) for parameter in self.parameters()], self._versions()
 
     def _versions(self) -> list[int | None]:
         gradients = [parameter.grad for parameter in self.parameters()]
@@ -300,7 +333,10 @@ class Watch:
                 attempt.scale = grad_scale.clone()
             self._end("step", found_inf)
             return
-        if not attempt.applied or _GLOBAL_PRE_HOOKS or len(optimizer._optimizer_step_pre_hooks) > 1:
+        touched = _GLOBAL_PRE_HOOKS or len(optimizer._optimizer_step_pre_hooks) > 1
+        if not touched and attempt.left is not None and attempt.left == self._marks():
+            self.monitor.confirm(self, APPLIED)
+        elif touched or not attempt.applied:
             self.monitor.measure(self, APPLIED, None)
         self._end("step")
 

@@ -106,8 +106,12 @@ def test_both_streams_when_we_clip(
     def torchs(model: Net, _: Any) -> Any:
         return torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm, norm_type=norm_type, foreach=foreach)
 
-    done = train(ours, tmp_path)
-    assert identical(done, train(torchs, None))
+    done, right = train(ours, tmp_path), train(torchs, None)
+    if norm_type == 2.0:  # added up in float64, torch's in float32
+        torch.testing.assert_close(done["returned"], right["returned"], rtol=1e-6, atol=0)
+        torch.testing.assert_close(done["left"], right["left"], rtol=1e-5, atol=1e-6)
+    else:
+        assert identical(done, right)
     both_streams(tmp_path, recording, done)
 
 

@@ -62,17 +62,17 @@ def test_wandb_2644_no_leak(tmp_path: Path, kind: str) -> None:
             scaler.update()
             optimizer.gradhealth.log(loss=1.0)
 
-    attempts(80)
+    attempts(200)
     before, blocks, grown = tensors(), [], []
     for _ in range(5):
-        attempts(60)
+        attempts(150)
         drain(optimizer)
         gc.collect()
         blocks.append(sys.getallocatedblocks())
         if len(blocks) > 1:
             grown.append(blocks[-1] - blocks[-2])
     # One object kept a step shows in every window.
-    assert min(grown) < 30, f"{grown} objects in windows of 60 steps"
+    assert min(grown) < 75, f"{grown} objects in windows of 150 steps"
     assert tensors() - before <= 8
     assert optimizer.gradhealth.problems == 0
 

@@ -9,7 +9,7 @@ import torch
 
 from gradhealth_kernels import metrics
 from gradhealth_kernels.elements import EIGHT_BIT, saturated_from
-from gradhealth_kernels.statistics import BIG_FROM, COUNTS, ENTRIES, NEAR_ZERO, SMALL_BELOW
+from gradhealth_kernels.statistics import BIG_FROM, COUNTS, NEAR_ZERO, SMALL_BELOW, table_of
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 TOLERANCE = 2e-6
@@ -108,11 +108,12 @@ def eight_bit() -> dict[str, torch.Tensor]:
 
 
 def differences(got: np.void, expected: np.void) -> list[str]:
-    """What is wrong with ``got``: counts and the maximum must be equal, sums within TOLERANCE of their terms."""
-    allowed = {entry.name: TOLERANCE * abs(float(expected[entry.name])) for entry in ENTRIES}
-    allowed |= dict.fromkeys((*COUNTS, "abs_max"), 0.0)
+    """What is wrong with ``got``: counts and extremes must be equal, sums within TOLERANCE of their terms."""
+    entries = table_of(np.asarray(expected))
+    allowed = {entry.name: TOLERANCE * abs(float(expected[entry.name])) for entry in entries}
+    allowed |= dict.fromkeys((*COUNTS, "abs_max", "minimum", "maximum"), 0.0)
     allowed["sum"] = TOLERANCE * float(expected["sum_abs"])
-    found = {entry.name: (float(got[entry.name]), float(expected[entry.name])) for entry in ENTRIES}
+    found = {entry.name: (float(got[entry.name]), float(expected[entry.name])) for entry in entries}
     with np.errstate(over="ignore"):
         found["norm"] = (float(metrics.norm(np.asarray(got))), float(metrics.norm(np.asarray(expected))))
     allowed["norm"] = TOLERANCE * found["norm"][1]

@@ -1,70 +1,80 @@
-"""Compiles the kernels for sm_90 without a GPU and prints what ptxas made of them, as JSON, for ``test_compiled.py``.
+"""Compiles every kernel without a GPU and prints what ptxas made of it, as JSON, for ``test_compiled.py``.
 
-{kernel: {"registers": int, "stack": int, "local": int, "opcodes": [str]}}, kernels named after their dtype, with
-" scaled" behind it for those that take an inverse scale, or "merge".
+{name: :class:`.sass.Compiled`}. Names are words: the capability, the dtype or the kernel, then what it is compiled for
+("asm", "scaled", "in place", "signed").
 """
 
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import torch
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
 from gradhealth_kernels.chunks import LARGEST
-from gradhealth_kernels.pair import MERGE_CONSTANTS, FusedPair
+from gradhealth_kernels.constants import IN_PLACE, READ, SCALED, Variant
+from gradhealth_kernels.exponent_table import BINS
+from gradhealth_kernels.exponents import MERGE_BLOCK, FusedExponents
+from gradhealth_kernels.pair import FusedPair
 from gradhealth_kernels.statistics import NEAR_ZERO
 
-TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-ALIGNED = [["tt.divisibility", 16]]
+from .sass import Compiled, compiled
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+CPU = torch.device("cpu")
+TABLES = {"table": "*i64", "chunk_words": "*i64"}
+CHUNKS = TABLES | {"chunk_tensor": "*i32", "chunk_index": "*i32"}
+FACTORS: dict[Variant, dict[str, str]] = {READ: {}, SCALED: {"factor_at": "*fp32"}, IN_PLACE: {"factor_at": "*fp64"}}
 
 
-def compiled(kernel: Any, pointers: dict[str, str], numbers: list[str], constants: dict[str, Any]) -> dict[str, Any]:
-    names = kernel.arg_names
-    signature = {name: pointers.get(name, "i32" if name in numbers else "constexpr") for name in names}
-    source = ASTSource(
-        fn=kernel,
-        signature=signature,
-        constexprs={(names.index(name),): value for name, value in constants.items()},
-        attrs={(names.index(name),): ALIGNED for name in pointers},
-    )
-    options = {"num_warps": 4, "enable_fp_fusion": True}
-    binary = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["cubin"]
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(binary)
-        file.flush()
-        usage = subprocess.check_output([TOOLS / "cuobjdump", "-res-usage", file.name], text=True)
-        listing = subprocess.check_output([TOOLS / "cuobjdump", "-sass", file.name], text=True)
-    sizes = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", usage))
-    opcodes = re.findall(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]+)", listing, re.MULTILINE)
-    named = {"registers": sizes["REG"], "stack": sizes["STACK"], "local": sizes["LOCAL"]}
-    return {name: int(size) for name, size in named.items()} | {"opcodes": opcodes}
+def settings() -> Iterator[tuple[int, bool, bool, Variant]]:
+    """(capability, asm, signed, variant). The signed extremes are for streams that nobody scales."""
+    for asm in (False, True):
+        yield from ((90, asm, False, variant) for variant in (READ, SCALED, IN_PLACE))
+    yield 90, False, True, READ
+    yield from ((80, False, False, variant) for variant in (READ, IN_PLACE))
 
 
 def main() -> None:
-    pair: Any = FusedPair(torch.device("cpu"), 1, NEAR_ZERO)
-    tables = {"table": "*i64", "chunk_words": "*i64"}
-    chunk_pointers = tables | {"chunk_tensor": "*i32", "chunk_index": "*i32"}
     made = {}
-    for dtype in pair._types:
-        for scaled in (False, True):
-            name = str(dtype).removeprefix("torch.") + " scaled" * scaled
-            constants = pair._constants(dtype, scaled) | {"CHUNK": LARGEST}
-            pointers = chunk_pointers | {"inverse_scale": "*fp32"} if scaled else chunk_pointers
-            if not scaled:
-                constants["inverse_scale"] = None
-            made[name] = compiled(pair._kernels.chunk_entries, pointers, ["tensors", "first"], constants)
-    merge_pointers = tables | {"starts": "*i32", "stops": "*i32", "out": "*i64"}
-    made["merge"] = compiled(pair._kernels.tensor_entries, merge_pointers, ["tensors"], MERGE_CONSTANTS)
+    for (capability, asm, signed, variant), dtype in product(settings(), DTYPES):
+        pair: Any = FusedPair(CPU, 1, NEAR_ZERO, signed=signed, asm=asm)
+        constants = pair._constants(dtype, variant) | {"CHUNK": LARGEST}
+        if variant is READ:
+            constants["factor_at"] = None
+        words = [f"sm_{capability}", str(dtype).removeprefix("torch."), "asm" * asm, "signed" * signed]
+        words.append("" if variant is READ else str(variant))
+        kernel, pointers = pair._kernels.chunk_entries, CHUNKS | FACTORS[variant]
+        name = " ".join(filter(None, words))
+        made[name] = compiled(kernel, pointers, ["tensors", "first"], constants, capability).as_json()
+    pointers = TABLES | {"starts": "*i32", "stops": "*i32", "out": "*i64"}
+    for capability in (80, 90):
+        pair = FusedPair(CPU, 1, NEAR_ZERO)
+        merge = compiled(pair._kernels.tensor_entries, pointers, ["tensors"], pair._merge, capability)
+        made[f"sm_{capability} merge"] = merge.as_json()
+        norm = compiled(
+            pair._kernels.total_norm, {"rows": "*i64", "norm": "*fp64"}, ["tensors"], pair._norm, capability
+        )
+        made[f"sm_{capability} norm"] = norm.as_json()
+    for name, kernel in exponents():
+        made[f"sm_90 exponents {name}"] = kernel.as_json()
     json.dump(made, sys.stdout)
 
 
-main()
+def exponents() -> Iterator[tuple[str, Compiled]]:
+    fused: Any = FusedExponents(CPU, 1)
+    pointers = {"table": "*i64", "chunk_tensor": "*i32", "chunk_index": "*i32", "chunk_counts": "*i32"}
+    for dtype, scaled in product(DTYPES, (False, True)):
+        constants = fused.constants(dtype, scaled) | ({} if scaled else {"inverse_scale": None})
+        factor = {"inverse_scale": "*fp32"} if scaled else {}
+        kernel = compiled(fused._kernels.chunk_exponents, pointers | factor, ["tensors", "first", "chunk"], constants)
+        yield str(dtype).removeprefix("torch.") + " scaled" * scaled, kernel
+    pointers = {"starts": "*i32", "stops": "*i32", "chunk_counts": "*i32", "out": "*i64"}
+    yield "merge", compiled(fused._kernels.tensor_exponents, pointers, [], {"BINS": BINS, "BLOCK": MERGE_BLOCK})
+
+
+if __name__ == "__main__":
+    main()

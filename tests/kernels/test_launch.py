@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from gradhealth_kernels import launch, reference
+from gradhealth_kernels import device_ring, reference
 from gradhealth_kernels.device import PlainMeter
+from gradhealth_kernels.device_ring import Copied, DeviceRing, Taken
 from gradhealth_kernels.elements import prepare
-from gradhealth_kernels.launch import DeviceRing, StepRing, Taken
+from gradhealth_kernels.launch import StepRing
+from gradhealth_kernels.pinned import PinnedRing
 from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO, neutral
 
 from .cases import DTYPES, differences, eight_bit, normal, of_dtype, views, with_specials
@@ -159,17 +161,17 @@ class FakeModule:
 def test_streams_are_ordered_and_nothing_waits_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     module = FakeModule()
     monkeypatch.setattr(torch, "get_device_module", lambda device: module)
-    monkeypatch.setattr(launch, "meter_for", lambda device, tensors, near_zero: PlainMeter(near_zero))
+    monkeypatch.setattr(device_ring, "meter_for", lambda device, tensors, *options: PlainMeter(*options))
     ring = DeviceRing(CPU, 1, 2, NEAR_ZERO)
     items = [(0, torch.ones(3), 0)]
 
     ring.measure(0, items)
     assert module.said() == []
-    words, copied = ring.copy(1)
+    copied = ring.copy(1)
     assert module.said() == ["side waits for main"]
-    first = Taken(neutral((1, 1)), [(words, copied)])
+    first = Taken(neutral((1, 1)), [copied])
     assert not first.ready()
-    copied.done = True
+    copied.event.done = True
     assert first.ready()
 
     ring.measure(0, [])
@@ -194,5 +196,6 @@ def test_devices_merge_into_one_step() -> None:
     record = reference.measure(torch.tensor([-3.0, 1.0]))
     host[0, 0] = record
     other[0, 1] = torch.from_numpy(np.array([record]).view(np.int64))
-    merged = Taken(host, [(other, torch.cpu.Event())]).entries()
+    copied = Copied(PinnedRing(CPU, (1, 2, len(ENTRIES))), other, 1, torch.cpu.Event())
+    merged = Taken(host, [copied]).entries()
     assert (merged == np.array([[record, record]])).all()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradhealth_kernels import launch, scan
+from gradhealth_kernels import device_ring, launch, scan
 from gradhealth_kernels.cpu import CpuMeter
 from gradhealth_kernels.device import CheckedMeter
 from gradhealth_kernels.elements import EIGHT_BIT
@@ -45,7 +45,7 @@ NEEDS_COMPILER = pytest.mark.skipif(not has_compiler(), reason="needs a C++ comp
 SCANS = [pytest.param(PythonScan, id="python"), pytest.param(cpp_scan, id="c++", marks=NEEDS_COMPILER)]
 
 
-def by_address(self: Any, layout: object, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> None:
+def by_address(self: Any, out: torch.Tensor, variant: object, inverse_scale: torch.Tensor | None) -> None:
     """In the kernels' place: reads memory at the addresses of the table, as they do."""
     items = []
     for index, (address, elements, implicit) in enumerate(self._table.T.tolist()):
@@ -71,8 +71,8 @@ def repeats(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counted.append(1)
         repeat(self, out, inverse_scale)
 
-    monkeypatch.setattr(launch, "_stays", lambda device: True)
-    monkeypatch.setattr(launch, "meter_for", CheckedMeter)
+    monkeypatch.setattr(launch, "stays", lambda device: True)
+    monkeypatch.setattr(device_ring, "meter_for", CheckedMeter)
     monkeypatch.setattr(FusedPair, "_launch", by_address)
     monkeypatch.setattr(FusedPair, "repeat", counting)
     return counted

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gradhealth_kernels import cpu, launch, reference
 from gradhealth_kernels.device import PlainMeter
-from gradhealth_kernels.launch import DeviceRing, StepRing, Taken
+from gradhealth_kernels.device_ring import DeviceRing, Taken
+from gradhealth_kernels.launch import StepRing
 from gradhealth_kernels.reference import as_double
 from gradhealth_kernels.statistics import NEAR_ZERO, Entries, neutral
 

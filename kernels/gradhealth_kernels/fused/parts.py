@@ -1,7 +1,4 @@
-"""What both stage 1 kernels are made of: bits → numbers, loss-scaled bits → unscaled ones, a row of words."""
-
-# Triton's language is not typed.
-# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+"""What the kernels of stage 1 share: bits → numbers, and a row of words."""
 
 import triton
 import triton.language as tl
@@ -22,48 +19,29 @@ def split(bits, DTYPE: tl.constexpr):
 
 @triton.jit
 def integers(address, BYTES: tl.constexpr):
-    if BYTES == 4:
+    if BYTES == 8:
+        return address.to(tl.pointer_type(tl.int64))
+    elif BYTES == 4:
         return address.to(tl.pointer_type(tl.int32))
     else:
         return address.to(tl.pointer_type(tl.int16))
 
 
 @triton.jit
-def unscaled(bits, valid, inverse, DTYPE: tl.constexpr):
-    """Bits of x → those of x * inverse in the dtype of the arithmetic, float32 below float64; 0 where not ``valid``."""
+def scaled(bits, valid, factor, DTYPE: tl.constexpr, IN_PLACE: tl.constexpr):
+    """Bits of x → those of x * factor; 0 where not ``valid``.
+
+    They are float32 below float64, as GradScaler's, or with IN_PLACE rounded to DTYPE.
+    """
     _, x = split(bits, DTYPE)
     if DTYPE == tl.float64:
-        product = (x * inverse.to(tl.float64)).to(tl.int64, bitcast=True)
+        product = (x * factor.to(tl.float64)).to(tl.int64, bitcast=True)
     else:
-        product = (x * inverse).to(tl.int32, bitcast=True)
-    # The padding too was multiplied, and 0 times an infinite inverse scale is NaN.
+        product = (x * factor.to(tl.float32)).to(tl.int32, bitcast=True)
+        if IN_PLACE and DTYPE != tl.float32:
+            product = product.to(tl.float32, bitcast=True).to(DTYPE).to(tl.int16, bitcast=True)
+    # The padding too was multiplied, and 0 times an infinite factor is NaN.
     return tl.where(valid, product, 0)
-
-
-@triton.jit
-def add(
-    bits,
-    nonzero,
-    far,
-    saturated,
-    largest,
-    total,
-    total_abs,
-    total_sq,
-    DTYPE: tl.constexpr,
-    NEAR_ZERO: tl.constexpr,
-    SATURATED: tl.constexpr,
-):
-    """Adds a tile ``[row, element]`` to the accumulators ``[row]``; padding with zeros changes none of them."""
-    magnitude, x = split(bits, DTYPE)
-    nonzero += tl.sum((magnitude > 0).to(tl.int32), 1)
-    far += tl.sum((magnitude >= NEAR_ZERO).to(tl.int32), 1)
-    saturated += tl.sum((magnitude >= SATURATED).to(tl.int32), 1)
-    largest = tl.maximum(largest, tl.max(magnitude.to(tl.int32), 1))
-    total += tl.sum(x, 1)
-    total_abs += tl.sum(tl.abs(x), 1)
-    total_sq += tl.sum(x * x, 1)
-    return nonzero, far, saturated, largest, total, total_abs, total_sq
 
 
 @triton.jit
@@ -85,3 +63,9 @@ def write_sums(words, total, total_abs, total_sq, total_sq_big, total_sq_small, 
     tl.store(words + 10, total_sq_big.to(tl.float64).to(tl.int64, bitcast=True))
     tl.store(words + 11, total_sq_small.to(tl.float64).to(tl.int64, bitcast=True))
     tl.store(words + 12, abs_max.to(tl.float64).to(tl.int64, bitcast=True))
+
+
+@triton.jit
+def write_range(words, lowest, highest):
+    tl.store(words + 13, lowest.to(tl.float64).to(tl.int64, bitcast=True))
+    tl.store(words + 14, highest.to(tl.float64).to(tl.int64, bitcast=True))

@@ -1,0 +1,41 @@
+"""Pinned host memory that copies to and from a device use in turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import torch
+
+#: Blocks that are there from the beginning: one being filled, one being copied, one being read.
+BLOCKS = 3
+
+
+class PinnedRing:
+    """Blocks of int64 words of one shape. One is handed out again only once the copy that used it is over.
+
+    Nothing is waited for: while all blocks are in use, one more is made, which stays. Blocks may be given back by any
+    thread.
+    """
+
+    def __init__(self, device: torch.device, shape: tuple[int, ...]) -> None:
+        self._shape, self._pin = shape, device.type != "cpu"
+        self._free: deque[tuple[torch.Tensor, Any]] = deque((self._made(), None) for _ in range(BLOCKS))
+
+    def borrow(self) -> torch.Tensor:
+        """A block that nobody uses, its content undefined."""
+        for _ in range(len(self._free)):
+            block, event = self._free.popleft()
+            if event is None or event.query():
+                return block
+            self._free.append((block, event))
+        return self._made()
+
+    def give_back(self, block: torch.Tensor, event: Any) -> None:
+        """``event`` says when the copy that uses ``block`` is over."""
+        self._free.append((block, event))
+
+    def _made(self) -> torch.Tensor:
+        # A tensor made in inference mode could not be written outside it.
+        with torch.inference_mode(False):
+            return torch.empty(self._shape, dtype=torch.int64, device="cpu", pin_memory=self._pin)
