@@ -1,18 +1,25 @@
-"""``python -m bench COMMAND``: see ``python -m bench --help``."""
+"""``python -m bench [COMMAND]``: without a command, ``kernels``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 
-from . import boundary, overhead
+from . import boundary, fuzz, kernels, overhead
+
+COMMANDS = {"kernels": kernels, "overhead": overhead, "boundary": boundary, "fuzz": fuzz}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
+        given.insert(0, "kernels")
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    overhead.add_arguments(commands.add_parser("overhead", help=overhead.SUMMARY, description=overhead.__doc__))
-    boundary.add_arguments(commands.add_parser("boundary", help=boundary.SUMMARY, description=boundary.__doc__))
-    options = parser.parse_args()
+    for name, module in COMMANDS.items():
+        module.add_arguments(commands.add_parser(name, help=module.SUMMARY, description=module.__doc__))
+    options = parser.parse_args(given)
     options.run(options)
 
 

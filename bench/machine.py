@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,45 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+def gpus() -> dict[str, str]:
+    """Name, memory and driver of the GPUs that torch sees; nothing without one."""
+    if not torch.cuda.is_available():
+        return {}
+    named = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        capability = f"sm_{properties.major}{properties.minor}"
+        named.append(f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {capability}")
+    return {"gpu": "; ".join(named), "driver": _driver(), "cuda": str(torch.version.cuda)}
+
+
+def _driver() -> str:
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        return "unknown"
+    found = re.search(r"\s(\d+\.\d+(?:\.\d+)?)\s", text)
+    return found[1] if found else "unknown"
+
+
+def triton() -> str:
+    """Triton's version, without importing it."""
+    for package in ("triton", "pytorch-triton"):
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "none"
+
+
 def describe() -> dict[str, str]:
     """Machine and versions, for the head of a table and for the results file."""
     return {
         "processor": f"{processor()}, {os.cpu_count()} cores",
+        **gpus(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
+        "triton": triton(),
         "numpy": np.__version__,
     }

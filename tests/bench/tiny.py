@@ -1,0 +1,18 @@
+"""Cases that take milliseconds, of the kinds that the registry has."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.cases import Case
+from bench.shapes import many
+from gradhealth_kernels.chunks import LARGEST
+
+SHAPES = (("wide", (33, 70)), ("long", (9001,)), ("short", (7,)))
+
+TINY: tuple[Case, ...] = (
+    Case("tiny-fp32", "three tensors", SHAPES, torch.float32),
+    Case("tiny-bf16", "three tensors", SHAPES, torch.bfloat16),
+    Case("tiny-misaligned-bf16", "three tensors at odd element offsets", SHAPES, torch.bfloat16, misaligned=True),
+    Case("tiny-nonfinite-fp32", "one tensor", many(1, LARGEST), torch.float32, content="poisoned"),
+)
