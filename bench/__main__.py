@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import boundary, fuzz, kernels, overhead
+from . import boundary, fuzz
+from .kernels import command as kernels
+from .overhead import command as overhead
 
 COMMANDS = {"kernels": kernels, "overhead": overhead, "boundary": boundary, "fuzz": fuzz}
 

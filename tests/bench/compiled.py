@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from bench import read_kernels
-from bench.launched import BLOCK, SHAPES
+from bench.kernels import read_kernels
+from bench.kernels.launched import BLOCK, SHAPES
 from gradhealth_kernels.chunks import LARGEST
 from tests.kernels.sass import compiled
 

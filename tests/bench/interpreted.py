@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from bench import kernels, launched
-from bench.contender import Contender
-from bench.contenders import CONTENDERS
-from bench.gate import RedGate, Truth, check
+from bench.kernels import command as kernels
+from bench.kernels import launched
+from bench.kernels.contender import Contender
+from bench.kernels.contenders import CONTENDERS
+from bench.kernels.gate import RedGate, Truth, check
 from gradhealth_kernels.pair import FusedPair
 from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO
 

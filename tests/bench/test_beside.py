@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench import beside, ours, table
-from bench.contender import Unavailable
+from bench.kernels import beside, ours, table
+from bench.kernels.contender import Unavailable
 from gradhealth_kernels.launch import StepRing
 
 DEVICE = torch.device("cuda", 0)

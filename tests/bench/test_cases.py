@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.cases import CASES, POISONED, Case
-from bench.shapes import Shapes, gpt, llama_3_8b, many, resnet_50
+from bench.kernels.cases import CASES, POISONED, Case
+from bench.kernels.shapes import Shapes, gpt, llama_3_8b, many, resnet_50
 from gradhealth_kernels import reference
 from gradhealth_kernels.chunks import LARGEST
 
@@ -68,8 +68,8 @@ def test_misaligned_gradients_begin_at_odd_elements() -> None:
 
 def test_one_chunk_in_a_hundred_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     assert POISONED == 100 * LARGEST
-    monkeypatch.setattr("bench.cases.LARGEST", 1024)
-    monkeypatch.setattr("bench.cases.POISONED", 102_400)
+    monkeypatch.setattr("bench.kernels.cases.LARGEST", 1024)
+    monkeypatch.setattr("bench.kernels.cases.POISONED", 102_400)
     case = Case("poisoned", "", many(1, 3 * 102_400), torch.bfloat16, content="poisoned")
     (tensor,) = case.tensors(CPU)
     chunks = tensor.view(-1, 1024)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench import kernels
-from bench.contenders import CONTENDERS
+from bench.kernels import command as kernels
+from bench.kernels.contenders import CONTENDERS
 
 from .tiny import TINY
 

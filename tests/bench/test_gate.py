@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from bench import eager, kernels
-from bench.cases import Case
-from bench.contender import Contender, Prepared
-from bench.contenders import CONTENDERS
-from bench.gate import RedGate, Truth, check, expected
+from bench.kernels import command as kernels
+from bench.kernels import eager
+from bench.kernels.cases import Case
+from bench.kernels.contender import Contender, Prepared
+from bench.kernels.contenders import CONTENDERS
+from bench.kernels.gate import RedGate, Truth, check, expected
 
 from .tiny import TINY
 

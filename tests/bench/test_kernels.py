@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from bench import __main__ as command
-from bench import kernels
-from bench.cases import CASES
-from bench.contenders import CONTENDERS
+from bench.kernels import command as kernels
+from bench.kernels.cases import CASES
+from bench.kernels.contenders import CONTENDERS
 
 from .tiny import TINY
 
@@ -74,7 +74,7 @@ def test_the_table_the_file_and_the_plot_hold_what_was_measured(
 def test_a_red_gate_is_an_error_without_any_figure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("bench.eager.near_zero", lambda dtype: 1e-3)
+    monkeypatch.setattr("bench.kernels.eager.near_zero", lambda dtype: 1e-3)
     monkeypatch.setattr(kernels, "CONTENDERS", [c for c in CONTENDERS if c.name in ("sum", "naive")])
     with pytest.raises(SystemExit, match=r"the gate is red, no figure is printed: naive on tiny-fp32: near_zero of"):
         command.main(["--device", "cpu", "--json", str(tmp_path / "r.json")])
@@ -85,7 +85,7 @@ def test_a_red_gate_is_an_error_without_any_figure(
 def test_cases_that_do_not_fit_are_skipped_and_say_why(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.memory.available", lambda device: 30 * 10**9)
+    monkeypatch.setattr("bench.kernels.memory.available", lambda device: 30 * 10**9)
     big = [case for case in CASES if case.name.startswith("llama")]
     result = kernels.measure(big, [], CPU, repeats=1)
     reasons = {skipped["name"]: skipped["reason"] for skipped in result["skipped"]}
@@ -139,7 +139,7 @@ def test_cuda_where_there_is_none() -> None:
 
 def test_a_plot_without_matplotlib_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "bench.plot", raising=False)
+    monkeypatch.delitem(sys.modules, "bench.kernels.plot", raising=False)
     with pytest.raises(SystemExit, match=r"expected matplotlib, .* pip install 'tb-gradhealth\[bench\]'"):
         command.main(["--device", "cpu", "--plot", "never.png"])
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench import launched
+from bench.kernels import launched
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from bench import monitors, overhead
-from bench.hooks import GradientHooks
-from bench.monitors import ALWAYS, CONTENDERS, Contender, Hooks, Writer
-from bench.pairing import Pair, WrongResult
-from bench.summary import Summary
-from bench.trainings import SIZES, Size, Training, deterministic
+from bench.overhead import command as overhead
+from bench.overhead import monitors
+from bench.overhead.hooks import GradientHooks
+from bench.overhead.monitors import ALWAYS, CONTENDERS, Contender, Hooks, Writer
+from bench.overhead.pairing import Pair, WrongResult
+from bench.overhead.summary import Summary
+from bench.overhead.trainings import SIZES, Size, Training, deterministic
 from gradhealth_kernels import metrics
 from gradhealth_kernels.launch import StepRing
 from tb_gradhealth.demo.model import GPT, GPTConfig

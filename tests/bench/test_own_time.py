@@ -9,9 +9,9 @@ import time
 import pytest
 import torch
 
-from bench.own_time import Own, OwnTime, other_threads
-from bench.summary import summarise
-from bench.trainings import Block
+from bench.overhead.own_time import Own, OwnTime, other_threads
+from bench.overhead.summary import summarise
+from bench.overhead.trainings import Block
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench import timing
-from bench.timing import DeviceClock, HostClock, in_turns, summarise
+from bench.kernels import timing
+from bench.kernels.timing import DeviceClock, HostClock, in_turns, summarise
 
 
 class Told:

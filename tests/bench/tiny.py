@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from bench.cases import Case
-from bench.shapes import many
+from bench.kernels.cases import Case
+from bench.kernels.shapes import many
 from gradhealth_kernels.chunks import LARGEST
 
 SHAPES = (("wide", (33, 70)), ("long", (9001,)), ("short", (7,)))

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import torch
 
+from ..machine import describe
 from . import monitors
-from .machine import describe
 from .monitors import Contender
 from .pairing import Pair, WrongResult
 from .summary import Summary, summarise

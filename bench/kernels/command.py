@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 
+from ..machine import describe
 from . import table
 from .beside import beside
 from .cases import CASES, Case
 from .contender import Contender, Prepared, Unavailable
 from .contenders import CONTENDERS, ROOFS
 from .gate import RedGate, Truth, check
-from .machine import describe
 from .memory import available, unfit
 from .timing import COLD, Clock, clock_for, in_turns, summarise
 
