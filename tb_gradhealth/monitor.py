@@ -14,9 +14,9 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
-from .boundary import clipping
+from .boundary import clipping, one_read
 from .boundary.options import Settings
-from .boundary.watch import APPLIED, Watch
+from .boundary.watch import Watch
 from .session import Session
 from .store.blocks import Number, Outcome
 
@@ -76,14 +76,26 @@ class Monitor:
 
         Returns the norm before clipping, added up in float64, and raises, as torch's function does.
         """
-        total = self._guarded(self._total_norm) if float(norm_type) == 2.0 else None
-        if total is None:
+        total = self._guarded(one_read.total_norm, self._watches, self._current_session) if norm_type == 2 else None
+        session = self._session
+        if total is None or session is None:
             for watch in self._watches:
                 self._guarded(self._unclipped, watch)
-        elif not (error_if_nonfinite and not total.isfinite()) and self._guarded(self._clip, total, float(max_norm)):
-            return total.float() if self._session is None or not self._session.has_double() else total
+        elif not (error_if_nonfinite and not total.isfinite()):
+            clipped = self._guarded(one_read.clip, self._watches, session, total, float(max_norm))
+            if clipped:
+                return total if session.has_double() else total.float()
         parameters = [parameter for watch in self._watches for parameter in watch.parameters()]
         return torch.nn.utils.clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
+
+    def replayed(self) -> None:
+        """Call after each replay of a CUDA graph in which a step was captured: the replay is a step.
+
+        Its gradients are measured within the graph if they lay, when it was captured, where the steps before it saw
+        them: call ``zero_grad(set_to_none=False)`` from then on, and warm up for four steps.
+        """
+        for watch in self._watches:
+            watch.replayed()
 
     def state_dict(self) -> dict[str, int]:
         """What continues the step axis after a restart."""
@@ -184,6 +196,15 @@ class Monitor:
         self._guarded(session.retract)
         return True
 
+    def capture(self, watch: Watch) -> None:
+        """A step of ``watch`` is being captured into a CUDA graph."""
+        self._guarded(self._capture, watch)
+
+    def replay(self, watch: Watch) -> None:
+        """The current step of ``watch`` was a replay."""
+        if not self._closed and self._session is not None:
+            self._guarded(self._session.replayed, watch)
+
     def copy(self, watch: Watch, stream: str, source: str) -> None:
         """What was measured of ``source`` at the current step is what ``stream`` has there, too."""
         if self._session is not None:
@@ -231,6 +252,18 @@ class Monitor:
             session.abandon()
             raise
 
+    def _current_session(self) -> Session | None:
+        """The session of the current step, in the process that began it."""
+        session = self._session
+        return session if session is not None and session.pid == os.getpid() else None
+
+    def _capture(self, watch: Watch) -> None:
+        if self._session is None or not self._session.capture(watch):
+            raise RuntimeError(
+                "a step is being captured into a CUDA graph, whose replays will not be measured: its gradients must "
+                "lie where the steps before saw them, so call zero_grad(set_to_none=False) and warm up for four steps"
+            )
+
     def _drop(self, watch: Watch, inverse_scale: torch.Tensor | None) -> None:
         self._current(self.step).drop(watch, self.step, inverse_scale)
 
@@ -245,35 +278,6 @@ class Monitor:
             watch.before_clip()
             if self._session is not None:
                 self._session.show_unclipped()
-
-    def _total_norm(self) -> torch.Tensor | None:
-        """Of all gradients, which are measured for it: one float64 on their device. None where torch must clip them."""
-        norms = []
-        for watch in self._watches:
-            if not any(parameter.grad is not None for parameter in watch.parameters()):
-                continue
-            ready = watch.before_own_clip()
-            session = self._session
-            if not ready or session is None or session.pid != os.getpid():
-                return None
-            session.show_unclipped()
-            norm = session.total_norm(watch, APPLIED)
-            if norm is None:
-                return None
-            norms.append(norm)
-        if len({norm.device for norm in norms}) != 1:
-            return None
-        return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
-
-    def _clip(self, total: torch.Tensor, max_norm: float) -> bool:
-        """Scales all gradients as torch's function does, without waiting for ``total``."""
-        assert self._session is not None
-        factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
-        for watch in self._watches:
-            if any(parameter.grad is not None for parameter in watch.parameters()):
-                self._session.scale(watch, APPLIED, factor)
-                watch.after_own_clip()
-        return True
 
     def _log(self, values: dict[str, float | torch.Tensor]) -> None:
         if self._closed:

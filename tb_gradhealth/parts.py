@@ -84,6 +84,15 @@ class Part:
         """Multiplies the gradients that gave a total norm; ``slot`` then holds the products."""
         self._ring(stream).scale(slot, self.parameters, factor)
 
+    def capture(self, stream: str) -> bool:
+        """Inside a CUDA graph's capture: measures the gradients at each replay; False if that cannot be done."""
+        return not self._sharded and self.has(stream) and self._ring(stream).capture(self.parameters)
+
+    def replayed(self, stream: str, slot: int) -> None:
+        """What the last replay measured into ``slot``."""
+        self._ring(stream).replayed(slot)
+        self._measured[stream].add(slot)
+
     def copy(self, stream: str, source: str, slot: int) -> None:
         """What was measured of ``source`` at ``slot`` is what ``stream`` has there, too."""
         self._ring(stream).copy_from(self._ring(source), slot)

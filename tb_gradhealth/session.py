@@ -91,7 +91,7 @@ class Session:
         if self._slot is None:
             return
         if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
-            raise RuntimeError("the step is being captured into a CUDA graph, whose replays cannot be measured")
+            raise RuntimeError("in a CUDA graph that is being captured only the optimizer's step can be measured")
         unmeasured = self._parts[watch].measure(stream, self._slot, inverse_scale)
         if unmeasured is not None:
             self._report(unmeasured)
@@ -107,6 +107,15 @@ class Session:
         """Multiplies gradients that gave a total norm, and measures the products."""
         assert self._slot is not None
         self._parts[watch].scale(stream, self._slot, factor)
+
+    def capture(self, watch: Watch) -> bool:
+        """Whether each replay of the CUDA graph that is being captured will measure the gradients as applied."""
+        return watch in self._parts and self._parts[watch].capture(APPLIED)
+
+    def replayed(self, watch: Watch) -> None:
+        """What the last replay measured is the current step's."""
+        if self._slot is not None:
+            self._parts[watch].replayed(APPLIED, self._slot)
 
     def copy(self, watch: Watch, stream: str, source: str) -> None:
         """What was measured of ``source`` at the current step is what ``stream`` has there, too."""

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from gradhealth_kernels.chunks import ChunkTable, chunk_size, chunk_table
-from gradhealth_kernels.pair import FusedPair
-from gradhealth_kernels.statistics import NEAR_ZERO
+from gradhealth_kernels.pinned import programs
 
 from .contender import Prepared, Unavailable, column
 from .gate import Results
@@ -39,7 +38,7 @@ class PureRead:
         self._kernels = _kernels()
         self._device, self._bytes = tensors[0].device, tensors[0].itemsize
         sizes = [x.numel() for x in tensors]
-        size = chunk or chunk_size(sum(sizes), FusedPair(self._device, 0, NEAR_ZERO)._programs())
+        size = chunk or chunk_size(sum(sizes), programs(self._device))
         self.layout: ChunkTable = chunk_table(sizes, [x.dtype for x in tensors], size)
         self._table = torch.tensor([[x.data_ptr() for x in tensors], sizes], device=self._device)
         self._tensor, self._index = (

@@ -25,7 +25,15 @@ SAMPLE = 20_001
 SAMPLE_SCALE = 0.3
 
 
+#: What replays of captured graphs read and write. Never freed, since a graph does not tell when it is gone.
+CAPTURED: list[tuple[Any, torch.Tensor]] = []
+
+
 class Meter(Protocol):
+    @property
+    def fused(self) -> bool:
+        """Whether the fused kernels measured the last items."""
+
     def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
         """Writes int64 words ``out[tensor, entry]``, a float64 as its bits; neutral where no item has the index.
 
@@ -34,6 +42,12 @@ class Meter(Protocol):
 
     def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
         """Measures the last items again, all read in place and none moved since; False if it must be given them."""
+
+    def capture(self, out: torch.Tensor) -> bool:
+        """Inside a CUDA graph's capture: launches that measure the last items into ``out`` at each replay.
+
+        False, and nothing launched, if the fused kernels did not measure them.
+        """
 
     def scaler(self) -> FusedPair | None:
         """What can multiply the last items in place and measure the products in one go, if there is such a thing."""
@@ -44,6 +58,7 @@ class PlainMeter:
 
     def __init__(self, near_zero: float, signed: bool = False) -> None:
         self._near_zero, self._signed = near_zero, signed
+        self.fused = False
 
     def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
         entries = table(self._signed)
@@ -71,6 +86,9 @@ class PlainMeter:
     def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
         return False
 
+    def capture(self, out: torch.Tensor) -> bool:
+        return False
+
     def scaler(self) -> FusedPair | None:
         return None
 
@@ -93,6 +111,10 @@ class CheckedMeter:
         self._settled: set[Variant] = set()
         self._knows_items = False
 
+    @property
+    def fused(self) -> bool:
+        return self._knows_items
+
     def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
         fused = self._proven(_variant(inverse_scale))
         self._knows_items = fused is not None and len(items) > 0
@@ -107,6 +129,13 @@ class CheckedMeter:
         self._fused.repeat(out, inverse_scale)
         return True
 
+    def capture(self, out: torch.Tensor) -> bool:
+        if not self.repeat(out, None):
+            return False
+        CAPTURED.append((self._fused, out))
+        self._fused, self._knows_items = None, False
+        return True
+
     def scaler(self) -> FusedPair | None:
         from .constants import IN_PLACE
 
@@ -119,7 +148,14 @@ class CheckedMeter:
             return None
         if variant not in self._settled:
             self._check(variant)
-        return self._fused if variant in self._settled else None
+        return self._pair() if variant in self._settled else None
+
+    def _pair(self) -> FusedPair:
+        from .pair import FusedPair
+
+        if self._fused is None:
+            self._fused = FusedPair(self._device, self._tensors, self._near_zero, signed=self._signed)
+        return self._fused
 
     def _check(self, variant: Variant) -> None:
         if variant not in self._answers:
@@ -173,8 +209,6 @@ class CheckedMeter:
         answer.copy_(agrees, non_blocking=True)
         event: Any = torch.get_device_module(self._device).Event()
         event.record()
-        if self._fused is None:
-            self._fused = FusedPair(self._device, self._tensors, self._near_zero, signed=self._signed)
         return answer, event
 
 

@@ -68,6 +68,7 @@ class DeviceRing:
             self._side = self._module.Stream()
         self._filling = 0
         self._copied: list[Any] = [None, None]
+        self._replayed: torch.Tensor | None = None
 
     def measure(self, slot: int, items: Sequence[Item], inverse_scale: torch.Tensor | None = None) -> None:
         stream = self._module.current_stream(self._device)
@@ -81,6 +82,11 @@ class DeviceRing:
         with self._module.stream(stream):
             self._order(stream)
             return self._meter.repeat(self._slots[self._filling][slot], self._here(inverse_scale))
+
+    @property
+    def fused(self) -> bool:
+        """Whether the fused kernels are in use."""
+        return self._meter.fused
 
     def total_norm(self, slot: int) -> torch.Tensor | None:
         """L2 norm, one float64 on the device, of what ``slot`` was measured from; None if it cannot be scaled here."""
@@ -102,6 +108,24 @@ class DeviceRing:
             if scaler is None:
                 raise RuntimeError("expected the fused kernels to scale what they measured; call total_norm() first")
             scaler.scale(self._slots[self._filling][slot], factor)
+
+    def capture(self) -> bool:
+        """Inside a CUDA graph's capture: measures the last items at each replay; False if that cannot be done."""
+        # In the graph's own memory, and apart from the ring, whose copies the capture must not depend on.
+        out = torch.empty(self._slots[0][0].shape, dtype=torch.int64, device=self._device)
+        if not self._meter.capture(out):
+            return False
+        self._replayed = out
+        return True
+
+    def replayed(self, slot: int) -> None:
+        """Fills ``slot`` with what the last replay on the current stream measured."""
+        if self._replayed is None:
+            raise RuntimeError("expected a captured step, got none; capture one first")
+        stream = self._module.current_stream(self._device)
+        with torch.inference_mode(False), self._module.stream(stream):
+            self._order(stream)
+            self._slots[self._filling][slot].copy_(self._replayed)
 
     def copy_from(self, other: DeviceRing, slot: int) -> None:
         """Fills ``slot`` with that of ``other``, on the same device."""

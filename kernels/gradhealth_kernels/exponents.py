@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from .chunks import SMALLEST, chunk_table
 from .elements import BITS, EIGHT_BIT, WIDE, Item, Unmeasurable, prepare, stays
 from .exponent_table import BINS, Counts
+from .pinned import programs, uploaded
 
 #: Elements that plain torch counts at a time: within the cache on the host, few launches elsewhere.
 HOST_PIECE, PIECE = 2**17, 2**22
@@ -68,8 +68,7 @@ def _counted(numbers: torch.Tensor, size: int) -> torch.Tensor:
 class FusedExponents:
     """Launches the kernels: one of stage 1 per dtype present, one of stage 2. It runs rarely, so keeps no tables.
 
-    Pinned memory comes from torch's caching host allocator, which hands a block out again only once the copies from it
-    have run. ``chunk`` is elements per program of stage 1, by default what keeps the device busy.
+    ``chunk`` is elements per program of stage 1, by default what keeps the device busy.
     """
 
     def __init__(self, device: torch.device, tensors: int, chunk: int | None = None) -> None:
@@ -87,10 +86,11 @@ class FusedExponents:
             out.zero_()
             return
         elements = table[1].tolist()
-        chunk = self._chunk or chunk_of(sum(elements), self._programs())
+        chunk = self._chunk or chunk_of(sum(elements), programs(self._device))
         layout = chunk_table(elements, dtypes, chunk)
         addresses, tensor_of, index_of, starts, stops = (
-            self._sent(column) for column in (table, layout.tensor, layout.index, layout.starts, layout.stops)
+            uploaded(column, self._device)
+            for column in (table, layout.tensor, layout.index, layout.starts, layout.stops)
         )
         chunk_counts = torch.empty((len(layout.tensor), BINS), dtype=torch.int32, device=self._device)
         for launch in layout.launches:
@@ -122,17 +122,6 @@ class FusedExponents:
         from .fused import exponents
 
         return exponents
-
-    def _programs(self) -> int:
-        """Eight waves of eight programs on each multiprocessor."""
-        if self._device.type == "cpu":
-            return 1
-        properties = torch.get_device_module(self._device).get_device_properties(self._device)
-        return 64 * int(properties.multi_processor_count)
-
-    def _sent(self, values: npt.NDArray[Any]) -> torch.Tensor:
-        tensor = torch.from_numpy(values)
-        return tensor if self._device.type == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
 
 
 def chunk_of(elements: int, programs: int) -> int:

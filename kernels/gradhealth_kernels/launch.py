@@ -43,6 +43,7 @@ class StepRing:
         # The one ring that read every tensor of the last step, and whether the scan knows where they lie.
         self._reader: DeviceRing | None = None
         self._remembered = False
+        self._captured: DeviceRing | None = None
         self._disjoint: bool | None = None  # whether the gradients last measured can be scaled; None when not looked
 
     def measure(
@@ -83,6 +84,11 @@ class StepRing:
             self._ring(device).measure(slot, items, inverse_scale)
         readers = [self._rings[device] for device, items in on_device.items() if items]
         self._reader = readers[0] if len(readers) == 1 and not on_host else None
+
+    @property
+    def fused(self) -> bool:
+        """Whether the fused kernels measured all gradients of the last step, and can do so again."""
+        return self._remembered and self._reader is not None and self._reader.fused
 
     def measure_gradients(
         self, slot: int, parameters: Sequence[torch.Tensor], inverse_scale: torch.Tensor | None = None
@@ -144,6 +150,30 @@ class StepRing:
                     with torch.no_grad():
                         torch._foreach_mul_(chosen, factor if wide else factor.float())
             self.measure_gradients(slot, parameters)
+
+    def capture(self, parameters: Sequence[torch.Tensor]) -> bool:
+        """Inside a CUDA graph's capture: launches that measure the gradients at each replay of the graph.
+
+        The gradients must lie where the last step saw them, and the fused kernels must have measured them. False, and
+        nothing launched, if not.
+        """
+        reader = self._reader
+        if reader is None or not self.fused or not self._scan.same(parameters) or not reader.capture():
+            return False
+        self._captured, self._remembered = reader, False
+        return True
+
+    def replayed(self, slot: int) -> None:
+        """Fills ``[slot, :]`` with what the last replay on the current stream measured. Raises RuntimeError without
+        a captured step."""
+        if self._captured is None:
+            raise RuntimeError("expected a captured step, got none; capture one first")
+        self._remembered, self._disjoint = False, None
+        self._clear_host(slot)
+        for ring in self._rings.values():
+            if ring is not self._captured:
+                ring.measure(slot, [])
+        self._captured.replayed(slot)
 
     def copy_from(self, other: StepRing, slot: int) -> None:
         """Fills ``slot`` with that of another ring of as many tensors and slots."""

@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from . import constants
 from .chunks import ChunkTable, chunk_size, chunk_table
 from .constants import IN_PLACE, READ, SCALED, Variant
 from .elements import EIGHT_BIT, Item
-from .pinned import PinnedRing
+from .pinned import PinnedRing, programs, uploaded
 from .statistics import neutral, table
 
 #: Set to 1, this environment variable has the kernels use the packed instructions of compute capability 9.0 and above.
@@ -122,37 +121,23 @@ class FusedPair:
                 self._elements[index], self._dtypes[index] = elements, dtype
                 changed = True
         if self._layout is None or changed:
-            size = self._chunk or chunk_size(sum(self._elements), self._programs())
+            size = self._chunk or chunk_size(sum(self._elements), programs(self._device))
             self._layout = chunk_table(self._elements, self._dtypes, size)
             if self._device.type != "cpu":
                 for tensor in self._static:
                     # A stream other than the one that these were allocated on may still read them.
                     tensor.record_stream(torch.get_device_module(self._device).current_stream(self._device))
             columns = (self._layout.tensor, self._layout.index, self._layout.starts, self._layout.stops)
-            self._static = [self._uploaded(column) for column in columns]
+            self._static = [uploaded(column, self._device) for column in columns]
             shape = (len(self._layout.tensor), self._merge["WORDS"])
             self._static.append(torch.empty(shape, dtype=torch.int64, device=self._device))
         return self._layout
-
-    def _programs(self) -> int:
-        """Eight waves of eight programs on each multiprocessor."""
-        if self._device.type == "cpu":
-            return 1
-        properties = torch.get_device_module(self._device).get_device_properties(self._device)
-        return 64 * int(properties.multi_processor_count)
-
-    def _uploaded(self, values: npt.NDArray[Any]) -> torch.Tensor:
-        tensor = torch.from_numpy(values)
-        if self._device.type == "cpu":
-            return tensor.clone()
-        # torch's caching host allocator hands this memory out again only once the copy from it has run.
-        return tensor.pin_memory().to(self._device, non_blocking=True)
 
     @cached_property
     def _nothing(self) -> torch.Tensor:
         """The neutral row ``[tensor, entry]`` on the device."""
         rows = neutral((len(self._elements),), self._signed)
-        return self._uploaded(rows.view(np.int64).reshape(len(rows), len(table(self._signed))))
+        return uploaded(rows.view(np.int64).reshape(len(rows), len(table(self._signed))), self._device)
 
     def _constants(self, dtype: Any, variant: Variant) -> dict[str, Any]:
         made = self._constants_of.get((dtype, variant))

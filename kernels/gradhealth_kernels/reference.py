@@ -71,7 +71,10 @@ def measure(
     """
     tensor = tensor.detach()
     if tensor.layout is torch.sparse_coo:
-        tensor = tensor.coalesce().to_dense()
+        # to_dense() adds the values to zeros, which makes NaN of a complex infinity.
+        tensor, dense = tensor.coalesce(), tensor.new_zeros(tensor.shape, layout=torch.strided)
+        dense[tuple(tensor.indices())] = tensor.values()
+        tensor = dense
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
     found = entries_of(as_double(tensor, inverse_scale), near_zero, saturated_from(tensor.dtype), signed)

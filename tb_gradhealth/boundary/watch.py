@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._compile import _disable_dynamo
@@ -16,7 +13,8 @@ from torch.optim import Optimizer
 from torch.optim import optimizer as optimizers
 
 from ..store.blocks import Number, Outcome
-from . import amp
+from . import amp, gradients
+from .attempt import Attempt, guarded
 from .names import Named, Names
 from .stack import initialises_state, steps_on_the_stack
 
@@ -28,42 +26,6 @@ APPLIED, UNCLIPPED = "gradients", "unclipped"
 _GLOBAL_PRE_HOOKS = optimizers._global_optimizer_pre_hooks
 
 
-_Marks = tuple[list[int], list[int | None]]
-"""Which objects the gradients are, and how often each was written."""
-
-
-@dataclass
-class _Attempt:
-    """An attempt that has begun: something looked at the gradients before the optimizer's step."""
-
-    step: int
-    looked_at: weakref.ref[torch.Tensor] | None  # one of the gradients
-    scale: torch.Tensor | None = None
-    stepping: bool = False  # GradScaler.step has been entered
-    applied: bool = False  # measured as they will be applied
-    unclipped: bool = False  # measured as they were before clipping
-    guessed: bool = False  # on the assumption that a scaler seen before is still in use
-    left: _Marks | None = None  # how our own clipping left the gradients, which it measured
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _guarded(method: Callable[Concatenate[Watch, P], R]) -> Callable[Concatenate[Watch, P], R | None]:
-    """Nothing that goes wrong in ``method`` reaches the training loop; it is reported, and None returned."""
-
-    def guarded(watch: Watch, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        try:
-            return method(watch, *args, **kwargs)
-        except Exception as error:
-            watch.monitor.report(f"{type(error).__name__}: {error}")
-            return None
-
-    functools.update_wrapper(guarded, method)
-    return guarded
-
-
 class Watch:
     """One optimizer among those of a monitor. Holds it weakly: a forgotten optimizer is freed."""
 
@@ -72,10 +34,10 @@ class Watch:
         self._owner = weakref.ref(optimizer)
         self._names = names
         self._depth = 0
-        self._attempt: _Attempt | None = None
+        self._attempt: Attempt | None = None
         self._scaler: weakref.ref[GradScaler] | None = None
         # Versions of the gradients that zero_grad left, [] if it left none; None when there was a step since.
-        self._zeroed: list[int | None] | None = None
+        self._zeroed: gradients.Versions | None = None
         self.after_zero_grad()
         if self._zeroed:
             self._zeroed = None  # gradients from before us: who knows what became of them
@@ -94,7 +56,7 @@ class Watch:
         if self._handles[0].id in hooks:
             hooks.move_to_end(self._handles[0].id)
 
-    @_guarded
+    @guarded
     def check_hooks(self) -> None:
         """Hang the hooks again when somebody removed them."""
         optimizer: Any = self._owner()
@@ -129,22 +91,13 @@ class Watch:
 
     # An attempt begins with whatever looks at the gradients first, and ends with the optimizer's step, or without.
 
-    def _begin(self) -> _Attempt:
+    def _begin(self) -> Attempt:
         attempt = self._attempt
         if attempt is not None and not self.monitor.is_current(attempt.step):
             attempt = None  # the others went on without it
         if attempt is None:
-            attempt = self._attempt = _Attempt(self.monitor.begin(self), self._a_gradient())
+            attempt = self._attempt = Attempt(self.monitor.begin(self), gradients.first_dense(self.parameters()))
         return attempt
-
-    def _a_gradient(self) -> weakref.ref[torch.Tensor] | None:
-        """The first dense gradient; unscaling may replace a sparse one."""
-        for group in self.groups():
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is not None and gradient.layout is torch.strided:
-                    return weakref.ref(gradient)
-        return None
 
     def _end(self, outcome: Outcome, found_inf: torch.Tensor | None = None) -> None:
         attempt, self._attempt, self._zeroed = self._attempt, None, None
@@ -159,7 +112,7 @@ class Watch:
         infinite = 0.0 if found_inf is None else _number(found_inf.detach().clone())
         self.monitor.attempted(self, attempt.step, outcome, scale, infinite)
 
-    @_guarded
+    @guarded
     def settle(self, dropped: bool = False) -> None:
         """An attempt that GradScaler.step was entered for, and no step came of, was skipped. With ``dropped`` also one
         that was only looked at is over."""
@@ -183,7 +136,7 @@ class Watch:
         """Whatever had begun does not count."""
         self._attempt = self._zeroed = None
 
-    @_guarded
+    @guarded
     def scaler_unscales(self, scaler: GradScaler, inverse_scale: torch.Tensor) -> None:
         """``scaler.unscale_(optimizer)`` was called: what comes next may be clipping, which smears a NaN over all."""
         if self._stage(scaler) is not OptState.READY or scaler._scale is None:
@@ -194,7 +147,7 @@ class Watch:
         attempt.scale, attempt.unclipped = scaler._scale.clone(), True
         self.monitor.measure(self, UNCLIPPED, inverse_scale)
 
-    @_guarded
+    @guarded
     def scaler_steps(self, scaler: GradScaler, by_itself: bool) -> None:
         """``scaler.step(optimizer)`` was called. An optimizer that unscales ``by_itself`` always gets to its step."""
         stage = self._stage(scaler)
@@ -214,7 +167,7 @@ class Watch:
     def _stage(self, scaler: GradScaler) -> OptState:
         return amp.stage(scaler, self._owner())
 
-    @_guarded
+    @guarded
     def before_clip(self) -> None:
         """The gradients are about to be clipped."""
         self._settle_unless_same()
@@ -224,7 +177,7 @@ class Watch:
             attempt.unclipped, attempt.guessed = True, inverse is not None
             self.monitor.measure(self, UNCLIPPED, inverse)
 
-    @_guarded
+    @guarded
     def before_own_clip(self) -> bool:
         """We are about to clip the gradients: measures them once for the norm and for both streams.
 
@@ -242,12 +195,12 @@ class Watch:
         self.monitor.forget(self, APPLIED)  # until a step applies them
         return True
 
-    @_guarded
+    @guarded
     def after_own_clip(self) -> None:
         """We clipped the gradients, and measured what became of them: a step that finds them so need not."""
         self.monitor.forget(self, APPLIED)
         if self._attempt is not None:
-            self._attempt.left = self._marks()
+            self._attempt.left = gradients.marks(self.parameters())
 
     def _inverse(self) -> torch.Tensor | None:
         """What the gradients must be multiplied with now, as far as a scaler was seen."""
@@ -256,7 +209,7 @@ class Watch:
             return None
         return amp.inverse(scaler._scale)
 
-    @_guarded
+    @guarded
     def before_zero_grad(self) -> None:
         """Gradients that come here without a step since the last ``zero_grad`` are dropped."""
         if self._inside_step():  # a closure's
@@ -264,26 +217,18 @@ class Watch:
         self.check_hooks()
         if self._attempt is not None:
             self.settle(dropped=True)
-        elif self._zeroed is not None and self._have_changed(self._zeroed):
+        elif self._zeroed is not None and self._written_since(self._zeroed):
             self.monitor.drop(self, self._inverse())
 
-    @_guarded
+    @guarded
     def after_zero_grad(self) -> None:
         if not self._inside_step():
-            self._zeroed = self._versions() if self._has_gradients() else []
+            parameters = self.parameters()
+            self._zeroed = gradients.versions(parameters) if gradients.any_present(parameters) else []
 
-    def _have_changed(self, versions: list[int | None]) -> bool:
-        return self._versions() != versions if versions else self._has_gradients()
-
-    def _has_gradients(self) -> bool:
-        return any(parameter.grad is not None for parameter in self.parameters())
-
-    def _marks(self) -> _Marks:
-        return [id(parameter.grad) for parameter in self.parameters()], self._versions()
-
-    def _versions(self) -> list[int | None]:
-        gradients = [parameter.grad for parameter in self.parameters()]
-        return [None if g is None or g.is_inference() else g._version for g in gradients]
+    def _written_since(self, versions: gradients.Versions) -> bool:
+        parameters = self.parameters()
+        return gradients.versions(parameters) != versions if versions else gradients.any_present(parameters)
 
     @_disable_dynamo
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
@@ -320,8 +265,20 @@ class Watch:
         else:
             self.check_hooks()
 
-    @_guarded
+    @guarded
+    def replayed(self) -> None:
+        """A CUDA graph was replayed in which a step of ours was captured."""
+        self.settle()
+        self._begin()
+        self.monitor.replay(self)
+        self._end("step")
+
+    @guarded
     def _step(self, optimizer: Any) -> None:
+        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+            self._zeroed = None
+            self.monitor.capture(self)
+            return
         self._settle_unless_same()
         attempt = self._begin()
         # GradScaler sets these two on optimizers that unscale and skip inside their own step.
@@ -334,7 +291,7 @@ class Watch:
             self._end("step", found_inf)
             return
         touched = _GLOBAL_PRE_HOOKS or len(optimizer._optimizer_step_pre_hooks) > 1
-        if not touched and attempt.left is not None and attempt.left == self._marks():
+        if not touched and attempt.left is not None and attempt.left == gradients.marks(self.parameters()):
             self.monitor.confirm(self, APPLIED)
         elif touched or not attempt.applied:
             self.monitor.measure(self, APPLIED, None)

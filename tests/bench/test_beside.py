@@ -86,7 +86,10 @@ class Ring:
 
     def __init__(self, after: int, warning: str | None = None) -> None:
         self._after, self._warning, self.steps = after, warning, 0
-        self._reader = SimpleNamespace(repeat=lambda slot, scale: self.steps >= after)
+
+    @property
+    def fused(self) -> bool:
+        return self.steps >= self._after
 
     def measure_gradients(self, slot: int, parameters: object) -> None:
         self.steps += 1

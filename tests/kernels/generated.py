@@ -126,12 +126,12 @@ def launches(
 
 
 def _oracle_has_sparse(dtype: torch.dtype, setting: Setting) -> bool:
-    """Not in 8 bits, where torch adds no duplicates, nor of complex infinities, which ``to_dense`` makes NaN.
+    """Not in 8 bits, where torch adds no duplicates.
 
     Nor under a scale that is not finite: torch unscales only the elements that a sparse tensor holds, so what is left
     out stays 0, while the oracle multiplies all of it and has NaN there.
     """
-    return dtype not in EIGHT_BIT and not dtype.is_complex and math.isfinite(setting.inverse or 0)
+    return dtype not in EIGHT_BIT and math.isfinite(setting.inverse or 0)
 
 
 def _components(size: str, itemsize: int, chunk: int, generator: np.random.Generator) -> int:

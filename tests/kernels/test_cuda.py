@@ -15,6 +15,7 @@ from gradhealth_kernels.constants import IN_PLACE, READ, SCALED
 from gradhealth_kernels.device_ring import Taken
 from gradhealth_kernels.elements import prepare
 from gradhealth_kernels.launch import StepRing
+from gradhealth_kernels.pair import ASM_VARIABLE
 from gradhealth_kernels.statistics import NEAR_ZERO, Entries
 
 from .cases import DTYPES, differences, eight_bit, normal, of_dtype, views
@@ -30,9 +31,18 @@ def no_waiting() -> Iterator[None]:
     torch.cuda.set_sync_debug_mode("default")
 
 
-def proven(tensors: int, slots: int = 1) -> StepRing:
-    """A ring whose fused kernels, those for loss-scaled tensors too, have passed their check."""
-    ring = StepRing(tensors, slots)
+@pytest.fixture(params=[False, True], ids=["plain", "packed"])
+def asm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """With and without the packed instructions."""
+    if request.param and torch.cuda.get_device_capability() < (9, 0):
+        pytest.skip("needs compute capability 9.0")
+    monkeypatch.setenv(ASM_VARIABLE, str(int(request.param)))
+    return bool(request.param)
+
+
+def proven(tensors: int, slots: int = 1, signed: bool = False) -> StepRing:
+    """A ring whose fused kernels, in all their variants, have passed their check."""
+    ring = StepRing(tensors, slots, signed=signed)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         for inverse_scale in (None, None, torch.ones(1), torch.ones(1)):
@@ -54,6 +64,7 @@ def read(taken: Taken) -> Entries:
     return taken.entries()
 
 
+@pytest.mark.usefixtures("asm")
 @pytest.mark.parametrize("inverse", [None, 1 / 3000, 2.0**-20, 3e-39])
 def test_every_case_agrees_with_the_oracle(inverse: float | None) -> None:
     cases = {f"{dtype} {name}": tensor for dtype in DTYPES for name, tensor in of_dtype(dtype).items()}
@@ -67,6 +78,41 @@ def test_every_case_agrees_with_the_oracle(inverse: float | None) -> None:
         for (name, tensor), got in zip(cases.items(), entries, strict=True)
     }
     assert {name: problems for name, problems in compared.items() if problems} == {}
+
+
+@pytest.mark.usefixtures("asm")
+def test_the_signed_extremes_agree_with_the_oracle() -> None:
+    cases = {f"{dtype} {name}": tensor for dtype in DTYPES for name, tensor in of_dtype(dtype).items()} | views()
+    ring = proven(len(cases), signed=True)
+    ring.measure(0, [tensor.detach().cuda() for tensor in cases.values()])
+    for (name, tensor), got in zip(cases.items(), read(ring.take(1))[0], strict=True):
+        assert differences(got, reference.measure(tensor, signed=True)) == [], name
+
+
+@pytest.mark.usefixtures("asm")
+@pytest.mark.parametrize("factor", [0.3, 2.0**-20, 1.0])
+def test_products_in_place_are_torchs_and_measured(factor: float) -> None:
+    cases = {f"{dtype} {name}": tensor for dtype in DTYPES for name, tensor in of_dtype(dtype).items()}
+    cases |= {f"long {dtype}": normal(3_000_001, dtype) for dtype in DTYPES}
+    parameters = [torch.nn.Parameter(tensor.cuda()) for tensor in cases.values()]
+    for parameter in parameters:
+        # A view into memory of its own, off 16 bytes, as a gradient in a flat buffer is.
+        parameter.grad = torch.cat([parameter.detach()[:1], parameter.detach()])[1:] if len(parameter) else None
+    expected = [
+        None if p.grad is None else p.grad * torch.tensor(factor, dtype=torch.promote_types(p.dtype, torch.float32))
+        for p in parameters
+    ]
+    ring = proven(len(cases))
+    ring.measure_gradients(0, parameters)
+    assert ring.total_norm(0, parameters) is not None
+    ring.scale(0, parameters, torch.tensor(factor, dtype=torch.float64, device="cuda"))
+    entries = read(ring.take(1))[0]
+    for name, parameter, right, got in zip(cases, parameters, expected, entries, strict=True):
+        if parameter.grad is not None and right is not None:
+            torch.testing.assert_close(
+                parameter.grad, right.to(parameter.dtype), rtol=0, atol=0, equal_nan=True, msg=name
+            )
+            assert differences(got, reference.measure(parameter.grad.cpu())) == [], name
 
 
 @pytest.mark.parametrize("make", SCANS)
