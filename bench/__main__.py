@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import boundary, fuzz
+from . import boundary, fuzz, tune
 from .kernels import command as kernels
 from .overhead import command as overhead
 
-COMMANDS = {"kernels": kernels, "overhead": overhead, "boundary": boundary, "fuzz": fuzz}
+COMMANDS = {"kernels": kernels, "overhead": overhead, "boundary": boundary, "fuzz": fuzz, "tune": tune}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,7 +11,10 @@ from .cpu import HIGH, LOW
 from .elements import EIGHT_BIT, OF_ZERO, bits_from, infinity_bits, saturated_from
 from .statistics import BIG_FROM, BIG_SCALE, INDEX, SIGNED_ENTRIES, SMALL_BELOW, SMALL_SCALE, Entry, table
 
-ROWS, MERGE_BLOCK, NORM_BLOCK = 128, 64, 256
+WARPS = 4
+#: Of a tile; a thread loads one row of four words.
+ROWS = 32 * WARPS
+MERGE_BLOCK, NORM_BLOCK = 64, 256
 #: Tiles in flight per thread. Twice as many accumulations per tile take twice as many registers.
 UNROLL, UNROLL_SCALED = 4, 2
 

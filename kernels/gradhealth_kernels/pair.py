@@ -89,7 +89,7 @@ class FusedPair:
                 tensors,
                 launch.start,
                 CHUNK=self._layout.size,
-                num_warps=4,
+                num_warps=constants.WARPS,
                 enable_fp_fusion=True,
                 **self._constants(launch.dtype, variant),
             )
@@ -171,6 +171,10 @@ def _variant(inverse_scale: torch.Tensor | None) -> Variant:
 
 def packed_instructions(device: torch.device) -> bool:
     """Whether the environment asks for packed instructions and ``device`` has them."""
-    if os.environ.get(ASM_VARIABLE) != "1" or device.type != "cuda" or torch.version.hip is not None:
+    return os.environ.get(ASM_VARIABLE) == "1" and packed_possible(device)
+
+
+def packed_possible(device: torch.device) -> bool:
+    if device.type != "cuda" or torch.version.hip is not None:
         return False
     return torch.cuda.get_device_capability(device) >= (9, 0)

@@ -4,17 +4,22 @@ process of its own: TRITON_INTERPRET must be set before Triton is first imported
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from bench import tune
+from bench.__main__ import main
 from bench.kernels import command as kernels
 from bench.kernels import launched
 from bench.kernels.contender import Contender
 from bench.kernels.contenders import CONTENDERS
 from bench.kernels.gate import RedGate, Truth, check
+from gradhealth_kernels import constants
 from gradhealth_kernels.pair import FusedPair
 from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO
 
@@ -70,3 +75,36 @@ def test_the_command_from_cases_to_the_table(capsys: pytest.CaptureFixture[str])
     assert case["skipped"] == []
     printed = capsys.readouterr().out
     assert all(f"\n  {row['name']} " in printed for row in case["contenders"])
+
+
+TUNE = ["tune", "--device", "cpu", "--dtype", "fp32", "--elements", "6000", "--tensors", "3", "--repeats", "3"]
+
+
+def test_points_of_a_sweep_agree_and_are_ranked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen = [tune.DEFAULT, tune.Point(1, 8, 2**14, False), tune.Point(8, 4, 2**14, False)]
+    monkeypatch.setattr(tune, "points", lambda asm: chosen)
+    main([*TUNE, "--json", str(tmp_path / "tune.json")])
+    printed = capsys.readouterr().out
+    assert all(str(point) in printed for point in chosen)
+    assert "default:" in printed
+    rows = json.loads((tmp_path / "tune.json").read_text())["points"]
+    assert set(rows) == {str(point) for point in chosen}
+    assert (constants.ROWS, constants.UNROLL, constants.WARPS) == (128, 4, 4), "left as it was"
+
+
+def test_no_point_is_timed_that_gives_other_entries(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure: Any = FusedPair.measure
+
+    def wrong(pair: Any, items: Any, out: torch.Tensor) -> None:
+        measure(pair, items, out)
+        out[0, 1] += int(pair._chunk == 2**14)
+
+    monkeypatch.setattr(FusedPair, "measure", wrong)
+    monkeypatch.setattr(tune, "points", lambda asm: [tune.DEFAULT, tune.Point(1, 8, 2**14, False)])
+    with pytest.raises(SystemExit, match="unroll 1, 8 warps, chunk 16 Ki: entries differ"):
+        main(TUNE)
+    assert "GB/s" not in capsys.readouterr().out
