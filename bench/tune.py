@@ -109,9 +109,7 @@ def report(options: argparse.Namespace, seconds: dict[str, dict[int, float]], si
     medians = {name: statistics.median(taken.values()) for name, taken in seconds.items()}
     for key, value in describe().items():
         print(f"{key:10s} {value}")
-    print(
-        f"{options.elements:,} elements of {options.dtype} in {options.tensors} tensors, {options.repeats} turns, median"
-    )
+    print(f"{options.elements:,} elements of {options.dtype}, {options.tensors} tensors; median of {options.repeats}")
     for name in sorted(medians, key=medians.__getitem__)[: options.best]:
         print(f"{medians[name] * 1e3:9.3f} ms {size / medians[name] / 1e9:8.0f} GB/s   {name}")
     print(f"default: {medians[str(DEFAULT)] * 1e3:.3f} ms")
