@@ -205,6 +205,10 @@ class Monitor:
         if not self._closed and self._session is not None:
             self._guarded(self._session.replayed, watch)
 
+    def holds_whole(self, watch: Watch) -> bool:
+        """Whether this process has all elements of the gradients."""
+        return self._session is not None and self._session.holds_whole(watch)
+
     def copy(self, watch: Watch, stream: str, source: str) -> None:
         """What was measured of ``source`` at the current step is what ``stream`` has there, too."""
         if self._session is not None:

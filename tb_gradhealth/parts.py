@@ -57,13 +57,18 @@ class Part:
     def _reshaped(self) -> bool:
         return any(parameter.shape != shape for parameter, shape in zip(self.parameters, self._shapes, strict=True))
 
+    @property
+    def whole(self) -> bool:
+        """Whether this process has all elements of the gradients."""
+        return not self._sharded and not self._foreign
+
     def has(self, stream: str) -> bool:
         return stream in self._rings
 
     def measure(self, stream: str, slot: int, inverse_scale: torch.Tensor | None) -> str | None:
         """The gradients as they are now into ``slot``; returns a sentence on what is not measured, the first time."""
         ring = self._ring(stream)
-        if self._sharded or self._foreign:
+        if not self.whole:
             ring.measure(slot, self._gradients(), inverse_scale)
             self._keep_terms(stream, slot, inverse_scale)
         else:
@@ -72,12 +77,10 @@ class Part:
         return self._unmeasured(ring) if ring.unmeasured or self._foreign else None
 
     def total_norm(self, stream: str, slot: int) -> torch.Tensor | None:
-        """L2 norm, one float64 on their device, of the gradients just measured into ``slot``.
+        """L2 norm, one float64 on their device, of the gradients just measured into ``slot``, which are whole.
 
-        None where torch must clip them: where other ranks hold parts of them, or the ring cannot scale them.
+        None where the ring cannot scale them.
         """
-        if self._sharded or self._foreign:
-            return None
         return self._ring(stream).total_norm(slot, self.parameters)
 
     def scale(self, stream: str, slot: int, factor: torch.Tensor) -> None:
@@ -86,7 +89,7 @@ class Part:
 
     def capture(self, stream: str) -> bool:
         """Inside a CUDA graph's capture: measures the gradients at each replay; False if that cannot be done."""
-        return not self._sharded and self.has(stream) and self._ring(stream).capture(self.parameters)
+        return self.whole and self.has(stream) and self._ring(stream).capture(self.parameters)
 
     def replayed(self, stream: str, slot: int) -> None:
         """What the last replay measured into ``slot``."""

@@ -96,6 +96,10 @@ class Session:
         if unmeasured is not None:
             self._report(unmeasured)
 
+    def holds_whole(self, watch: Watch) -> bool:
+        """Whether this process has all elements of the optimizer's gradients."""
+        return self._parts[watch].whole
+
     def total_norm(self, watch: Watch, stream: str) -> torch.Tensor | None:
         """L2 norm of what was just measured of ``stream``; None where torch must clip it."""
         return None if self._slot is None else self._parts[watch].total_norm(stream, self._slot)

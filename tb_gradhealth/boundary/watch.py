@@ -181,12 +181,12 @@ class Watch:
     def before_own_clip(self) -> bool:
         """We are about to clip the gradients: measures them once for the norm and for both streams.
 
-        False where they are still loss-scaled, so that their norm is another one.
+        False where that is not their norm: where they are still loss-scaled, or other ranks hold parts of them.
         """
         self._settle_unless_same()
         attempt = self._begin()
         attempt.applied, attempt.left = False, None
-        if self._inverse() is not None:
+        if self._inverse() is not None or not self.monitor.holds_whole(self):
             return False
         self.monitor.measure(self, APPLIED, None)
         if not attempt.unclipped:
