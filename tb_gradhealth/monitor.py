@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 import torch
+from torch._compile import _disable_dynamo
 
 from .boundary import clipping, one_read
 from .boundary.options import Settings
@@ -52,6 +53,7 @@ class Monitor:
         if settings.unclipped:
             clipping.observe(self._before_clip)
 
+    @_disable_dynamo
     def log(self, **values: float | torch.Tensor) -> None:
         """Add scalars of the current step, such as ``loss=`` and ``lr=``; a tensor must hold one element.
 
@@ -60,6 +62,7 @@ class Monitor:
         """
         self._guarded(self._log, values)
 
+    @_disable_dynamo
     def clip_grad_norm_(
         self,
         max_norm: float,
@@ -72,7 +75,9 @@ class Monitor:
 
         The gradients are read once for the norm and for what is recorded, and read and written once more only when they
         are clipped. torch's function takes over for other norms, sharded, sparse or overlapping gradients, those on
-        several devices, and while the fused kernels are still checking themselves.
+        several devices, and where the fused kernels are not used. The first call on a GPU waits until that is settled.
+        What writes to the gradients between this and ``step()`` past torch's version counters (``.data``, NumPy,
+        ``all_reduce``) goes unseen.
 
         Returns the norm before clipping, added up in float64, and raises, as torch's function does.
         """
@@ -88,6 +93,7 @@ class Monitor:
         parameters = [parameter for watch in self._watches for parameter in watch.parameters()]
         return torch.nn.utils.clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 
+    @_disable_dynamo
     def replayed(self) -> None:
         """Call after each replay of a CUDA graph in which a step was captured: the replay is a step.
 

@@ -90,8 +90,6 @@ class Session:
         """The gradients of one optimizer into the current step's slot."""
         if self._slot is None:
             return
-        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
-            raise RuntimeError("in a CUDA graph that is being captured only the optimizer's step can be measured")
         unmeasured = self._parts[watch].measure(stream, self._slot, inverse_scale)
         if unmeasured is not None:
             self._report(unmeasured)

@@ -33,7 +33,7 @@ READ, SCALED, IN_PLACE = Variant(), Variant(scaled=True), Variant(scaled=True, i
 
 
 def of_chunks(dtype: torch.dtype, near_zero: float, variant: Variant, signed: bool, asm: bool) -> dict[str, Any]:
-    """Stage 1's but for DTYPE and CHUNK. FP8 is read as float32, with the saturation threshold of its own dtype."""
+    """Stage 1's but for DTYPE. FP8 is read as float32, with the saturation threshold of its own dtype."""
     read_as = torch.float32 if dtype in EIGHT_BIT else dtype
     double = read_as is torch.float64
     low, high = (SMALL_BELOW, BIG_FROM) if double else (LOW, HIGH)

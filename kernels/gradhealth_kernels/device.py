@@ -11,7 +11,7 @@ import torch
 
 from .elements import OF_ZERO, WIDE, Item, saturated_from
 from .reference import as_double, entries_of
-from .statistics import COUNTS, NEAR_ZERO, neutral, table
+from .statistics import BIG_SCALE, COUNTS, INDEX, NEAR_ZERO, SMALL_SCALE, neutral, table
 
 if TYPE_CHECKING:
     from .constants import Variant
@@ -48,6 +48,9 @@ class Meter(Protocol):
 
         False, and nothing launched, if the fused kernels did not measure them.
         """
+
+    def prove(self) -> None:
+        """Settles whether the fused kernels are used, in place too. The first call waits for the device."""
 
     def scaler(self) -> FusedPair | None:
         """What can multiply the last items in place and measure the products in one go, if there is such a thing."""
@@ -88,6 +91,9 @@ class PlainMeter:
 
     def capture(self, out: torch.Tensor) -> bool:
         return False
+
+    def prove(self) -> None:
+        pass
 
     def scaler(self) -> FusedPair | None:
         return None
@@ -136,11 +142,19 @@ class CheckedMeter:
         self._fused, self._knows_items = None, False
         return True
 
+    def prove(self) -> None:
+        from .constants import IN_PLACE, READ
+
+        for variant in (READ, IN_PLACE):
+            while not self._given_up and variant not in self._settled:
+                if variant in self._answers:
+                    self._answers[variant][1].synchronize()
+                self._check(variant)
+
     def scaler(self) -> FusedPair | None:
         from .constants import IN_PLACE
 
-        fused = self._proven(IN_PLACE)
-        return fused if self._knows_items else None
+        return self._pair() if self._knows_items and IN_PLACE in self._settled else None
 
     def _proven(self, variant: Variant) -> FusedPair | None:
         """The fused kernels if they have agreed with plain torch; starts or polls their comparison if need be."""
@@ -197,7 +211,7 @@ class CheckedMeter:
             pair.measure(_items(samples), words[1])
             pair.scale(words[1], factor)
             agrees = torch.stack([a.isclose(b, 0, 0, True).all() for a, b in zip(samples, expected, strict=True)]).all()
-            agrees = agrees & pair.total_norm(words[1]).isnan()
+            agrees = agrees & _norms_agree(pair, words[1])
         else:
             inverse_scale = torch.full((1,), SAMPLE_SCALE, device=self._device) if variant.scaled else None
             self._plain.measure(_items(samples), words[0], inverse_scale)
@@ -220,6 +234,17 @@ def _variant(inverse_scale: torch.Tensor | None) -> Variant:
 
 def _items(tensors: Sequence[torch.Tensor]) -> list[Item]:
     return [(index, tensor, 0) for index, tensor in enumerate(tensors)]
+
+
+def _norms_agree(pair: FusedPair, rows: torch.Tensor) -> torch.Tensor:
+    """Whether the total norm of ``rows``, which have a NaN, is NaN, and right without what is not finite."""
+    first, last = COUNTS.index("nan"), COUNTS.index("neg_inf")
+    finite = rows.clone()
+    finite[:, first : last + 1] = 0
+    squares = rows[:, INDEX["sum_sq"] : INDEX["sum_sq_small"] + 1].view(torch.float64).sum(0)
+    middle, big, small = squares.sqrt()
+    expected = torch.hypot(torch.hypot(middle, big / BIG_SCALE), small / SMALL_SCALE)
+    return pair.total_norm(rows).isnan() & torch.isclose(pair.total_norm(finite), expected, 1e-5, 0.0)
 
 
 def _scaled(values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

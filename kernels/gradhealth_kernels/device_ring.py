@@ -88,6 +88,16 @@ class DeviceRing:
         """Whether the fused kernels are in use."""
         return self._meter.fused
 
+    def prove(self) -> bool:
+        """Settles whether the fused kernels are used, and whether they are; the first call waits for the device.
+
+        When that happens must not depend on how fast a device is: ranks that clip differently drift apart.
+        """
+        stream = self._module.current_stream(self._device)
+        with torch.inference_mode(False), torch.no_grad(), self._module.stream(stream):
+            self._meter.prove()
+        return self._meter.fused
+
     def total_norm(self, slot: int) -> torch.Tensor | None:
         """L2 norm, one float64 on the device, of what ``slot`` was measured from; None if it cannot be scaled here."""
         stream = self._module.current_stream(self._device)
@@ -156,6 +166,8 @@ class DeviceRing:
             block[:slots].copy_(buffer, non_blocking=True)
             event = self._module.Event()
             event.record(self._side)
+        if self._device.type != "cpu":
+            buffer.record_stream(self._side)  # the ring may be gone before the copy is over
         self._copied[self._filling] = event
         self._filling = 1 - self._filling
         return Copied(self._pinned, block, slots, event)

@@ -15,7 +15,20 @@ from .elements import Item, Unmeasurable, prepare, stays
 from .scan import disjoint, scan
 from .statistics import NEAR_ZERO, neutral
 
-__all__ = ["StepRing", "Taken", "Unmeasurable", "prepare"]
+__all__ = ["StepRing", "Taken", "Unmeasurable", "Unmeasured", "multiply", "prepare"]
+
+
+class Unmeasured(RuntimeError):
+    """The gradients were multiplied as asked, but what became of them was not measured."""
+
+
+def multiply(gradients: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
+    """Multiplies in place by ``factor``, one float64 on the same device: as float32, float64 gradients as it is."""
+    for wide in (False, True):
+        chosen = [gradient for gradient in gradients if (gradient.dtype is torch.float64) == wide]
+        if chosen:
+            with torch.no_grad():
+                torch._foreach_mul_(chosen, factor if wide else factor.float())
 
 
 class StepRing:
@@ -122,7 +135,10 @@ class StepRing:
         if not self._disjoint:
             return None
         if self._reader is not None:
-            return self._reader.total_norm(slot) if self._remembered else None
+            if not self._reader.prove():
+                self._remembered = False
+                self.measure_gradients(slot, parameters)
+            return self._reader.total_norm(slot) if self.fused else None
         if any(parameter.grad is not None and not parameter.grad.is_cpu for parameter in parameters):
             return None
         entries = self._host[slot]
@@ -137,19 +153,19 @@ class StepRing:
         """Multiplies the gradients by ``factor``, one float64 on their device; ``slot`` is then that of the products.
 
         Products are those of torch's multiplication by a float32, of float64 gradients by a float64. To be called after
-        :meth:`total_norm` gave a norm. A factor of 1 costs no read of the gradients.
+        :meth:`total_norm` gave a norm. A factor of 1 costs no read of the gradients. Raises :class:`Unmeasured` where
+        the gradients were multiplied, but not measured.
         """
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self._reader is not None:
-            self._reader.scale(slot, factor)
             torch.autograd.graph.increment_version(gradients)
+            self._reader.scale(slot, factor)
         elif factor.item() != 1.0:
-            for wide in (False, True):
-                chosen = [gradient for gradient in gradients if (gradient.dtype is torch.float64) == wide]
-                if chosen:
-                    with torch.no_grad():
-                        torch._foreach_mul_(chosen, factor if wide else factor.float())
-            self.measure_gradients(slot, parameters)
+            multiply(gradients, factor)
+            try:
+                self.measure_gradients(slot, parameters)
+            except Exception as error:
+                raise Unmeasured(f"{type(error).__name__}: {error}") from error
 
     def capture(self, parameters: Sequence[torch.Tensor]) -> bool:
         """Inside a CUDA graph's capture: launches that measure the gradients at each replay of the graph.

@@ -88,7 +88,7 @@ class FusedPair:
                 factor,
                 tensors,
                 launch.start,
-                CHUNK=self._layout.size,
+                self._layout.size,
                 num_warps=constants.WARPS,
                 enable_fp_fusion=True,
                 **self._constants(launch.dtype, variant),
@@ -114,24 +114,23 @@ class FusedPair:
 
     def _lay_out(self, items: Sequence[Item]) -> ChunkTable:
         """The chunk table of every tensor seen so far: one that is absent this time keeps its chunks, empty."""
-        changed = self._layout is None
+        elements, dtypes = self._elements.copy(), self._dtypes.copy()
         for index, tensor, _ in items:
-            elements, dtype = tensor.numel(), tensor.dtype
-            if elements != self._elements[index] or dtype is not self._dtypes[index]:
-                self._elements[index], self._dtypes[index] = elements, dtype
-                changed = True
-        if self._layout is None or changed:
-            size = self._chunk or chunk_size(sum(self._elements), programs(self._device))
-            self._layout = chunk_table(self._elements, self._dtypes, size)
-            if self._device.type != "cpu":
-                for tensor in self._static:
-                    # A stream other than the one that these were allocated on may still read them.
-                    tensor.record_stream(torch.get_device_module(self._device).current_stream(self._device))
-            columns = (self._layout.tensor, self._layout.index, self._layout.starts, self._layout.stops)
-            self._static = [uploaded(column, self._device) for column in columns]
-            shape = (len(self._layout.tensor), self._merge["WORDS"])
-            self._static.append(torch.empty(shape, dtype=torch.int64, device=self._device))
-        return self._layout
+            elements[index], dtypes[index] = tensor.numel(), tensor.dtype
+        if self._layout is not None and elements == self._elements and dtypes == self._dtypes:
+            return self._layout
+        layout = chunk_table(elements, dtypes, self._chunk or chunk_size(sum(elements), programs(self._device)))
+        columns = (layout.tensor, layout.index, layout.starts, layout.stops)
+        static = [uploaded(column, self._device) for column in columns]
+        shape = (len(layout.tensor), self._merge["WORDS"])
+        static.append(torch.empty(shape, dtype=torch.int64, device=self._device))
+        if self._device.type != "cpu":
+            for tensor in self._static:
+                # A stream other than the one that these were allocated on may still read them.
+                tensor.record_stream(torch.get_device_module(self._device).current_stream(self._device))
+        # All at once: after a failure above, the tables are still those of one layout.
+        self._elements, self._dtypes, self._layout, self._static = elements, dtypes, layout, static
+        return layout
 
     @cached_property
     def _nothing(self) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 Versions = list[int | None]
 """Of each gradient how often it was written in place; None where there is none, or nobody counts."""
 
-Marks = tuple[list[int], Versions]
+Marks = tuple[list["weakref.ref[torch.Tensor] | None"], Versions]
 """Which objects the gradients are, and their versions."""
 
 
@@ -24,8 +24,19 @@ def versions(parameters: Sequence[torch.Tensor]) -> Versions:
 
 
 def marks(parameters: Sequence[torch.Tensor]) -> Marks:
-    """Equal marks mean the same gradients with the same content, as far as torch was told of writes."""
-    return [id(parameter.grad) for parameter in parameters], versions(parameters)
+    """For :func:`unchanged`. An id would not do: that of a gradient that is gone is soon another's."""
+    gradients = [parameter.grad for parameter in parameters]
+    return [None if gradient is None else weakref.ref(gradient) for gradient in gradients], versions(parameters)
+
+
+def unchanged(parameters: Sequence[torch.Tensor], marked: Marks) -> bool:
+    """Whether these are the gradients that were marked, and nobody wrote to them since, as far as torch was told."""
+    references, written = marked
+    same = len(references) == len(parameters) and all(
+        parameter.grad is (None if reference is None else reference())
+        for parameter, reference in zip(parameters, references, strict=True)
+    )
+    return same and versions(parameters) == written
 
 
 def first_dense(parameters: Sequence[torch.Tensor]) -> weakref.ref[torch.Tensor] | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gradhealth_kernels.launch import Unmeasured, multiply
+
 from . import gradients
 from .watch import APPLIED, Watch
 
@@ -35,10 +37,23 @@ def total_norm(watches: Sequence[Watch], session: Callable[[], Session | None]) 
 
 
 def clip(watches: Sequence[Watch], session: Session, total: torch.Tensor, max_norm: float) -> bool:
-    """Scales all gradients as ``torch.nn.utils.clip_grad_norm_`` does, without waiting for ``total``; True."""
+    """Scales all gradients as ``torch.nn.utils.clip_grad_norm_`` does, without waiting for ``total``; True.
+
+    Raises only before it has scaled any: torch's function can still do it then, and never on what is half scaled.
+    """
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
-    for watch in with_gradients(watches):
-        session.scale(watch, APPLIED, factor)
+    for place, watch in enumerate(with_gradients(watches)):
+        try:
+            session.scale(watch, APPLIED, factor)
+        except Unmeasured as error:
+            watch.monitor.report(str(error))
+            continue
+        except Exception as error:
+            if place == 0:
+                raise
+            watch.monitor.report(f"{type(error).__name__}: {error}")
+            multiply([parameter.grad for parameter in watch.parameters() if parameter.grad is not None], factor)
+            continue
         watch.after_own_clip()
     return True
 

@@ -34,6 +34,7 @@ class Watch:
         self._owner = weakref.ref(optimizer)
         self._names = names
         self._depth = 0
+        self._evaluated = False  # a closure has been, whose first evaluation is the step's
         self._attempt: Attempt | None = None
         self._scaler: weakref.ref[GradScaler] | None = None
         # Versions of the gradients that zero_grad left, [] if it left none; None when there was a step since.
@@ -139,7 +140,7 @@ class Watch:
     @guarded
     def scaler_unscales(self, scaler: GradScaler, inverse_scale: torch.Tensor) -> None:
         """``scaler.unscale_(optimizer)`` was called: what comes next may be clipping, which smears a NaN over all."""
-        if self._stage(scaler) is not OptState.READY or scaler._scale is None:
+        if self._stage(scaler) is not OptState.READY or scaler._scale is None or self._is_no_attempt():
             return
         self._scaler = weakref.ref(scaler)
         self.settle(dropped=True)
@@ -151,7 +152,7 @@ class Watch:
     def scaler_steps(self, scaler: GradScaler, by_itself: bool) -> None:
         """``scaler.step(optimizer)`` was called. An optimizer that unscales ``by_itself`` always gets to its step."""
         stage = self._stage(scaler)
-        if stage is OptState.STEPPED or scaler._scale is None:  # the scaler is about to raise
+        if stage is OptState.STEPPED or scaler._scale is None or self._is_no_attempt():  # the first: it will raise
             return
         self._scaler = weakref.ref(scaler)
         lingering = self._attempt is not None and self._attempt.scale is not None and stage is OptState.READY
@@ -170,6 +171,8 @@ class Watch:
     @guarded
     def before_clip(self) -> None:
         """The gradients are about to be clipped."""
+        if self._is_no_attempt():
+            return
         self._settle_unless_same()
         attempt = self._begin()
         if not attempt.unclipped:
@@ -184,6 +187,8 @@ class Watch:
         False where that is not their norm: where they are still loss-scaled, or other ranks hold parts of them.
         """
         self._settle_unless_same()
+        if self._is_no_attempt():
+            return False
         attempt = self._begin()
         attempt.applied, attempt.left = False, None
         if self._inverse() is not None or not self.monitor.holds_whole(self):
@@ -212,7 +217,7 @@ class Watch:
     @guarded
     def before_zero_grad(self) -> None:
         """Gradients that come here without a step since the last ``zero_grad`` are dropped."""
-        if self._inside_step():  # a closure's
+        if self._inside_step() or is_capturing():  # a closure's, or one of each replay
             return
         self.check_hooks()
         if self._attempt is not None:
@@ -222,7 +227,7 @@ class Watch:
 
     @guarded
     def after_zero_grad(self) -> None:
-        if not self._inside_step():
+        if not self._inside_step() and not is_capturing():
             parameters = self.parameters()
             self._zeroed = gradients.versions(parameters) if gradients.any_present(parameters) else []
 
@@ -237,6 +242,7 @@ class Watch:
         self._depth += 1
         if self._depth > 1:  # a subclass whose step() calls super().step() fires the hooks twice
             return None
+        self._evaluated = False
         if initialises_state(optimizer):
             self._zeroed = None
             return None
@@ -252,6 +258,7 @@ class Watch:
             if pending:
                 pending.clear()
                 self._step(optimizer)
+                self._evaluated = True
             return loss
 
         if "closure" in kwargs:
@@ -275,7 +282,7 @@ class Watch:
 
     @guarded
     def _step(self, optimizer: Any) -> None:
-        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+        if is_capturing():
             self._zeroed = None
             self.monitor.capture(self)
             return
@@ -291,16 +298,27 @@ class Watch:
             self._end("step", found_inf)
             return
         touched = _GLOBAL_PRE_HOOKS or len(optimizer._optimizer_step_pre_hooks) > 1
-        if not touched and attempt.left is not None and attempt.left == gradients.marks(self.parameters()):
+        if not touched and attempt.left is not None and gradients.unchanged(self.parameters(), attempt.left):
             self.monitor.confirm(self, APPLIED)
         elif touched or not attempt.applied:
             self.monitor.measure(self, APPLIED, None)
         self._end("step")
 
+    def _is_no_attempt(self) -> bool:
+        """Whether a look at the gradients belongs to a later evaluation of a closure. Raises inside a capture."""
+        if is_capturing():
+            raise RuntimeError("in a CUDA graph that is being captured only the optimizer's step can be measured")
+        return self._evaluated and self._inside_step()
+
     def _inside_step(self) -> bool:
         if self._depth and not steps_on_the_stack(self._owner()):
             self._depth = 0  # that step raised, so its post hook never ran
         return bool(self._depth)
+
+
+def is_capturing() -> bool:
+    """Whether the current stream's work goes into a CUDA graph instead of to the device."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def _number(value: torch.Tensor) -> Number:

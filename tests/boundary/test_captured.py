@@ -11,7 +11,9 @@ import torch
 
 from gradhealth_kernels import device_ring, launch
 from gradhealth_kernels.device import CheckedMeter
+from gradhealth_kernels.launch import StepRing
 from gradhealth_kernels.pair import FusedPair
+from gradhealth_kernels.pinned import PinnedRing
 from tb_gradhealth import GradHealthWriter
 from tb_gradhealth.monitor import GradHealthWarning
 
@@ -147,11 +149,27 @@ def test_a_capture_that_cannot_be_measured_is_told_once_and_left_alone(
     optimizer.gradhealth.close()
 
 
-def test_other_looks_at_gradients_inside_a_capture_are_refused(tmp_path: Path, graph: Graph) -> None:
+def test_other_looks_at_gradients_inside_a_capture_are_refused(
+    tmp_path: Path, recording: Recording, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = Net()
-    optimizer, _ = warmed_up(model, tmp_path)
+    optimizer, rows = warmed_up(model, tmp_path)
     graph.capturing = True
-    with pytest.warns(GradHealthWarning, match="only the optimizer's step can be measured"):
+    with (
+        monkeypatch.context() as inside,
+        pytest.warns(GradHealthWarning, match="only the optimizer's step can be measured"),
+    ):
+        inside.setattr(PinnedRing, "borrow", lambda ring: pytest.fail("asks for an event inside the capture"))
+        inside.setattr(StepRing, "take", lambda *_: pytest.fail("copies inside the capture"))
+        optimizer.zero_grad(set_to_none=False)
         optimizer.gradhealth.clip_grad_norm_(1e9)
+        optimizer.step()
     graph.capturing = False
-    assert graph.launches == []
+    assert optimizer.gradhealth.step == 4
+    assert len(graph.launches) == 1
+    put(model, 4)
+    graph.replay()
+    optimizer.gradhealth.replayed()
+    rows.append(consumed(model))
+    optimizer.gradhealth.close()
+    recording.check(rows)

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from gradhealth_kernels.chunks import LARGEST
 from gradhealth_kernels.constants import IN_PLACE, READ, SCALED, Variant
 from gradhealth_kernels.exponent_table import BINS
 from gradhealth_kernels.exponents import MERGE_BLOCK, FusedExponents
@@ -25,6 +24,7 @@ from .sass import Compiled, compiled
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 CPU = torch.device("cpu")
+NUMBERS = ["tensors", "first", "chunk_elements"]
 TABLES = {"table": "*i64", "chunk_words": "*i64"}
 CHUNKS = TABLES | {"chunk_tensor": "*i32", "chunk_index": "*i32"}
 FACTORS: dict[Variant, dict[str, str]] = {READ: {}, SCALED: {"factor_at": "*fp32"}, IN_PLACE: {"factor_at": "*fp64"}}
@@ -42,14 +42,14 @@ def main() -> None:
     made = {}
     for (capability, asm, signed, variant), dtype in product(settings(), DTYPES):
         pair: Any = FusedPair(CPU, 1, NEAR_ZERO, signed=signed, asm=asm)
-        constants = pair._constants(dtype, variant) | {"CHUNK": LARGEST}
+        constants = dict(pair._constants(dtype, variant))
         if variant is READ:
             constants["factor_at"] = None
         words = [f"sm_{capability}", str(dtype).removeprefix("torch."), "asm" * asm, "signed" * signed]
         words.append("" if variant is READ else str(variant))
         kernel, pointers = pair._kernels.chunk_entries, CHUNKS | FACTORS[variant]
         name = " ".join(filter(None, words))
-        made[name] = compiled(kernel, pointers, ["tensors", "first"], constants, capability).as_json()
+        made[name] = compiled(kernel, pointers, NUMBERS, constants, capability).as_json()
     pointers = TABLES | {"starts": "*i32", "stops": "*i32", "out": "*i64"}
     for capability in (80, 90):
         pair = FusedPair(CPU, 1, NEAR_ZERO)

@@ -285,7 +285,7 @@ def test_addresses_beyond_2_to_the_31_elements(dtype: torch.dtype) -> None:
     words = garbage(1)
     pair: Any = FusedPair(CPU, 1, NEAR_ZERO)
     made = pair._constants(dtype, READ)
-    pair._kernels.chunk_entries[(1,)](tensors, places[:1], places[1:], words, None, 1, 0, CHUNK=CHUNK, **made)
+    pair._kernels.chunk_entries[(1,)](tensors, places[:1], places[1:], words, None, 1, 0, CHUNK, **made)
     assert differences(records(words)[0], reference.measure(tail)) == []
 
 
@@ -315,8 +315,13 @@ def test_the_scaled_kernels_prove_themselves_when_they_are_first_asked_for(monke
         assert meter._settled == settled
         assert differences(records(out)[0], reference.measure(tensor, NEAR_ZERO, scale)) == []
     assert meter.scaler() is None
+    meter.prove()
     assert isinstance(meter.scaler(), FusedPair)
     assert meter._settled == {READ, SCALED, IN_PLACE}
+    other: Any = CheckedMeter(CPU, 1, NEAR_ZERO)
+    other.prove()
+    assert other._settled == {READ, IN_PLACE}
+    assert not other.fused, "nothing measured yet"
     assert meter._proven(READ) is meter._proven(IN_PLACE)
 
 
@@ -335,18 +340,24 @@ def test_kernels_that_are_wrong_or_fail_are_given_up_with_one_warning(monkeypatc
     def fail(*arguments: Any) -> dict[str, Any]:
         raise RuntimeError("no such device")
 
-    tensor = normal(100, torch.float32)
-    for replaced, text in (
-        (disagree, "disagree with plain torch"),
-        (not_written, "disagree with plain torch"),
-        (fail, r"RuntimeError: no such device"),
+    def other_norm(signed: bool) -> dict[str, Any]:
+        return right_norm(signed) | {"SUM_SQ": 8}
+
+    tensor, right_norm = normal(100, torch.float32), constants.of_norm
+    for name, replaced, text in (
+        ("of_chunks", disagree, "disagree with plain torch"),
+        ("of_chunks", not_written, "disagree with plain torch"),
+        ("of_norm", other_norm, "disagree with plain torch"),
+        ("of_chunks", fail, r"RuntimeError: no such device"),
     ):
-        monkeypatch.setattr(constants, "of_chunks", replaced)
+        monkeypatch.setattr(constants, "of_chunks", right)
+        monkeypatch.setattr(constants, name, replaced)
         meter = CheckedMeter(CPU, 1, NEAR_ZERO)
         out = garbage(1)
         with pytest.warns(RuntimeWarning, match=text) as caught:
             for _ in range(3):
                 meter.measure([(0, tensor, 0)], out)
+                meter.prove()
                 assert meter.scaler() is None
         assert len([warning for warning in caught if "tb_gradhealth" in str(warning.message)]) == 1
         assert differences(records(out)[0], reference.measure(tensor)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -24,11 +25,13 @@ from .test_scan import SCANS
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
-@pytest.fixture
+@contextmanager
 def no_waiting() -> Iterator[None]:
     torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "packed"])
@@ -49,9 +52,7 @@ def proven(tensors: int, slots: int = 1, signed: bool = False) -> StepRing:
             ring.measure(0, [torch.ones(1, device="cuda"), *[None] * (tensors - 1)], inverse_scale)
             torch.cuda.synchronize()
         meter: Any = next(iter(ring._rings.values()))._meter
-        for _ in range(2):
-            meter.scaler()
-            torch.cuda.synchronize()
+        meter.prove()
     assert meter._settled == {READ, SCALED, IN_PLACE}
     ring.take(slots)
     return ring
@@ -140,18 +141,18 @@ def test_a_misaligned_view_on_the_device() -> None:
         assert differences(got, reference.measure(part)) == []
 
 
-@pytest.mark.usefixtures("no_waiting")
 def test_no_step_waits_for_the_device() -> None:
-    ring = StepRing(3, 4)
+    ring = proven(3, 4)
     parameters = [torch.nn.Parameter(torch.ones(100_000, device="cuda", dtype=dtype)) for dtype in DTYPES[:3]]
     for parameter in parameters[:2]:
         parameter.grad = torch.ones_like(parameter)
     scales = [torch.ones(1, device="cuda"), torch.ones(1), None]
-    for step, slot in enumerate((0, 1, 2, 3, 0, 1)):
-        ring.measure(slot, [parameter.grad for parameter in parameters], scales[step % 3])
-        ring.measure_gradients(slot, parameters, scales[step % 3])
-        if slot == 3:
-            ring.take(4)
+    with no_waiting():
+        for step, slot in enumerate((0, 1, 2, 3, 0, 1)):
+            ring.measure(slot, [parameter.grad for parameter in parameters], scales[step % 3])
+            ring.measure_gradients(slot, parameters, scales[step % 3])
+            if slot == 3:
+                ring.take(4)
 
 
 def test_gradients_may_be_freed_and_streams_changed_between_steps() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from gradhealth_kernels import pinned
+from gradhealth_kernels import pair, pinned
 from gradhealth_kernels.constants import IN_PLACE, READ, SCALED
 from gradhealth_kernels.elements import prepare
 from gradhealth_kernels.pair import ASM_VARIABLE, FusedPair, packed_instructions
@@ -94,6 +94,23 @@ def test_a_repeated_step_copies_nothing_and_allocates_nothing(monkeypatch: pytes
     asked.pair.repeat(asked.out, None)
     assert [name for name, *_ in asked.launches] == ["chunk_entries", "tensor_entries"]
     assert asked.copies == 0
+
+
+def test_after_a_failure_the_tables_are_still_those_of_one_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(monkeypatch, 1)
+    asked.step([torch.zeros(10)])
+    upload: Any = pair.uploaded
+
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(pair, "uploaded", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        asked.step([torch.zeros(2**20)])
+    monkeypatch.setattr(pair, "uploaded", upload)
+    asked.step([torch.zeros(2**20)])
+    programs = sum(grid for name, grid, *_ in asked.launches if name == "chunk_entries")
+    assert programs == len(asked.pair._static[0]) == len(asked.pair._static[-1]) > 1
 
 
 def test_scaling_is_as_many_launches_again(monkeypatch: pytest.MonkeyPatch) -> None:

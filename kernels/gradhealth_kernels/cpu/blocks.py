@@ -1,8 +1,8 @@
 """One block of one tensor: NumPy passes over elements that the first of them brought into the cache.
 
 Counts compare integer bit patterns, which is exact and does not depend on a user's flush-to-zero mode. Sums are dot
-products over rows too short for any BLAS to thread, joined in float64 in a fixed order: results are the same for every
-thread count.
+products over rows too short for any BLAS to thread, added up in a fixed order: results are the same for every thread
+count. Blocks are joined in float64.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from .double import double
 from .single import single
 
 
-@triton.jit(do_not_specialize=["tensors", "first"])
+@triton.jit(do_not_specialize=["tensors", "first", "chunk_elements"])
 def chunk_entries(
     table,
     chunk_tensor,
@@ -21,9 +21,9 @@ def chunk_entries(
     factor_at,
     tensors,
     first,
+    chunk_elements,
     DTYPE: tl.constexpr,
     BYTES: tl.constexpr,
-    CHUNK: tl.constexpr,
     ROWS: tl.constexpr,
     UNROLL: tl.constexpr,
     WORDS: tl.constexpr,
@@ -56,10 +56,10 @@ def chunk_entries(
             return
     chunk = first + tl.program_id(0)
     tensor = tl.load(chunk_tensor + chunk)
-    begin = tl.load(chunk_index + chunk).to(tl.int64) * CHUNK
+    begin = tl.load(chunk_index + chunk).to(tl.int64) * chunk_elements
     address = tl.load(table + tensor) + begin * BYTES
     elements = tl.load(table + tensors + tensor)
-    size = tl.maximum(tl.minimum(elements - begin, CHUNK), 0).to(tl.int32)
+    size = tl.maximum(tl.minimum(elements - begin, chunk_elements), 0).to(tl.int32)
     words = chunk_words + chunk.to(tl.int64) * WORDS
     if DTYPE == tl.float64:
         double(
@@ -101,7 +101,8 @@ def chunk_entries(
         )
 
 
-@triton.jit(do_not_specialize=["tensors"])
+# Rows of a ring lie on multiples of 16 bytes or of 8 alone: one kernel for both.
+@triton.jit(do_not_specialize=["tensors"], do_not_specialize_on_alignment=["out"])
 def tensor_entries(
     table,
     starts,
