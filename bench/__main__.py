@@ -22,7 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, module in COMMANDS.items():
         module.add_arguments(commands.add_parser(name, help=module.SUMMARY, description=module.__doc__))
     options = parser.parse_args(given)
-    options.run(options)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("\n" * sys.stderr.isatty() + "interrupted: what was printed or saved until now holds", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

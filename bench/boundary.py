@@ -18,7 +18,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from gradhealth_kernels.pair import FusedPair
 from gradhealth_kernels.scan import CppScan, PythonScan
 
 from .machine import describe
+from .options import at_least, writable_file
 
 SUMMARY = "host time per step of looking at gradients, with a stand-in for the launches"
 COUNTS = (1, 300, 10_000)
@@ -133,8 +133,8 @@ def _check(name: str, ring: StepRing, training: Training) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, default=300, help="steps per figure (default %(default)s)")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    parser.add_argument("--steps", type=at_least(1), default=300, help="steps per figure (default %(default)s)")
+    parser.add_argument("--json", type=writable_file, help="also write the result to this file")
     parser.set_defaults(run=run)
 
 

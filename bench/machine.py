@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gradhealth_kernels.pair import packed_instructions
+
 
 def processor() -> str:
     """The processor's name as the kernel gives it."""
@@ -23,7 +25,7 @@ def processor() -> str:
 
 
 def gpus() -> dict[str, str]:
-    """Name, memory and driver of the GPUs that torch sees; nothing without one."""
+    """Name, memory and driver of the GPUs that torch sees, and the kernels' form there; nothing without one."""
     if not torch.cuda.is_available():
         return {}
     named = []
@@ -31,7 +33,13 @@ def gpus() -> dict[str, str]:
         properties = torch.cuda.get_device_properties(index)
         capability = f"sm_{properties.major}{properties.minor}"
         named.append(f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {capability}")
-    return {"gpu": "; ".join(named), "driver": _driver(), "cuda": str(torch.version.cuda)}
+    packed = packed_instructions(torch.device("cuda", torch.cuda.current_device()))
+    return {
+        "gpu": "; ".join(named),
+        "driver": _driver(),
+        "cuda": str(torch.version.cuda),
+        "kernels": "packed instructions" if packed else "plain",
+    }
 
 
 def _driver() -> str:
@@ -53,14 +61,18 @@ def triton() -> str:
     return "none"
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def describe() -> dict[str, str]:
     """Machine and versions, for the head of a table and for the results file."""
     return {
-        "processor": f"{processor()}, {os.cpu_count()} cores",
+        "processor": f"{processor()}, {counted(os.cpu_count() or 1, 'core')}",
         **gpus(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
+        "torch": f"{torch.__version__}, {counted(torch.get_num_threads(), 'thread')}",
         "triton": triton(),
         "numpy": np.__version__,
     }

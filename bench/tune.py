@@ -12,7 +12,6 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -24,6 +23,7 @@ from gradhealth_kernels.statistics import COUNTS, NEAR_ZERO, table
 
 from .kernels.timing import clock_for, in_turns
 from .machine import describe
+from .options import at_least, device, writable_file
 
 SUMMARY = "sweep of the fused kernels' constants on a GPU"
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -74,34 +74,33 @@ class Contender:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    number = at_least(1)
     parser.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the tensors (default %(default)s)")
-    parser.add_argument("--elements", type=int, default=2**31, help="in all tensors (default %(default)s)")
-    parser.add_argument("--tensors", type=int, default=64, help="(default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=9, help="turns (default %(default)s)")
-    parser.add_argument("--best", type=int, default=12, help="points to print (default %(default)s)")
-    parser.add_argument("--device", default="cuda", help="default %(default)s")
-    parser.add_argument("--json", type=Path, help="also write all points to this file")
+    parser.add_argument("--elements", type=number, default=2**31, help="in all tensors (default %(default)s)")
+    parser.add_argument("--tensors", type=number, default=64, help="(default %(default)s)")
+    parser.add_argument("--repeats", type=number, default=9, help="turns (default %(default)s)")
+    parser.add_argument("--best", type=number, default=12, help="points to print (default %(default)s)")
+    # A string, so that the default too is looked at, and only when this command runs.
+    parser.add_argument("--device", type=device, default="cuda", help="default %(default)s")
+    parser.add_argument("--json", type=writable_file, help="also write all points to this file")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("expected a CUDA device to tune on, got none; the kernels' constants only matter there")
-    generator = torch.Generator(device).manual_seed(0)
+    generator = torch.Generator(options.device).manual_seed(0)
     size = options.elements // options.tensors
     tensors = [
-        torch.empty(size, dtype=DTYPES[options.dtype], device=device).normal_(generator=generator)
+        torch.empty(size, dtype=DTYPES[options.dtype], device=options.device).normal_(generator=generator)
         for _ in range(options.tensors)
     ]
-    contenders = []
-    for point in points(packed_possible(device)):
+    contenders: list[Contender] = []
+    for point in points(packed_possible(options.device)):
         contender = Contender(point, tensors)
         if contenders and not contender.agrees_with(contenders[0]):
             raise SystemExit(f"{point}: entries differ from the default's, so no figure is printed")
         contenders.append(contender)
     runs = {str(one.point): one for one in contenders}
-    seconds = in_turns(runs, clock_for(device), options.repeats, lambda text: print(text, file=sys.stderr))
+    seconds = in_turns(runs, clock_for(options.device), options.repeats, lambda text: print(text, file=sys.stderr))
     report(options, seconds, sum(tensor.nbytes for tensor in tensors))
 
 

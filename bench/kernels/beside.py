@@ -1,28 +1,26 @@
-"""Figures beside the time of a call: host time, launches, waits, memory. Each is found in a call of its own."""
+"""Figures beside the time of a call: host time, launches, waits, memory. Each is found in calls of its own."""
 
 from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-_STATUS, _MARKS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+from .timing import Run
 
-Run = Callable[[], Any]
+_STATUS, _MARKS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def beside(run: Run, device: torch.device) -> dict[str, Any]:
-    """By name, those fields of :class:`.timing.Figures` that the device tells."""
+    """By name, fields of :class:`.timing.Figures` that the device tells, but for the launches."""
     if device.type != "cuda":
         return {"extra": _host_memory(run)}
     return {
         "host_us": _host_us(run, device),
-        "launches": _launches(run, device),
         "waits": _waits(run, device),
         "extra": _device_memory(run, device),
     }
@@ -39,17 +37,21 @@ def _host_us(run: Run, device: torch.device) -> float:
     return float(np.median(taken)) * 1e6
 
 
-def _launches(run: Run, device: torch.device) -> int:
+def launches(run: Run, device: torch.device) -> int | None:
+    """Kernels of one call, None if the profiler saw none. A process that was profiled once may launch more slowly from
+    then on, so this comes after everything that is timed."""
     torch.cuda.synchronize(device)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         run()
         torch.cuda.synchronize(device)
+    # profile.events() builds a tree of Python objects, forty times as slowly.
+    kineto: Any = profile.profiler
     names = [
-        event.name
-        for event in profile.events()
-        if event.device_type.name == "CUDA" and not getattr(event, "is_user_annotation", False)
+        event.name()
+        for event in kineto.kineto_results.events()
+        if event.device_type().name == "CUDA" and not event.is_user_annotation()
     ]
-    return sum(not name.startswith(("Memcpy", "Memset")) for name in names)
+    return sum(not name.startswith(("Memcpy", "Memset")) for name in names) or None
 
 
 def _waits(run: Run, device: torch.device) -> bool:

@@ -14,7 +14,7 @@ from .shapes import Shape, Shapes, gpt, llama_3_8b, many, resnet_50
 
 #: Of every so many elements one is 0 and one below the near-zero threshold, so that no count is 0 by luck.
 SPARSE = 64
-#: One chunk in a hundred holds an element that is not finite.
+#: Elements between those that are not finite: where chunks are the largest, one chunk in a hundred holds one.
 POISONED = 100 * LARGEST
 
 
@@ -55,7 +55,9 @@ class Case:
     def tensors(self, device: torch.device) -> list[torch.Tensor]:
         """The gradients, the same values on each call: normal with a standard deviation of 1e-3, as training has it.
 
-        Misaligned ones begin 1, 3, 5 or 7 elements behind a multiple of 16 bytes.
+        Misaligned ones begin 1, 3, 5 or 7 elements behind a multiple of 16 bytes. Poisoned ones hold NaN and both
+        infinities in turn, each tensor beginning with another, and the last one a saturated element that is finite:
+        in a larger tensor its magnitude would hide what is wrong with a sum.
         """
         generator = torch.Generator(device).manual_seed(0)
         made = []
@@ -67,13 +69,19 @@ class Case:
             flat[1::SPARSE] = 1e-9
             if self.content == "poisoned":
                 for kind, value in enumerate((math.nan, math.inf, -math.inf)):
-                    flat[kind * POISONED + LARGEST // 3 :: 3 * POISONED] = value
+                    flat[(kind - index) % 3 * POISONED + LARGEST // 3 :: 3 * POISONED] = value
             made.append(flat.view(shape))
+        if self.content == "poisoned":
+            made[-1].view(-1)[LARGEST // 5] = torch.finfo(self.dtype).max
         return made
 
 
 _GPT2 = gpt(width=768, layers=12, context=1024)
 _SINGLE, _HALF = torch.float32, torch.bfloat16
+_POISONED_SHAPES = (*many(1, 2**27), ("beside", (LARGEST,)))
+_POISONED_TEXT = (
+    f"128 Mi elements, 1 % of their {LARGEST // 1024} Ki chunks not finite; one chunk beside, saturated too"
+)
 
 CASES: tuple[Case, ...] = (
     Case("llama-8b-bf16", "Llama 3 8B", llama_3_8b(), _HALF, devices=("cuda",)),
@@ -93,11 +101,6 @@ CASES: tuple[Case, ...] = (
     Case("small-500-fp32", "500 tensors of 1 Ki elements", many(500, 1024), _SINGLE, devices=("cpu",)),
     Case("small-500-bf16", "500 tensors of 1 Ki elements", many(500, 1024), _HALF, devices=("cpu",)),
     Case("misaligned-bf16", "GPT-2 124M, tensors at odd element offsets", _GPT2, _HALF, misaligned=True),
-    Case(
-        "nonfinite-fp32",
-        f"one tensor of 128 Mi elements, 1 % of its {LARGEST // 1024} Ki chunks not finite",
-        many(1, 2**27),
-        _SINGLE,
-        content="poisoned",
-    ),
+    Case("nonfinite-fp32", _POISONED_TEXT, _POISONED_SHAPES, _SINGLE, content="poisoned"),
+    Case("nonfinite-bf16", _POISONED_TEXT, _POISONED_SHAPES, _HALF, content="poisoned"),
 )

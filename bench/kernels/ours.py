@@ -14,6 +14,9 @@ from .contender import ALL_ENTRIES, Prepared, Unavailable
 from .eager import with_gradients
 from .gate import Results
 
+#: The slot that is timed and read, and the one that the kernels prove themselves on: results that the timed calls do
+#: not write are seen.
+_TIMED, _PROOF = 0, 1
 #: Steps after which the fused kernels must have been compared with plain torch. Two or three are enough.
 PATIENCE = 20
 
@@ -21,14 +24,14 @@ PATIENCE = 20
 def every_entry(tensors: Sequence[torch.Tensor]) -> Prepared:
     """``StepRing.measure_gradients`` of gradients that stay where they are. Reading the ring back is not timed: a
     training does that once per row, on a stream of its own."""
-    ring, parameters = StepRing(len(tensors), slots=1), with_gradients(tensors)
+    ring, parameters = StepRing(len(tensors), slots=2), with_gradients(tensors)
     if tensors[0].is_cuda:
         _prove(ring, parameters)
-    return Prepared(lambda: ring.measure_gradients(0, parameters), lambda _: _read(ring))
+    return Prepared(lambda: ring.measure_gradients(_TIMED, parameters), lambda _: _read(ring))
 
 
 def _read(ring: StepRing) -> Results:
-    entries = ring.take(1).entries()[0]
+    entries = ring.take(_TIMED + 1).entries()[_TIMED]
     return {name: entries[name].astype(np.float64) for name in ALL_ENTRIES}
 
 
@@ -38,7 +41,7 @@ def _prove(ring: StepRing, parameters: list[torch.nn.Parameter]) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for _ in range(PATIENCE):
-            ring.measure_gradients(0, parameters)
+            ring.measure_gradients(_PROOF, parameters)
             torch.cuda.synchronize(device)
             if ring.fused:
                 return

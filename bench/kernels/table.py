@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..machine import counted
 from .cases import Case
 from .contender import Contender
 
@@ -15,8 +16,9 @@ def head(result: Mapping[str, Any]) -> str:
     machine = [f"{key:10s} {value}" for key, value in result["machine"].items()]
     explained = (
         f"Every result has agreed with float64. Times of one call with a cold cache, {result['cold']}: "
-        f"{result['repeats']} turns (slow contenders have fewer); median, 10th and 90th percentile. GB/s: bytes of the "
-        f"gradients / median. × roof: median over turns of the time / that of {result['roof']!r} in the same turn. "
+        f"{counted(result['repeats'], 'turn')} (slow contenders have fewer); median, 10th and 90th percentile. "
+        "GB/s: bytes of the gradients / median. × roof: median over turns of the time / that of "
+        f"{result['roof']!r} in the same turn. "
         "error: the largest that the gate saw, relative to the sum of the terms' magnitudes."
     )
     return "\n".join([*machine, "", *textwrap.wrap(explained, 110)])
@@ -26,7 +28,7 @@ def of_case(case: Mapping[str, Any], device: str) -> str:
     gpu = device == "cuda"
     titles = ["", "ms", "p10 … p90", "GB/s", "× roof", "turns", "error", "extra MB"]
     if gpu:
-        titles += ["host µs", "launches", "waits"]
+        titles += ["host µs", "waits"]
     rows = [titles, *(_row(row, gpu) for row in case["contenders"])]
     widths = [max(len(row[column]) for row in rows) for column in range(len(titles))]
     size = f"{_size(case['tensors'], case['elements'])} {case['dtype']}, {size_of(case['bytes'])}"
@@ -36,6 +38,10 @@ def of_case(case: Mapping[str, Any], device: str) -> str:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(["", *cells, computes]).rstrip())
     lines += [f"  {row['name'].ljust(widths[0])}  skipped: {row['reason']}" for row in case["skipped"]]
+    noise = case["noise"]
+    if noise is not None:
+        spread = f"{noise['p10']:.3f} … {noise['p90']:.3f}"
+        lines.append(f"  {noise['name']}: {noise['ratio']:.3f} × roof, {spread}: a difference within that is noise")
     return "\n".join(lines)
 
 
@@ -52,8 +58,19 @@ def _row(row: Mapping[str, Any], gpu: bool) -> list[str]:
         "" if extra is None else _digits(extra / 1e6),
     ]
     if gpu:
-        cells += [_digits(row["host_us"]), str(row["launches"]), "waits" if row["waits"] else "none"]
+        cells += [_digits(row["host_us"]), "waits" if row["waits"] else "none"]
     return cells
+
+
+def of_launches(cases: Sequence[Mapping[str, Any]]) -> str:
+    """Kernels per call, counted once nothing was left to time."""
+    lines = ["", "kernels launched per call"]
+    for case in cases:
+        counts = [f"{row['name']} {'?' if row['launches'] is None else row['launches']}" for row in case["contenders"]]
+        lines += textwrap.wrap(
+            f"{case['name']}: {', '.join(counts)}", 110, initial_indent="  ", subsequent_indent="    "
+        )
+    return "\n".join(lines)
 
 
 def of_skipped(skipped: Sequence[Mapping[str, str]]) -> str:
@@ -81,7 +98,7 @@ def _digits(value: float) -> str:
 
 
 def _size(tensors: int, elements: int) -> str:
-    return f"{tensors:,} tensor{'s' * (tensors != 1)}, {elements / 1e6:,.1f} M"
+    return f"{counted(tensors, 'tensor')}, {elements / 1e6:,.1f} M"
 
 
 def size_of(value: float) -> str:

@@ -1,4 +1,5 @@
-"""How times are taken: a cold cache before each call, contenders in turns, each turn in another order."""
+"""How times are taken: contenders in turns, each turn in another order. A timed call follows one that is not timed, so
+that what a contender finds is what it left itself, whoever came before it, and a cold cache."""
 
 from __future__ import annotations
 
@@ -15,13 +16,15 @@ import torch
 
 #: Seconds that one contender may take over all its turns of a case; a slow one has fewer turns, FEWEST at least.
 BUDGET, FEWEST = 10.0, 3
+#: Calls per turn, the last one timed.
+CALLS = 2
 WARM_UPS = 2
-#: What a GPU writes before a timed call: long enough for the host to get ahead, as it is after a backward pass.
-HEAD_START = 2**31
+#: What a GPU writes before a timed call: 4 ms in which the host gets ahead, as it is after a backward pass.
+HEAD_START = 2**34
 #: Device type → what makes the cache cold.
 COLD: dict[str, str] = {
     "cpu": "after a buffer of twice the last-level cache was written",
-    "cuda": f"after the GPU wrote {HEAD_START // 2**30} GiB",
+    "cuda": f"after the GPU wrote {HEAD_START // 2**30} GiB (host time beyond what that takes counts)",
 }
 _CACHE = 2**26  # where the system does not tell
 
@@ -30,7 +33,7 @@ Run = Callable[[], Any]
 
 class Clock(Protocol):
     def seconds(self, run: Run) -> float:
-        """Of one call, from a cold cache until its last result is there."""
+        """Of one call, from a cold cache until its last result is there, after a call that is not timed."""
 
 
 class HostClock:
@@ -40,6 +43,7 @@ class HostClock:
         self._buffer = torch.zeros(2 * last_level_cache(), dtype=torch.uint8)
 
     def seconds(self, run: Run) -> float:
+        run()
         self._buffer.add_(1)
         begin = time.perf_counter()
         run()
@@ -56,6 +60,7 @@ class DeviceClock:
 
     def seconds(self, run: Run) -> float:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        run()
         torch.cuda.synchronize(self._device)
         for _ in range(HEAD_START // self._buffer.numel()):
             self._buffer.zero_()
@@ -91,9 +96,9 @@ def in_turns(
     for name, run in runs.items():
         progress(f"{name} warms up")
         taken = [clock.seconds(run)]
-        while len(taken) < WARM_UPS and taken[0] * WARM_UPS < BUDGET:
+        while len(taken) < WARM_UPS and taken[0] * CALLS * WARM_UPS < BUDGET:
             taken.append(clock.seconds(run))
-        turns = max(FEWEST, min(repeats, int(BUDGET / min(taken))))
+        turns = max(FEWEST, min(repeats, int(BUDGET / (CALLS * min(taken)))))
         strides[name] = max(1, math.ceil(repeats / turns))
     seconds: dict[str, dict[int, float]] = {name: {} for name in runs}
     names = list(runs)
@@ -131,6 +136,21 @@ class Figures:
     launches: int | None = None
     waits: bool | None = None
     extra: int | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Of the roof measured twice: its second time / its first over the turns. Ratios within [p10, p90] mean nothing."""
+
+    name: str
+    ratio: float
+    p10: float
+    p90: float
+
+
+def noise(name: str, again: Mapping[int, float], roof: Mapping[int, float]) -> Noise:
+    low, middle, high = np.percentile([again[turn] / roof[turn] for turn in again], [10, 50, 90])
+    return Noise(name, float(middle), float(low), float(high))
 
 
 def summarise(

@@ -5,10 +5,12 @@ both clip. Blocks of steps take turns: contenders in an order that moves on by o
 
 Printed are the median over pairs of what a monitored block takes beyond the bare one, and, since that scatters by whole
 per cent, the time within the monitor's own calls and on its own threads as a share of the bare step: CPU time on both
-sides, on CUDA the device's. Both have a 95 % bootstrap interval. Nothing is printed unless all pairs end bit-identical
-(where clipping rounds differently: nearly) and the files hold every gradient of every step.
+sides, on CUDA the device's. Both have a 95 % bootstrap interval, or, of fewer than six pairs, the range. No figure of
+a contender is printed or written unless its pair ends bit-identical (where clipping rounds differently: nearly) and
+its files hold every gradient of every step; nothing is printed unless that holds for all.
 
-On CUDA the 1.3 B GPT trains, with deterministic algorithms, and as many pairs at a time as memory holds.
+On CUDA the 1.3 B GPT trains, with deterministic algorithms, and as many pairs at a time as memory holds. After each
+such batch ``--json`` is written, so that a run which is ended leaves what it has.
 """
 
 from __future__ import annotations
@@ -16,83 +18,138 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import statistics
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from .. import options as of_command
 from ..machine import describe
 from . import monitors
 from .monitors import Contender
-from .pairing import Pair, WrongResult
-from .summary import Summary, summarise
+from .pairing import Pair, WrongResult, warm_up_steps
+from .summary import Summary, kind_of_interval, summarise
+from .table import show
 from .trainings import SIZES, Block, Size, deterministic
 
 SUMMARY = "step time of a GPT with and without the writer, and with hooks"
+#: Model, pairs and steps of a block; on CUDA all contenders together must fit into ten minutes.
+USUAL = {"cpu": ("reference", 10, 20), "cuda": ("1.3b", 6, 5)}
 #: Share of the device's memory that may be in use.
 MEMORY = 0.9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = [contender.name for contender in monitors.CONTENDERS]
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default cuda, if there is one)")
-    parser.add_argument("--model", choices=SIZES, help="what to train (default reference on the CPU, 1.3b on CUDA)")
+    number = of_command.at_least(1)
+    (model, pairs, steps), on_cuda = USUAL["cpu"], USUAL["cuda"]
+    parser.add_argument(
+        "--device",
+        type=of_command.device,
+        default=of_command.usual_device(),
+        help="where to train (default %(default)s)",
+    )
+    parser.add_argument("--model", choices=SIZES, help=f"what to train (default {model}, on CUDA {on_cuda[0]})")
     parser.add_argument("--contender", action="append", choices=names, help="only this one; may be repeated")
-    parser.add_argument("--pairs", type=int, default=10, help="pairs of blocks of each contender (default %(default)s)")
-    parser.add_argument("--steps", type=int, default=20, help="steps of a block (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="torch's threads on the CPU (default %(default)s)")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    parser.add_argument(
+        "--pairs",
+        type=of_command.at_least(2),
+        help=f"pairs of blocks of each contender (default {pairs}, on CUDA {on_cuda[1]})",
+    )
+    parser.add_argument("--steps", type=number, help=f"steps of a block (default {steps}, on CUDA {on_cuda[2]})")
+    parser.add_argument("--threads", type=number, default=2, help="torch's threads on the CPU (default %(default)s)")
+    parser.add_argument("--json", type=of_command.writable_file, help="also write the result to this file")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    for name, least in (("pairs", 2), ("steps", 1), ("threads", 1)):
-        if getattr(options, name) < least:
-            raise SystemExit(f"--{name}: expected at least {least}, got {getattr(options, name)}: pass a larger number")
     torch.set_num_threads(options.threads)
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    size = SIZES[options.model or ("1.3b" if device.type == "cuda" else "reference")]
+    device: torch.device = options.device
+    usual_model, usual_pairs, usual_steps = USUAL[device.type]
+    size = SIZES[options.model or usual_model]
+    pairs, steps = options.pairs or usual_pairs, options.steps or usual_steps
     chosen = [c for c in monitors.CONTENDERS if options.contender is None or c.name in options.contender]
+    head = ", ".join([*described(size, device), f"{pairs} pairs of {steps}-step blocks"])
+    each = 2 * (warm_up_steps(steps) + pairs * steps)
+    print(f"{head}: {len(chosen)} contenders, {len(chosen) * each:,} steps in all", file=sys.stderr)
+    found: dict[str, Summary] = {}
     try:
-        summaries = compare(size, device, chosen, options.pairs, options.steps)
+        for finished in compare(size, device, chosen, pairs, steps):
+            found |= finished
+            if options.json is not None:
+                options.json.write_text(_as_json(head, size, device, chosen, found))
     except WrongResult as error:
         raise SystemExit(f"{error}: no figure is printed") from error
-    head = f"{size.label}, {size.tokens:,} tokens a step, {options.pairs} pairs of {options.steps}-step blocks"
-    show(head, device, summaries)
-    if options.json is not None:
-        contenders = {name: asdict(summary) for name, summary in summaries.items()}
-        written = {"machine": describe(), "training": head, "device": device.type, "contenders": contenders}
-        options.json.write_text(json.dumps(written, indent=1) + "\n")
+    speed = f"bare step: {_tokens_per_second(size, found):,.0f} tokens a second, median over the contenders' twins"
+    show([head, speed], device, chosen, found)
+
+
+def described(size: Size, device: torch.device) -> list[str]:
+    """What sets a share of the step: the model, and how it is trained."""
+    how = ["bf16 autocast"] if size.autocast else []
+    return [size.label, f"{size.tokens:,} tokens a step", *how, *["deterministic algorithms"] * (device.type == "cuda")]
+
+
+def _as_json(
+    head: str, size: Size, device: torch.device, chosen: Sequence[Contender], found: Mapping[str, Summary]
+) -> str:
+    """Of the contenders so far. Times are in ms, shares are of 1."""
+    written = {
+        "machine": describe(),
+        "training": head,
+        "device": device.type,
+        "bare_tokens_per_second": _tokens_per_second(size, found),
+        "intervals": kind_of_interval(min(summary.pairs for summary in found.values())),
+        "contenders": {name: asdict(summary) for name, summary in found.items()},
+        "unfinished": [contender.name for contender in chosen if contender.name not in found],
+    }
+    return json.dumps(written, indent=1) + "\n"
+
+
+def _tokens_per_second(size: Size, found: Mapping[str, Summary]) -> float:
+    return statistics.median(size.tokens / summary.bare_ms * 1e3 for summary in found.values())
 
 
 def compare(
     size: Size, device: torch.device, contenders: Sequence[Contender], pairs: int, steps: int
-) -> dict[str, Summary]:
-    """By contender, what ``pairs`` pairs of blocks of ``steps`` steps tell. Raises WrongResult on a red gate."""
+) -> Iterator[dict[str, Summary]]:
+    """By contender, what ``pairs`` pairs of blocks of ``steps`` steps tell, of as many as memory holds at a time.
+
+    Raises WrongResult on a red gate.
+    """
     waiting = list(contenders)
-    summaries: dict[str, Summary] = {}
-    with deterministic(device), _no_warning_of_ours(), tempfile.TemporaryDirectory() as directory:
+    with deterministic(device), tempfile.TemporaryDirectory() as directory:
         while waiting:
-            together: list[Pair] = []
-            _forget_peak(device)
-            while waiting and (not together or _another_fits(device, len(together))):
-                contender = waiting.pop(0)
-                _say(f"{contender.name}: first steps")
-                together.append(Pair(contender, size, device, Path(directory) / contender.name))
-                together[-1].warm_up(steps)
-            for pair, blocks in zip(together, _take_turns(together, pairs, steps), strict=True):
-                pair.finish()
-                summaries[pair.contender.name] = summarise(blocks, on_device=device.type == "cuda")
+            with _no_warning_of_ours():
+                finished = _compare_together(waiting, size, device, pairs, steps, Path(directory))
             # The models must be gone before the next ones are made.
-            del together, pair
             gc.collect()
-        _say("")
-    return summaries
+            _say("")
+            yield finished
+
+
+def _compare_together(
+    waiting: list[Contender], size: Size, device: torch.device, pairs: int, steps: int, directory: Path
+) -> dict[str, Summary]:
+    """Of the first of ``waiting``, which it takes away."""
+    together: list[Pair] = []
+    _forget_peak(device)
+    while waiting and (not together or _another_fits(device, len(together))):
+        contender = waiting.pop(0)
+        _say(f"{contender.name}: first steps")
+        together.append(Pair(contender, size, device, directory / contender.name))
+        together[-1].warm_up(steps)
+    finished: dict[str, Summary] = {}
+    for pair, blocks in zip(together, _take_turns(together, pairs, steps), strict=True):
+        pair.finish()
+        finished[pair.contender.name] = summarise(blocks, on_device=device.type == "cuda")
+    return finished
 
 
 def _another_fits(device: torch.device, pairs: int) -> bool:
@@ -141,54 +198,3 @@ def _no_warning_of_ours() -> Iterator[None]:
 def _say(progress: str) -> None:
     if sys.stderr.isatty():
         print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
-
-
-Column = tuple[str, Callable[[Summary], str]]
-_PAIRED: list[Column] = [
-    ("bare ms", lambda s: f"{s.bare_ms:.2f}"),
-    ("with ms", lambda s: f"{s.with_ms:.2f}"),
-    ("step time", lambda s: f"{100 * (s.ratio - 1):+.2f} %"),
-    ("95 % interval", lambda s: _interval(s.ratio_interval, 1.0)),
-]
-_OWN: list[Column] = [
-    ("own", lambda s: _share(s.own)),
-    ("95 % interval", lambda s: _interval(s.own_interval)),
-]
-_ON_CPU: list[Column] = [
-    ("own: loop", lambda s: _share(s.own_loop)),
-    ("threads", lambda s: _share(s.own_threads)),
-    *_OWN,
-]
-_ON_DEVICE: list[Column] = [*_OWN, ("host ms", lambda s: f"{s.host_ms:.3f}")]
-
-
-def show(head: str, device: torch.device, summaries: dict[str, Summary]) -> None:
-    """The table."""
-    for key, value in describe().items():
-        print(f"{key:10s} {value}")
-    print(f"{head}\n")
-    columns = _PAIRED + (_ON_DEVICE if device.type == "cuda" else _ON_CPU)
-    cells = [[title for title, _ in columns], *([cell(s) for _, cell in columns] for s in summaries.values())]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for name, row in zip(["", *summaries], cells, strict=True):
-        print(f"{name:11s}" + "".join(f"{cell:>{width + 2}s}" for cell, width in zip(row, widths, strict=True)))
-    print()
-    for contender in monitors.CONTENDERS:
-        if contender.name in summaries:
-            print(f"{contender.name:11s}  {contender.meaning}")
-    clock = "the GPU was at work for it" if device.type == "cuda" else "CPU time it took"
-    print(f"own: {clock}, beyond what clipping took the bare twin, as a share of the bare step")
-
-
-def _share(share: float) -> str:
-    return f"{_percent(share)} %"
-
-
-def _interval(interval: tuple[float, float], origin: float = 0.0) -> str:
-    low, high = (_percent(share - origin) for share in interval)
-    return f"{low} … {high}"
-
-
-def _percent(share: float) -> str:
-    rounded = round(100 * share, 2) + 0.0  # no -0.00
-    return f"{rounded:.2f}"

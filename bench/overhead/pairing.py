@@ -22,6 +22,11 @@ class WrongResult(RuntimeError):
     """The runs do not agree, so their times mean nothing."""
 
 
+def warm_up_steps(steps: int) -> int:
+    """Before the first of blocks of ``steps``."""
+    return max(10, steps)
+
+
 class Pair:
     """One contender beside its twin."""
 
@@ -34,12 +39,12 @@ class Pair:
         self._monitor = contender.attach(self.watched, directory)
 
     def warm_up(self, steps: int) -> None:
-        """A step whose clipped gradients are compared, then what makes a block of ``steps``, or of ten."""
+        """A step whose clipped gradients are compared, then the others before a block of ``steps``."""
         self.bare.advance(1)
         self.watched.advance(1)
         self._check_first_moments()
         for training in (self.bare, self.watched):
-            training.advance(max(10, steps) - 1)
+            training.advance(warm_up_steps(steps) - 1)
 
     def measure(self, steps: int, bare_first: bool) -> tuple[Block, Block]:
         """A block of each: (bare, watched)."""

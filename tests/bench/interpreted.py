@@ -19,7 +19,8 @@ from bench.kernels import launched
 from bench.kernels.contender import Contender
 from bench.kernels.contenders import CONTENDERS
 from bench.kernels.gate import RedGate, Truth, check
-from gradhealth_kernels import constants
+from gradhealth_kernels import constants, device_ring, launch
+from gradhealth_kernels.device import CheckedMeter
 from gradhealth_kernels.pair import FusedPair
 from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO
 
@@ -44,6 +45,46 @@ def test_the_pure_read_sums_every_word_once(case: Any) -> None:
     tensors[0].view(-1)[3] += 1.0
     with pytest.raises(RedGate, match=r"words of tensor 0 of shape"):
         check(contender, reader.read(reader.run(*launched.SHAPES[0])), truth)
+
+
+def test_what_the_choice_of_a_shape_left_is_not_what_the_gate_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = TINY[0].tensors(CPU)
+
+    def fastest(reader: launched.PureRead) -> tuple[int, int]:
+        reader.run(*launched.SHAPES[0])
+        monkeypatch.setattr(launched.PureRead, "run", lambda reader, rows, warps: reader._words)
+        return launched.SHAPES[0]
+
+    with monkeypatch.context() as on_a_gpu:
+        on_a_gpu.setattr(launched, "_fastest", fastest)
+        on_a_gpu.setattr(torch.Tensor, "is_cuda", property(lambda x: True))
+        prepared = launched.pure_read(tensors)
+    with pytest.raises(RedGate, match=r"words of tensor 0 of shape"):
+        check(in_triton("read"), prepared.read(prepared.run()), Truth.of(tensors))
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients on the CPU are measured as a device's: kernels are proven first, then launched again and again."""
+    monkeypatch.setattr(launch, "stays", lambda device: True)
+    monkeypatch.setattr(device_ring, "meter_for", CheckedMeter)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda x: True))
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_launches_that_do_nothing_are_not_hidden_by_what_proved_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    (contender,) = (contender for contender in CONTENDERS if contender.name == "ours")
+    tensors = TINY[0].tensors(CPU)
+    truth = Truth.of(tensors)
+    prepared = contender.prepare(tensors)
+    assert check(contender, prepared.read(prepared.run()), truth) < contender.tolerance
+    prepared = contender.prepare(tensors)
+    did_nothing: list[bool] = []
+    monkeypatch.setattr(FusedPair, "repeat", lambda pair, out, inverse_scale: did_nothing.append(True))
+    with pytest.raises(RedGate, match=r"count of tensor 0 of shape \(33, 70\): expected 2310.0, got 0.0"):
+        check(contender, prepared.read(prepared.run()), truth)
+    assert did_nothing == [True]
 
 
 def test_the_pure_read_has_the_chunks_that_our_kernels_have() -> None:

@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from bench.kernels import beside, ours, table
+from bench.kernels import command as kernels
 from bench.kernels.contender import Unavailable
 from gradhealth_kernels.launch import StepRing
+
+from .tiny import TINY
 
 DEVICE = torch.device("cuda", 0)
 
@@ -27,7 +30,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def event(name: str, device: str, annotation: bool = False) -> Any:
-    return SimpleNamespace(name=name, device_type=SimpleNamespace(name=device), is_user_annotation=annotation)
+    """As kineto hands it out: what it says is asked for by calls."""
+    kind = SimpleNamespace(name=device)
+    return SimpleNamespace(name=lambda: name, device_type=lambda: kind, is_user_annotation=lambda: annotation)
 
 
 def test_kernels_are_counted_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,11 +55,47 @@ def test_kernels_are_counted_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -
         def __exit__(self, *error: object) -> None:
             pass
 
-        def events(self) -> list[Any]:
-            return events
+        profiler = SimpleNamespace(kineto_results=SimpleNamespace(events=lambda: events))
 
     monkeypatch.setattr(torch.profiler, "profile", Profile)
-    assert beside._launches(lambda: None, DEVICE) == 2
+    assert beside.launches(lambda: None, DEVICE) == 2
+    del events[1], events[-1]
+    assert beside.launches(lambda: None, DEVICE) is None
+
+
+def test_a_profile_on_this_torch_has_what_is_asked_of_it() -> None:
+    """The stand-ins above are what torch's own events look like."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        torch.ones(3).neg()
+    kineto: Any = profile.profiler
+    found = {event.name(): event for event in kineto.kineto_results.events()}
+    assert found["aten::neg"].device_type().name == "CPU"
+    assert found["aten::neg"].is_user_annotation() is False
+
+
+def test_launches_are_counted_once_nothing_is_left_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    rows = {"name": "ours", "launches": None}
+
+    def timed(case: Any, *given: Any) -> dict[str, Any]:
+        done.append(f"times {case.name}")
+        return {"name": case.name, "contenders": [dict(rows)]}
+
+    def launches_of(case: Any, contenders: Any, rows: list[dict[str, Any]], *given: Any) -> None:
+        done.append(f"launches {case.name}")
+        rows[0]["launches"] = len(done)
+
+    for name, stand_in in {"timed": timed, "launches_of": launches_of, "gate": lambda *given: None}.items():
+        monkeypatch.setattr(kernels, name, stand_in)
+    monkeypatch.setattr(kernels, "unfit", lambda *given: None)
+    monkeypatch.setattr(kernels, "clock_for", lambda device: None)
+    monkeypatch.setattr(table, "of_case", lambda *given: "")
+    saved: list[Any] = []
+    result = kernels.measure(TINY[:2], [], DEVICE, 1, save=saved.append)
+    names = [case.name for case in TINY[:2]]
+    assert done == [f"{what} {name}" for what in ("times", "launches") for name in names]
+    assert [case["contenders"][0]["launches"] for case in result["cases"]] == [3, 4]
+    assert saved[-1] is result
 
 
 def test_a_call_that_makes_the_host_wait_is_found_and_the_mode_set_back(gpu: list[str]) -> None:
@@ -106,7 +147,7 @@ LATE = "plain torch is what ran: the fused kernels were not compared in time"
         (Ring(after=3), None),
         (Ring(after=1000), LATE),
         (Ring(after=1000, warning="they disagree"), "plain torch is what ran: they disagree"),
-        (StepRing(1, 1), LATE),
+        (StepRing(1, 2), LATE),
     ],
 )
 def test_ours_is_timed_only_where_the_fused_kernels_run(ring: Any, problem: str | None) -> None:
@@ -119,7 +160,7 @@ def test_ours_is_timed_only_where_the_fused_kernels_run(ring: Any, problem: str 
         ours._prove(ring, parameters)
 
 
-def test_a_table_of_a_gpu_shows_host_time_launches_and_waits() -> None:
+def test_a_table_of_a_gpu_shows_host_time_and_waits_and_at_last_launches() -> None:
     row = {
         **{"name": "ours", "computes": "all entries", "median": 0.00372, "p10": 0.0037, "p90": 0.0038},
         **{"bytes_per_second": 4.32e12, "ratio": 1.04, "turns": 50, "error": 3e-8, "extra": 0},
@@ -129,9 +170,13 @@ def test_a_table_of_a_gpu_shows_host_time_launches_and_waits() -> None:
     case = {
         **{"name": "llama", "description": "Llama", "tensors": 291, "elements": 8_030_261_248, "dtype": "bfloat16"},
         **{"bytes": 16_060_522_496, "contenders": [row, waiting], "skipped": []},
+        "noise": {"name": "read again", "ratio": 1.01, "p10": 0.98, "p90": 1.0451},
     }
     lines = [" ".join(line.split()) for line in table.of_case(case, "cuda").splitlines()[2:]]
-    assert lines[0].endswith(" extra MB host µs launches waits")
-    assert lines[1] == "ours 3.72 3.70 … 3.80 4,320 1.04 50 3e-08 0.000 123 2 none all entries"
-    assert lines[2] == "eager 3.72 3.70 … 3.80 4,320 50 3e-08 0.000 123 2041 waits all entries"
+    assert lines[0].endswith(" extra MB host µs waits")
+    assert lines[1] == "ours 3.72 3.70 … 3.80 4,320 1.04 50 3e-08 0.000 123 none all entries"
+    assert lines[2] == "eager 3.72 3.70 … 3.80 4,320 50 3e-08 0.000 123 waits all entries"
+    assert lines[3] == "read again: 1.010 × roof, 0.980 … 1.045: a difference within that is noise"
+    unseen = {**case, "name": "other", "contenders": [{**row, "launches": None}]}
+    assert table.of_launches([case, unseen]).splitlines()[2:] == ["  llama: ours 2, eager 2041", "  other: ours ?"]
     assert "291 tensors, 8,030.3 M bfloat16, 16.06 GB" in table.of_case(case, "cuda")

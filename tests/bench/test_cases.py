@@ -43,7 +43,7 @@ def test_names_are_unique_and_every_kind_is_there() -> None:
     assert by_name["small-10000-fp32"].sizes == (1024,) * 10_000
     assert {case.name for case in CASES if "cpu" in case.devices} == {
         *("one-100m-fp32", "small-500-fp32", "small-500-bf16", "gpt2-fp32", "resnet50-fp32"),
-        *("misaligned-bf16", "nonfinite-fp32"),
+        *("misaligned-bf16", "nonfinite-fp32", "nonfinite-bf16"),
     }
 
 
@@ -59,6 +59,14 @@ def test_values_are_the_same_each_time_and_no_count_is_zero(case: Case) -> None:
         assert 0 < entries["zero"] < entries["near_zero"] < one.numel()
 
 
+@pytest.mark.parametrize("case", [case for case in TINY if case.content == "poisoned"], ids=lambda case: case.name)
+def test_every_rare_kind_is_there_and_saturated_is_not_infinite_alone(case: Case) -> None:
+    entries = [reference.measure(x) for x in case.tensors(CPU)]
+    for name in ("nan", "pos_inf", "neg_inf"):
+        assert sum(int(of_one[name]) for of_one in entries) == 1
+    assert sum(int(of_one["saturated"]) for of_one in entries) == 3
+
+
 def test_misaligned_gradients_begin_at_odd_elements() -> None:
     tensors = replace(TINY[2], parameters=many(9, 40)).tensors(CPU)
     offsets = [x.data_ptr() % 16 // x.itemsize for x in tensors]
@@ -72,6 +80,7 @@ def test_one_chunk_in_a_hundred_is_not_finite(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("bench.kernels.cases.POISONED", 102_400)
     case = Case("poisoned", "", many(1, 3 * 102_400), torch.bfloat16, content="poisoned")
     (tensor,) = case.tensors(CPU)
+    assert int((tensor.abs() == torch.finfo(torch.bfloat16).max).sum()) == 1
     chunks = tensor.view(-1, 1024)
     assert int((~chunks.isfinite()).any(1).sum()) * 100 == len(chunks)
     entries = reference.measure(tensor)

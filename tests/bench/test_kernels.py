@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import torch
 from bench import __main__ as command
 from bench.kernels import command as kernels
 from bench.kernels.cases import CASES
+from bench.kernels.contender import Prepared
 from bench.kernels.contenders import CONTENDERS
+from bench.kernels.gate import Truth
 
 from .tiny import TINY
 
@@ -67,6 +70,8 @@ def test_the_table_the_file_and_the_plot_hold_what_was_measured(
     assert "tiny-fp32: three tensors (3 tensors, 0.0 M float32, 0.0 MB)" in printed
     assert set(result["machine"]) >= {"processor", "torch", "triton", "numpy"}
     assert all(value in printed for value in result["machine"].values())
+    assert case["noise"] == {"name": "sum again", "ratio": 1.0, "p10": 1.0, "p90": 1.0}
+    assert "\n  sum again: 1.000 × roof, 1.000 … 1.000: " in printed
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -76,7 +81,7 @@ def test_a_red_gate_is_an_error_without_any_figure(
 ) -> None:
     monkeypatch.setattr("bench.kernels.eager.near_zero", lambda dtype: 1e-3)
     monkeypatch.setattr(kernels, "CONTENDERS", [c for c in CONTENDERS if c.name in ("sum", "naive")])
-    with pytest.raises(SystemExit, match=r"the gate is red, no figure is printed: naive on tiny-fp32: near_zero of"):
+    with pytest.raises(SystemExit, match=r"the gate is red, no figure follows: naive on tiny-fp32: near_zero of"):
         command.main(["--device", "cpu", "--json", str(tmp_path / "r.json")])
     assert capsys.readouterr().out == ""
     assert list(tmp_path.iterdir()) == []
@@ -93,11 +98,12 @@ def test_cases_that_do_not_fit_are_skipped_and_say_why(
         "llama-8b-bf16": "meant for cuda, needs 25.4 GB of memory: --case llama-8b-bf16 runs it here",
         "llama-8b-fp32": "needs 49.6 GB of memory, 30.0 GB are free",
     }
-    assert all(reason in capsys.readouterr().out for reason in [reasons["llama-8b-bf16"]])
+    printed = capsys.readouterr().out
+    assert all(reason in printed for reason in reasons.values())
 
 
 def test_contenders_that_cannot_run_are_skipped_and_say_why(capsys: pytest.CaptureFixture[str]) -> None:
-    result = kernels.measure(TINY[3:], [c for c in CONTENDERS if c.name in ("read", "sum", "clip")], CPU, repeats=1)
+    result = kernels.measure(TINY[3:4], [c for c in CONTENDERS if c.name in ("read", "sum", "clip")], CPU, repeats=1)
     (case,) = result["cases"]
     assert [row["name"] for row in case["contenders"]] == ["sum"]
     assert case["skipped"] == [
@@ -121,9 +127,6 @@ def test_the_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--case", "gpt3"], r"--case: expected one of llama-8b-bf16, .*, got 'gpt3'; --list describes them"),
         (["--contender", "them"], r"--contender: expected one of read, sum, ours, .*, got 'them'"),
-        (["--device", "tpu"], r"--device: expected cpu, cuda or cuda:INDEX, got 'tpu'"),
-        (["--device", "mps"], r"--device: expected cpu, cuda or cuda:INDEX, got 'mps'"),
-        (["--device", "cpu", "--repeats", "0"], r"--repeats: expected at least 1, got 0"),
     ],
 )
 def test_wrong_arguments_say_what_is_right(arguments: list[str], text: str) -> None:
@@ -131,10 +134,75 @@ def test_wrong_arguments_say_what_is_right(arguments: list[str], text: str) -> N
         command.main(arguments)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_where_there_is_none() -> None:
-    with pytest.raises(SystemExit, match=r"expected a CUDA device, torch sees none here; --device cpu runs"):
-        command.main(["--device", "cuda"])
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--device", "tpu"], "argument --device: expected cpu, cuda or cuda:INDEX, got 'tpu'"),
+        (["--repeats", "0"], "argument --repeats: expected a whole number from 1 on, got '0'"),
+        (["--json", "no/such/folder/r.json"], "argument --json: expected a writable file, got"),
+        (["--plot", "r.pdf"], "argument --plot: expected a file that ends in .png, got 'r.pdf'"),
+    ],
+)
+def test_values_that_no_run_can_use_are_refused_at_once(
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert ended.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fails", ["prepare", "run", "read", "second run"])
+def test_a_contender_that_fails_is_skipped_and_the_others_go_on(fails: str) -> None:
+    runs: list[bool] = []
+
+    def failing(where: str) -> None:
+        if where == fails:
+            raise torch.OutOfMemoryError("no memory left\nadvice")
+
+    def prepare(tensors: Sequence[torch.Tensor]) -> Prepared:
+        failing("prepare")
+
+        def run() -> None:
+            failing("run")
+            runs.append(True)
+            failing("second run" if len(runs) > 1 else "")
+
+        def read(values: Any) -> dict[str, Any]:
+            failing("read")
+            return {"total": Truth.of(tensors).entries["sum"]}
+
+        return Prepared(run, read)
+
+    of_sum = next(c for c in CONTENDERS if c.name == "sum")
+    greedy = replace(of_sum, name="greedy", prepare=prepare)
+    (case,) = kernels.measure(TINY[:1], [of_sum, greedy], CPU, repeats=1)["cases"]
+    assert [row["name"] for row in case["contenders"]] == ["sum"]
+    assert case["skipped"] == [{"name": "greedy", "reason": "OutOfMemoryError: no memory left"}]
+    for needed in ("sum", "ours"):
+        runs.clear()
+        with pytest.raises(torch.OutOfMemoryError):
+            kernels.measure(TINY[:1], [replace(greedy, name=needed)], CPU, repeats=1)
+
+
+def test_without_a_terminal_there_is_a_line_per_case_and_phase(capsys: pytest.CaptureFixture[str]) -> None:
+    kernels.measure(TINY[:2], [c for c in CONTENDERS if c.name == "sum"], CPU, repeats=1)
+    names = [case.name for case in TINY[:2]]
+    expected = [*(f"gate: {name}" for name in names), *(f"{name}: in turns" for name in names)]
+    assert capsys.readouterr().err.splitlines() == expected
+
+
+def test_an_interrupted_run_ends_with_a_line_and_the_usual_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kernels, "measure", measure)
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--device", "cpu"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == "interrupted: what was printed or saved until now holds"
 
 
 def test_a_plot_without_matplotlib_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def test_the_roof_is_the_fastest_of_its_shapes(monkeypatch: pytest.MonkeyPatch) 
     def seconds(run: Callable[[], object]) -> float:
         run()
         # One outlier must not decide.
-        slow = {launched.SHAPES[2]: 1.0, launched.SHAPES[4]: 0.5 if len(ran) % 5 else 9.0}
+        slow = {launched.SHAPES[2]: 1.0, launched.SHAPES[4]: 0.5 if len(ran) % 7 else 9.0}
         return slow.get(ran[-1], 2.0)
 
     monkeypatch.setattr(launched, "clock_for", lambda device: SimpleNamespace(seconds=seconds))

@@ -16,14 +16,12 @@ import torch
 
 from bench.overhead import command as overhead
 from bench.overhead import monitors
-from bench.overhead.hooks import GradientHooks
 from bench.overhead.monitors import ALWAYS, CONTENDERS, Contender, Hooks, Writer
 from bench.overhead.pairing import Pair, WrongResult
 from bench.overhead.summary import Summary
-from bench.overhead.trainings import SIZES, Size, Training, deterministic
-from gradhealth_kernels import metrics
-from gradhealth_kernels.launch import StepRing
-from tb_gradhealth.demo.model import GPT, GPTConfig
+from bench.overhead.table import show
+from bench.overhead.trainings import SIZES, Size, Training
+from tb_gradhealth.demo.model import GPTConfig
 from tb_gradhealth.monitor import Monitor
 from tb_gradhealth.parts import Part
 
@@ -41,18 +39,26 @@ def _threads_as_before() -> Iterator[None]:
 
 
 def compare(*contenders: Contender, size: Size = TINY, steps: int = 3) -> dict[str, Summary]:
-    return overhead.compare(size, CPU, contenders, pairs=2, steps=steps)
+    return {
+        name: summary
+        for finished in overhead.compare(size, CPU, contenders, pairs=2, steps=steps)
+        for name, summary in finished.items()
+    }
 
 
 def command(*arguments: str) -> None:
     parser = argparse.ArgumentParser()
     overhead.add_arguments(parser)
-    options = parser.parse_args([*arguments, "--device", "cpu", "--threads", "1"])
+    options = parser.parse_args(["--device", "cpu", "--pairs", "2", "--steps", "2", "--threads", "1", *arguments])
     options.run(options)
 
 
 def contender(attach: Callable[[Training, Path], Any], **fields: Any) -> Contender:
     return Contender("planted", "wrong on purpose", attach, **fields)
+
+
+def nothing(training: Training, directory: Path) -> None:
+    pass
 
 
 def test_every_contender_trains_beside_its_twin() -> None:
@@ -76,12 +82,19 @@ def test_the_table_and_the_file_hold_what_was_measured(
 ) -> None:
     monkeypatch.setitem(SIZES, "reference", TINY)
     written = tmp_path / "overhead.json"
-    command("--pairs", "2", "--steps", "2", "--contender", "hooks", "--contender", "off", "--json", str(written))
-    result = json.loads(written.read_text())
+    command("--contender", "hooks", "--contender", "off", "--json", str(written))
+    result, said = json.loads(written.read_text()), capsys.readouterr()
     assert "processor" in result["machine"]
     assert result["training"] == "tiny GPT, 16 tokens a step, 2 pairs of 2-step blocks"
+    # The first ten steps of each twin, then the blocks.
+    assert said.err == f"{result['training']}: 2 contenders, {2 * 2 * (10 + 2 * 2)} steps in all\n"
     assert set(result["contenders"]) == {"off", "hooks"}
-    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line and "%" in line}
+    assert result["unfinished"] == []
+    assert result["intervals"] == "range"
+    speeds = [16 / (figures["bare_ms"] / 1e3) for figures in result["contenders"].values()]
+    assert result["bare_tokens_per_second"] == pytest.approx(sum(speeds) / 2)
+    assert f"bare step: {sum(speeds) / 2:,.0f} tokens a second" in said.out
+    rows = {line.split()[0]: line for line in said.out.splitlines() if line and "%" in line}
     for name, figures in result["contenders"].items():
         for shown in (
             f"{figures['bare_ms']:.2f}",
@@ -92,22 +105,39 @@ def test_the_table_and_the_file_hold_what_was_measured(
             assert shown in rows[name]
 
 
-def test_on_a_device_the_table_has_the_host_time(capsys: pytest.CaptureFixture[str]) -> None:
-    summary = Summary(300.0, 301.5, 1.005, (1.001, 1.009), 0.004, 0.0, 0.004, (0.003, 0.0045), 0.125)
-    overhead.show("1.3 B", torch.device("cuda"), {"default": summary})
-    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("default  "))
-    expected = "default 300.00 301.50 +0.50 % 0.10 … 0.90 0.40 % 0.30 … 0.45 0.125"
-    assert row.split() == expected.split()
+def test_a_run_that_is_ended_leaves_what_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(SIZES, "reference", TINY)
+    monkeypatch.setattr(overhead, "_another_fits", lambda device, pairs: False)
+    monkeypatch.setattr(monitors, "CONTENDERS", (CONTENDERS[0], contender(ends_the_run), CONTENDERS[1]))
+    written = tmp_path / "overhead.json"
+    with pytest.raises(KeyboardInterrupt):
+        command("--json", str(written))
+    result = json.loads(written.read_text())
+    assert set(result["contenders"]) == {"off"}
+    assert result["unfinished"] == ["planted", "default"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [(["--contender", "nothing"], "every=100"), (["--pairs", "1"], "at least 2"), (["--steps", "0"], "at least 1")],
-)
-def test_wrong_arguments_are_named(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as raised:
-        command(*arguments)
-    assert said in f"{raised.value} {capsys.readouterr().err}"
+def ends_the_run(training: Training, directory: Path) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("pairs", "kind"), [(5, "range"), (6, "95 % interval")])
+def test_on_a_device_the_table_has_the_host_time_and_the_threads(
+    pairs: int, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = Summary(pairs, 300.0, 301.5, 1.005, (1.001, 1.009), 0.004, 0.0123, 0.004, (0.003, 0.0045), 0.125)
+    show(["1.3 B"], torch.device("cuda"), CONTENDERS, {"default": summary})
+    lines = capsys.readouterr().out.splitlines()
+    titles, row = (next(line.split() for line in lines if start in line) for start in ("bare ms", "default  "))
+    assert " ".join(titles) == f"bare ms with ms step time {kind} own {kind} threads host ms"
+    assert " ".join(row) == "default 300.00 301.50 +0.50 % 0.10 … 0.90 0.40 % 0.30 … 0.45 1.23 % 0.125"
+    assert "stream of its own" in lines[-1]
+
+
+def test_what_sets_the_share_is_said() -> None:
+    assert overhead.described(SIZES["reference"], CPU) == ["reference GPT", "1,024 tokens a step"]
+    large = ["1.3 B GPT", "16,384 tokens a step", "bf16 autocast", "deterministic algorithms"]
+    assert overhead.described(SIZES["1.3b"], torch.device("cuda")) == large
 
 
 def changes_gradients(training: Training, directory: Path) -> None:
@@ -120,42 +150,70 @@ def test_a_red_gate_prints_no_figure(
     monkeypatch.setitem(SIZES, "reference", TINY)
     monkeypatch.setattr(monitors, "CONTENDERS", (CONTENDERS[0], contender(changes_gradients)))
     with pytest.raises(SystemExit, match=r"planted: expected gradient head\.weight bit-identical .* no figure"):
-        command("--pairs", "2", "--steps", "2", "--json", str(tmp_path / "overhead.json"))
+        command("--json", str(tmp_path / "overhead.json"))
     assert capsys.readouterr().out == ""
     assert not (tmp_path / "overhead.json").exists()
 
 
-def test_a_parameter_that_changes_later_is_refused() -> None:
-    def attach(training: Training, directory: Path) -> None:
-        def once() -> None:
-            if training.steps == 5:
-                with torch.no_grad():
-                    training.model.head.weight[0, 0] += 1e-3
+def changes_a_parameter_later(training: Training, directory: Path) -> None:
+    def once() -> None:
+        if training.steps == 5:
+            with torch.no_grad():
+                training.model.head.weight[0, 0] += 1e-3
 
-        training.after_step = once
-
-    with pytest.raises(WrongResult, match=r"planted: expected parameter \S+ bit-identical"):
-        compare(contender(attach))
+    training.after_step = once
 
 
-def test_steps_that_are_not_in_the_file_are_refused() -> None:
-    def attach(training: Training, directory: Path) -> Writer:
-        writer = Writer(training, directory)
-        training.after_step = lambda: writer.close() if training.steps == 6 else None
-        return writer
-
-    with pytest.raises(WrongResult, match=r"expected all 16 steps of every gradient .* got 7 steps and 0 problems"):
-        compare(contender(attach))
+def closes_early(training: Training, directory: Path) -> Writer:
+    writer = Writer(training, directory)
+    training.after_step = lambda: writer.close() if training.steps == 6 else None
+    return writer
 
 
-def test_hooks_that_miss_a_step_are_refused() -> None:
-    def attach(training: Training, directory: Path) -> Hooks:
-        hooks = Hooks(training, directory)
-        training.last_backward = lambda: None if training.steps == 4 else hooks.begin()
-        return hooks
+def misses_a_step(training: Training, directory: Path) -> Hooks:
+    hooks = Hooks(training, directory)
+    training.last_backward = lambda: None if training.steps == 4 else hooks.begin()
+    return hooks
 
-    with pytest.raises(WrongResult, match=r"expected all 16 steps of every gradient .* got 15 steps"):
-        compare(contender(attach))
+
+def warns(training: Training, directory: Path) -> None:
+    warnings.warn("tb_gradhealth: measuring with plain torch instead", RuntimeWarning, stacklevel=1)
+
+
+def scales_what_it_clipped(training: Training, directory: Path) -> None:
+    clip = training.clip
+    assert clip is not None
+
+    def clip_and_scale() -> torch.Tensor:
+        norm = clip()
+        gradient: Any = training.model.head.weight.grad
+        gradient *= 1 + 1e-4
+        return norm
+
+    training.clip = clip_and_scale
+
+
+@pytest.mark.filterwarnings("ignore:tb_gradhealth")
+@pytest.mark.parametrize(
+    ("attach", "fields", "said"),
+    [
+        (changes_a_parameter_later, {}, r"planted: expected parameter \S+ bit-identical"),
+        (closes_early, {}, "expected all 16 steps of every gradient .* got 7 steps and 0 problems"),
+        (misses_a_step, {}, "expected all 16 steps of every gradient .* got 15 steps"),
+        (warns, {}, "plain torch"),
+        (
+            scales_what_it_clipped,
+            {"max_norm": ALWAYS, "rounds": True},
+            r"expected gradient head\.weight within 1e-05",
+        ),
+        (nothing, {"max_norm": 50.0}, "expected each step's gradients above the norm 50, got 0 of 16"),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_refused(
+    attach: Callable[[Training, Path], Any], fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(WrongResult, match=said):
+        compare(contender(attach, **fields))
 
 
 @pytest.mark.filterwarnings("ignore::tb_gradhealth.monitor.GradHealthWarning")
@@ -171,37 +229,6 @@ def test_a_step_that_was_not_measured_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Part, "measure", fails_once)
     with pytest.raises(WrongResult, match="got 15 steps and 1 problems"):
         compare(contender(Writer))
-
-
-@pytest.mark.filterwarnings("ignore:tb_gradhealth")
-def test_a_writer_that_warns_is_refused() -> None:
-    def attach(training: Training, directory: Path) -> None:
-        warnings.warn("tb_gradhealth: measuring with plain torch instead", RuntimeWarning, stacklevel=1)
-
-    with pytest.raises(WrongResult, match="plain torch"):
-        compare(contender(attach))
-
-
-def test_clipping_that_is_off_is_refused() -> None:
-    def attach(training: Training, directory: Path) -> None:
-        clip = training.clip
-        assert clip is not None
-
-        def clip_and_scale() -> torch.Tensor:
-            norm = clip()
-            gradient: Any = training.model.head.weight.grad
-            gradient *= 1 + 1e-4
-            return norm
-
-        training.clip = clip_and_scale
-
-    with pytest.raises(WrongResult, match=r"expected gradient head\.weight within 1e-05"):
-        compare(contender(attach, max_norm=ALWAYS, rounds=True))
-
-
-def test_clipping_that_does_not_happen_is_refused() -> None:
-    with pytest.raises(WrongResult, match="expected each step's gradients above the norm 50, got 0 of 16"):
-        compare(contender(lambda training, directory: None, max_norm=50.0))
 
 
 class Recorded:
@@ -245,62 +272,3 @@ def test_the_writer_works_within_timed_calls_alone(name: str, monkeypatch: pytes
     assert all(seen)
     monkeypatch.undo()
     pair.finish()
-
-
-def test_hooks_write_what_the_writer_measures(tmp_path: Path) -> None:
-    training = Training(TINY_LARGE, CPU)
-    hooks = GradientHooks(training.model, tmp_path)
-    entries: list[Any] = []
-    named = dict(training.model.named_parameters())
-
-    def keep() -> None:
-        ring = StepRing(len(named), 1)
-        ring.measure_gradients(0, list(named.values()))
-        entries.append(ring.take(1).entries()[0])
-        hooks.next_step()
-
-    training.last_backward = lambda: setattr(hooks, "due", True)
-    training.after_step = keep
-    training.advance(2)
-    hooks.close()
-    written = hooks.written()
-    assert len(written) == 2 * 5 * len(named)
-    assert hooks.steps() == 2
-    for step, measured in enumerate(entries):
-        expected = {
-            "norm": metrics.norm(measured),
-            "mean": metrics.mean(measured),
-            "max": measured["abs_max"],
-            "zero_fraction": measured["zero"] / measured["count"],
-            "nan": measured["nan"],
-        }
-        for figure, values in expected.items():
-            found = [written[f"{figure}/{name}", step] for name in named]
-            assert found == pytest.approx(list(values), rel=1e-5, abs=1e-9), figure
-    # Tokens that did not come up: without zeros the comparison would say little.
-    assert entries[0]["zero"].sum() > 0
-
-
-def test_the_large_model_is_the_one_of_the_issue() -> None:
-    size = SIZES["1.3b"]
-    width, layers, vocabulary, sequence = 2048, 24, 50_304, 1024
-    with torch.device("meta"):
-        model = GPT(size.config)
-    model.head.weight = model.embedding.weight
-    # Attention 4 w², MLP 8 w² + 5 w, two norms of 2 w; then embedding, positions and the last norm.
-    expected = layers * (12 * width**2 + 9 * width) + (vocabulary + sequence + 2) * width
-    assert sum(p.numel() for p in model.parameters()) == expected
-    assert size.tokens == 16_384
-    assert size.autocast
-    assert size.tied
-    assert {p.dtype for p in model.parameters()} == {torch.float32}
-
-
-def test_deterministic_algorithms_are_left_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    settings: Any = torch.utils.deterministic
-    with deterministic(torch.device("cuda")):
-        assert torch.are_deterministic_algorithms_enabled()
-        assert not settings.fill_uninitialized_memory
-    assert not torch.are_deterministic_algorithms_enabled()
-    assert settings.fill_uninitialized_memory

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.overhead.own_time import Own, OwnTime, other_threads
-from bench.overhead.summary import summarise
+from bench.overhead.summary import kind_of_interval, summarise
 from bench.overhead.trainings import Block
 
 CPU = torch.device("cpu")
@@ -29,21 +29,35 @@ def test_equal_pairs_have_an_interval_of_no_width() -> None:
     assert (summary.own, *summary.own_interval) == pytest.approx((0.05, 0.05, 0.05))
     assert summary.host_ms == pytest.approx(6)
     on_device = summarise([pair] * 5, on_device=True)
-    assert (on_device.own_loop, on_device.own_threads, on_device.own) == pytest.approx((0.0003 / 0.2, 0, 0.0003 / 0.2))
+    share = 0.0003 / 0.2
+    assert (on_device.own_loop, on_device.own_threads) == pytest.approx((share, 0.002 / 0.2))
+    assert (on_device.own, *on_device.own_interval) == pytest.approx((share,) * 3)
 
 
-def test_the_ratio_is_a_median_and_its_interval_a_bootstrap_one() -> None:
-    # Of 27 ways to draw three of three pairs, 7 have the smallest as median, 7 the largest: both beyond 2.5 %.
-    blocks = [(block(1.0), block(wall)) for wall in (1.3, 1.0, 1.1)]
+def test_of_fewer_than_six_pairs_the_range_is_given() -> None:
+    # A bootstrap interval of own time would be narrower: all five draws are the costliest pair in 0.03 % of the ways.
+    walls, own = (1.3, 1.0, 1.1, 1.05, 1.2), (0.2, 0.0, 0.1, 0.1, 0.1)
+    blocks = [(block(1.0, cpu=2.0), block(wall, own=spent)) for wall, spent in zip(walls, own, strict=True)]
     summary = summarise(blocks, on_device=False)
+    assert summary.pairs == 5
+    assert kind_of_interval(summary.pairs) == "range"
     assert (summary.ratio, *summary.ratio_interval) == pytest.approx((1.1, 1.0, 1.3))
+    assert (summary.own, *summary.own_interval) == pytest.approx((0.5 / 10, 0.0, 0.2 / 2))
+
+
+def test_from_six_pairs_on_intervals_are_bootstrap_ones() -> None:
+    # Drawn are as many of the one costly pair as a binomial of 6 and 1/6 says: up to 2 in 93.8 % of the ways, up to 3
+    # in 99.1 %. The median needs three of it, halfway, or four, in 0.9 %.
+    blocks = [(block(1.0, cpu=2.0), block(wall, own=wall - 1)) for wall in (1.0, 1.0, 1.0, 1.2, 1.0, 1.0)]
+    summary = summarise(blocks, on_device=False)
+    assert kind_of_interval(summary.pairs) == "95 % interval"
+    assert (summary.ratio, *summary.ratio_interval) == pytest.approx((1.0, 1.0, 1.1))
+    assert (summary.own, *summary.own_interval) == pytest.approx((0.2 / 12, 0.0, 3 * 0.2 / 12))
 
 
 def test_own_time_is_a_share_of_totals() -> None:
-    # Of two pairs each is drawn twice in a quarter of the ways.
     blocks = [(block(1.0, cpu=1.0), block(1.0, own=0.0)), (block(1.0, cpu=3.0), block(1.0, own=0.2))]
-    summary = summarise(blocks, on_device=False)
-    assert (summary.own, *summary.own_interval) == pytest.approx((0.2 / 4, 0.0, 0.2 / 3))
+    assert summarise(blocks, on_device=False).own == pytest.approx(0.2 / 4)
 
 
 def burn(seconds: float) -> float:

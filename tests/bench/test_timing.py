@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.kernels import timing
-from bench.kernels.timing import DeviceClock, HostClock, in_turns, summarise
+from bench.kernels.timing import DeviceClock, HostClock, in_turns, noise, summarise
 
 
 class Told:
@@ -38,8 +38,29 @@ def test_slow_contenders_have_fewer_turns_spread_over_all() -> None:
     told = {"fast": 0.1, "slow": 1.0, "slowest": 60.0}
     seconds = in_turns({name: lambda s=s: s for name, s in told.items()}, Told(), 30, lambda text: None)
     assert sorted(seconds["fast"]) == list(range(30))
-    assert sorted(seconds["slow"]) == list(range(0, 30, 3))
+    assert sorted(seconds["slow"]) == list(range(0, 30, 6))
     assert sorted(seconds["slowest"]) == [0, 10, 20]
+
+
+def test_what_a_first_call_compiles_does_not_take_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = [0.0], [0]
+
+    def run() -> None:
+        calls[0] += 1
+        now[0] += 100.0 if calls[0] == 1 else 0.1
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    seconds = in_turns({"compiled": run}, HostClock(), 20, lambda text: None)
+    assert sorted(seconds["compiled"]) == list(range(20))
+    assert list(seconds["compiled"].values()) == pytest.approx([0.1] * 20)
+
+
+def test_noise_is_the_spread_of_the_second_time_over_the_first() -> None:
+    roof = dict(enumerate([1.0, 2.0, 4.0, 8.0, 16.0]))
+    again = dict(enumerate([0.9, 2.2, 4.0, 8.8, 19.2]))
+    found = noise("sum again", again, roof)
+    assert (found.name, found.ratio) == ("sum again", pytest.approx(1.1))
+    assert (found.p10, found.p90) == (pytest.approx(0.94), pytest.approx(1.16))
 
 
 def test_figures_are_percentiles_and_the_median_of_ratios_within_turns() -> None:
@@ -52,12 +73,12 @@ def test_figures_are_percentiles_and_the_median_of_ratios_within_turns() -> None
     assert summarise(seconds, None, 1000, 0.0, {}).ratio is None
 
 
-def test_the_host_clock_writes_over_the_cache_before_the_call() -> None:
+def test_the_host_clock_calls_once_untimed_and_writes_over_the_cache_before_the_other_call() -> None:
     clock = HostClock()
     seen: list[int] = []
     for _ in range(2):
         assert clock.seconds(lambda: seen.append(int(clock._buffer[-1]))) > 0
-    assert seen == [1, 2]
+    assert seen == [0, 1, 1, 2]
     assert clock._buffer.numel() >= 2 * timing.last_level_cache() >= 2**20
 
 
@@ -82,4 +103,4 @@ def test_the_device_clock_takes_what_lies_between_its_events(monkeypatch: pytest
     clock = DeviceClock(torch.device("cpu"))
     assert clock._buffer.numel() == 2**28
     assert clock.seconds(lambda: done.append("run")) == 0.0125
-    assert done == ["synchronize", "event", "run", "event", "synchronize"]
+    assert done == ["run", "synchronize", "event", "run", "event", "synchronize"]

@@ -125,6 +125,11 @@ def launches(
         yield setting, {plan.name: plan.tensor(device) for plan in plans}
 
 
+def number(name: str) -> int:
+    """Index of the case that has this name."""
+    return int(name.partition("/")[0])
+
+
 def _oracle_has_sparse(dtype: torch.dtype, setting: Setting) -> bool:
     """Not in 8 bits, where torch adds no duplicates.
 
