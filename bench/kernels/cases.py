@@ -79,9 +79,7 @@ class Case:
 _GPT2 = gpt(width=768, layers=12, context=1024)
 _SINGLE, _HALF = torch.float32, torch.bfloat16
 _POISONED_SHAPES = (*many(1, 2**27), ("beside", (LARGEST,)))
-_POISONED_TEXT = (
-    f"128 Mi elements, 1 % of their {LARGEST // 1024} Ki chunks not finite; one chunk beside, saturated too"
-)
+_POISONED_TEXT = "1 % of the chunks not finite, one chunk saturated too"
 
 CASES: tuple[Case, ...] = (
     Case("llama-8b-bf16", "Llama 3 8B", llama_3_8b(), _HALF, devices=("cuda",)),
