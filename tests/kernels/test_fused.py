@@ -1,4 +1,4 @@
-"""Runs ``interpreted.py``: Triton decides at its first import whether to interpret, so not in this process."""
+"""Runs ``interpreted*.py``: Triton decides at its first import whether to interpret, so not in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reas
 
 
 def test_the_fused_kernels_in_the_interpreter() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "interpreted.py")]
+    files = [str(HERE / name) for name in ("interpreted.py", "interpreted_variants.py")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=600
     )
