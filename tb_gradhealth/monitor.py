@@ -253,8 +253,8 @@ class Monitor:
         self._current(step).begin(step)
 
     def _measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
-        session = self._session
-        if session is None or session.pid != os.getpid():
+        session = self._current_session()
+        if session is None:
             return  # it could not begin, and said so
         try:
             session.measure(watch, stream, inverse_scale)
