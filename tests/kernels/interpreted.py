@@ -106,8 +106,8 @@ def test_mixed_dtypes_views_complex_sparse_and_eight_bit() -> None:
 def test_loss_scaled_values(dtype: torch.dtype) -> None:
     cases = of_dtype(dtype)
     assert wrong(cases, inverse_scale=torch.tensor(1 / 3)) == {}
-    fewer = {name: cases[name] for name in ("1025 elements", "misaligned by 3", "specials", "the largest", "subnormal")}
-    for inverse in (2.0**-20, 2.0**20, 3e-39, math.inf, math.nan):
+    fewer = {name: cases[name] for name in ("misaligned by 3", "specials")}
+    for inverse in (3e-39, math.inf, math.nan):  # other scales are among the generated cases
         assert wrong(fewer, inverse_scale=torch.tensor([inverse])) == {}, inverse
 
 
