@@ -49,7 +49,7 @@ class Proven(CheckedMeter):
     def __init__(self, device: torch.device, tensors: int, near_zero: float, signed: bool) -> None:
         super().__init__(device, tensors, near_zero, signed)
         self._fused = FusedPair(device, tensors, near_zero)
-        self._settled = {READ, SCALED}
+        self._proof.settled = {READ, SCALED}
 
 
 @contextmanager

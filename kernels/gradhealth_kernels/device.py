@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from .elements import OF_ZERO, WIDE, Item, saturated_from
+from .proof import Proof
 from .reference import as_double, entries_of
 from .statistics import BIG_SCALE, COUNTS, INDEX, NEAR_ZERO, SMALL_SCALE, neutral, table
 
@@ -102,37 +102,33 @@ class PlainMeter:
 class CheckedMeter:
     """Plain torch until the fused kernels have agreed with it on samples, then those.
 
-    The comparison runs on the device and its outcome is polled, so the first steps are measured slowly, but none waits.
-    The scaled variants are compiled and checked when they are first asked for. Kernels that cannot run or disagree are
-    given up with one warning, and the others with them.
+    So the first steps are measured slowly, but none waits. The scaled variants are compiled and checked when they are
+    first asked for.
     """
 
     def __init__(self, device: torch.device, tensors: int, near_zero: float, signed: bool = False) -> None:
         self._device, self._tensors, self._near_zero, self._signed = device, tensors, near_zero, signed
         self._plain = PlainMeter(near_zero, signed)
+        self._proof = Proof(device, "measure gradients", self._compare)
         self._fused: FusedPair | None = None
-        self._given_up = False
-        # The comparisons under way, and the variants that have agreed.
-        self._answers: dict[Variant, tuple[torch.Tensor, Any]] = {}
-        self._settled: set[Variant] = set()
         self._knows_items = False
 
     @property
     def fused(self) -> bool:
-        return self._knows_items
+        return self._knows_items and bool(self._proof.settled)
 
     def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
-        fused = self._proven(_variant(inverse_scale))
-        self._knows_items = fused is not None and len(items) > 0
-        if fused is None:
-            self._plain.measure(items, out, inverse_scale)
+        proven = self._proof.holds(_variant(inverse_scale))
+        self._knows_items = proven and len(items) > 0
+        if proven:
+            self._pair().measure(items, out, inverse_scale)
         else:
-            fused.measure(items, out, inverse_scale)
+            self._plain.measure(items, out, inverse_scale)
 
     def repeat(self, out: torch.Tensor, inverse_scale: torch.Tensor | None) -> bool:
-        if self._fused is None or not self._knows_items or _variant(inverse_scale) not in self._settled:
+        if not self._knows_items or _variant(inverse_scale) not in self._proof.settled:
             return False
-        self._fused.repeat(out, inverse_scale)
+        self._pair().repeat(out, inverse_scale)
         return True
 
     def capture(self, out: torch.Tensor) -> bool:
@@ -145,24 +141,13 @@ class CheckedMeter:
     def prove(self) -> None:
         from .constants import IN_PLACE, READ
 
-        for variant in (READ, IN_PLACE):
-            while not self._given_up and variant not in self._settled:
-                if variant in self._answers:
-                    self._answers[variant][1].synchronize()
-                self._check(variant)
+        if self._proof.wait(READ):
+            self._proof.wait(IN_PLACE)
 
     def scaler(self) -> FusedPair | None:
         from .constants import IN_PLACE
 
-        return self._pair() if self._knows_items and IN_PLACE in self._settled else None
-
-    def _proven(self, variant: Variant) -> FusedPair | None:
-        """The fused kernels if they have agreed with plain torch; starts or polls their comparison if need be."""
-        if self._given_up:
-            return None
-        if variant not in self._settled:
-            self._check(variant)
-        return self._pair() if variant in self._settled else None
+        return self._pair() if self._knows_items and IN_PLACE in self._proof.settled else None
 
     def _pair(self) -> FusedPair:
         from .pair import FusedPair
@@ -171,33 +156,7 @@ class CheckedMeter:
             self._fused = FusedPair(self._device, self._tensors, self._near_zero, signed=self._signed)
         return self._fused
 
-    def _check(self, variant: Variant) -> None:
-        if variant not in self._answers:
-            try:
-                self._answers[variant] = self._compare(variant)
-            # Whatever a compiler or driver raises here, plain torch still measures.
-            except Exception as error:
-                self._give_up(f"could not run ({type(error).__name__}: {error})")
-            return
-        agrees, event = self._answers[variant]
-        if event.query():
-            if agrees.item():
-                self._settled.add(variant)
-            else:
-                self._give_up("disagree with plain torch")
-
-    def _give_up(self, why: str) -> None:
-        self._fused, self._given_up = None, True
-        self._settled.clear()
-        warnings.warn(
-            f"tb_gradhealth: expected the fused Triton kernels to measure gradients on {self._device}, but they {why}; "
-            "measuring with plain torch instead, which is right but slower. Install the triton release that this torch "
-            "was built with.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-
-    def _compare(self, variant: Variant) -> tuple[torch.Tensor, Any]:
+    def _compare(self, variant: Variant) -> torch.Tensor:
         from .pair import FusedPair
 
         samples = [_sample(dtype, self._device) for dtype in sorted(WIDE, key=str)]
@@ -218,12 +177,7 @@ class CheckedMeter:
             pair.measure(_items(samples), words[1], inverse_scale)
             agrees = torch.ones((), dtype=torch.bool, device=self._device)
         counts, numbers = words[..., : len(COUNTS)], words[..., len(COUNTS) :].view(torch.float64)
-        agrees = agrees & (counts[0] == counts[1]).all() & torch.isclose(numbers[0], numbers[1], 1e-5, 1e-5).all()
-        answer = torch.empty((), dtype=torch.bool, device="cpu", pin_memory=self._device.type != "cpu")
-        answer.copy_(agrees, non_blocking=True)
-        event: Any = torch.get_device_module(self._device).Event()
-        event.record()
-        return answer, event
+        return agrees & (counts[0] == counts[1]).all() & torch.isclose(numbers[0], numbers[1], 1e-5, 1e-5).all()
 
 
 def _variant(inverse_scale: torch.Tensor | None) -> Variant:

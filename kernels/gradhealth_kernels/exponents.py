@@ -4,7 +4,6 @@ what is counted. It costs a read of its own, so it is for logged steps alone.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -16,6 +15,7 @@ from .chunks import SMALLEST, chunk_table
 from .elements import BITS, EIGHT_BIT, WIDE, Item, Unmeasurable, prepare, stays
 from .exponent_table import BINS, Counts
 from .pinned import programs, uploaded
+from .proof import Proof
 
 #: Elements that plain torch counts at a time: within the cache on the host, few launches elsewhere.
 HOST_PIECE, PIECE = 2**17, 2**22
@@ -138,18 +138,16 @@ def chunk_of(elements: int, programs: int) -> int:
 class ExponentMeter:
     """Counts the elements of tensors on one device per bin, without waiting for it.
 
-    On CUDA, plain torch until the fused kernels have agreed with it on samples, then those, as
-    :class:`~.device.CheckedMeter` does for entries: kernels that cannot run or disagree are given up with one warning.
+    On CUDA, plain torch until the fused kernels have agreed with it on samples, then those.
     """
 
     def __init__(self, device: torch.device, tensors: int) -> None:
         self._device, self._tensors = device, tensors
         self._module: Any = torch.get_device_module(device)
         self._plain = PlainExponents()
-        self._fused = FusedExponents(device, tensors) if device.type == "cuda" else None
-        # By whether tensors are loss-scaled: comparisons that were started, and what has agreed.
-        self._answers: dict[bool, tuple[torch.Tensor, Any]] = {}
-        self._settled: set[bool] = set()
+        self._fused = FusedExponents(device, tensors)
+        # By whether tensors are loss-scaled. None where there is nothing to prove.
+        self._proof = Proof(device, "count exponents", self._compare) if device.type == "cuda" else None
 
     def measure(self, items: Sequence[Item], out: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
         """Writes int64 ``out[tensor, bin]`` on the device; 0 where no item has the index.
@@ -167,50 +165,16 @@ class ExponentMeter:
         with torch.inference_mode(False), torch.no_grad(), self._module.stream(stream):
             if inverse_scale is not None:
                 inverse_scale = inverse_scale.detach().to(self._device, non_blocking=self._device.type != "cpu")
-            fused = self._proven(scaled=inverse_scale is not None)
-            (fused or self._plain).measure(items, out, inverse_scale)
+            proven = self._proof is not None and self._proof.holds(inverse_scale is not None)
+            (self._fused if proven else self._plain).measure(items, out, inverse_scale)
 
-    def _proven(self, scaled: bool) -> FusedExponents | None:
-        """The fused kernels if they have agreed with plain torch; starts or polls their comparison if need be."""
-        if self._fused is None or scaled in self._settled:
-            return self._fused
-        if scaled not in self._answers:
-            try:
-                self._answers[scaled] = self._compare(scaled)
-            # Whatever a compiler or driver raises here, plain torch still measures.
-            except Exception as error:
-                self._give_up(f"could not run ({type(error).__name__}: {error})")
-            return None
-        agrees, event = self._answers[scaled]
-        if not event.query():
-            return None
-        if not agrees.item():
-            self._give_up("disagree with plain torch")
-            return None
-        self._settled.add(scaled)
-        return self._fused
-
-    def _give_up(self, why: str) -> None:
-        self._fused = None
-        warnings.warn(
-            f"tb_gradhealth: expected the fused Triton kernels to count exponents on {self._device}, but they {why}; "
-            "counting with plain torch instead, which is right but slower. Install the triton release that this torch "
-            "was built with.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-
-    def _compare(self, scaled: bool) -> tuple[torch.Tensor, Any]:
+    def _compare(self, scaled: bool) -> torch.Tensor:
         samples = [(index, sample(dtype, self._device), 0) for index, dtype in enumerate(sorted(WIDE, key=str))]
         inverse_scale = torch.full((1,), _SAMPLE_SCALE, device=self._device) if scaled else None
         counts = torch.zeros((2, len(samples), BINS), dtype=torch.int64, device=self._device)
         self._plain.measure(samples, counts[0], inverse_scale)
         FusedExponents(self._device, len(samples)).measure(samples, counts[1], inverse_scale)
-        answer = torch.empty((), dtype=torch.bool, device="cpu", pin_memory=self._device.type != "cpu")
-        answer.copy_((counts[0] == counts[1]).all(), non_blocking=True)
-        event = self._module.Event()
-        event.record()
-        return answer, event
+        return (counts[0] == counts[1]).all()
 
 
 class ExponentHistograms:

@@ -177,7 +177,7 @@ def misses_a_step(training: Training, directory: Path) -> Hooks:
 
 
 def warns(training: Training, directory: Path) -> None:
-    warnings.warn("tb_gradhealth: measuring with plain torch instead", RuntimeWarning, stacklevel=1)
+    warnings.warn("tb_gradhealth: plain torch does it instead", RuntimeWarning, stacklevel=1)
 
 
 def scales_what_it_clipped(training: Training, directory: Path) -> None:

@@ -189,7 +189,7 @@ def test_the_kernels_prove_themselves_before_they_are_used(monkeypatch: pytest.M
     items = [(0, normal(2000, torch.float32), 0), (1, normal(500, torch.bfloat16), 3)]
     meter: Any = ring._meter
     ring.measure(0, items)
-    assert not meter._settled
+    assert not meter._proof.settled
     ring.measure(1, items)
     assert isinstance(meter._fused, FusedPair)
     plain, fused = Taken(neutral((2, 2)), [ring.copy(2)]).entries()
@@ -205,17 +205,16 @@ def test_the_scaled_kernels_prove_themselves_when_they_are_first_asked_for(monke
     out = garbage(1)
     for scale, settled in ((None, set()), (None, {READ}), (inverse_scale, {READ}), (inverse_scale, {READ, SCALED})):
         meter.measure([(0, tensor, 0)], out, scale)
-        assert meter._settled == settled
+        assert meter._proof.settled == settled
         assert differences(records(out)[0], reference.measure(tensor, NEAR_ZERO, scale)) == []
     assert meter.scaler() is None
     meter.prove()
     assert isinstance(meter.scaler(), FusedPair)
-    assert meter._settled == {READ, SCALED, IN_PLACE}
+    assert meter._proof.settled == {READ, SCALED, IN_PLACE}
     other: Any = CheckedMeter(CPU, 1, NEAR_ZERO)
     other.prove()
-    assert other._settled == {READ, IN_PLACE}
+    assert other._proof.settled == {READ, IN_PLACE}
     assert not other.fused, "nothing measured yet"
-    assert meter._proven(READ) is meter._proven(IN_PLACE)
 
 
 def test_kernels_that_are_wrong_or_fail_are_given_up_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:

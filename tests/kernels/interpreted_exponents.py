@@ -13,6 +13,7 @@ import torch
 
 from gradhealth_kernels.exponent_table import BINS
 from gradhealth_kernels.exponents import ExponentMeter, FusedExponents, sample
+from gradhealth_kernels.proof import Proof
 
 from .cases import DTYPES, eight_bit, normal, of_dtype, views, with_specials
 from .test_exponents import CPU, GARBAGE, INVERSES, edges, measured, oracle, patterns, wrong
@@ -105,11 +106,11 @@ def test_addresses_beyond_2_to_the_31_elements(dtype: torch.dtype) -> None:
 
 def test_the_kernels_prove_themselves_before_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     meter: Any = ExponentMeter(CPU, 2)
-    meter._fused = FusedExponents(CPU, 2)
+    meter._proof = Proof(CPU, "count exponents", meter._compare)
     tensors = [normal(2000, torch.bfloat16), normal(300, torch.float64)]
     for inverse, settled in ((None, set()), (None, {False}), (0.1, {False}), (0.1, {False, True})):
         assert (measured(meter, tensors, inverse) == [oracle(tensor, inverse) for tensor in tensors]).all()
-        assert meter._settled == settled
+        assert meter._proof.settled == settled
     monkeypatch.setattr(meter, "_plain", None)
     assert (measured(meter, tensors) == [oracle(tensor) for tensor in tensors]).all()
 
@@ -128,7 +129,7 @@ def test_kernels_that_are_wrong_or_fail_are_given_up_with_one_warning(monkeypatc
     for replacement, text in ((disagree, "disagree with plain torch"), (fail, r"RuntimeError: no such device")):
         monkeypatch.setattr(FusedExponents, "measure", replacement)
         meter: Any = ExponentMeter(CPU, 1)
-        meter._fused = FusedExponents(CPU, 1)
+        meter._proof = Proof(CPU, "count exponents", meter._compare)
         with pytest.warns(RuntimeWarning, match=text) as caught:
             for inverse in (None, None, None, math.pi):
                 assert (measured(meter, [tensor], inverse)[0] == oracle(tensor, inverse)).all()

@@ -53,7 +53,7 @@ def proven(tensors: int, slots: int = 1, signed: bool = False) -> StepRing:
             torch.cuda.synchronize()
         meter: Any = next(iter(ring._rings.values()))._meter
         meter.prove()
-    assert meter._settled == {READ, SCALED, IN_PLACE}
+    assert meter._proof.settled == {READ, SCALED, IN_PLACE}
     ring.take(slots)
     return ring
 

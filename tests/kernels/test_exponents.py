@@ -254,7 +254,7 @@ def test_on_the_device_first_plain_then_fused() -> None:
             scale = None if inverse is None else torch.tensor([inverse], device="cuda")
             assert (on_cuda(meter, tensors, scale).cpu().numpy() == expected).all()
             torch.cuda.synchronize()
-            assert ((inverse is not None) in meter._settled) == settled
+            assert ((inverse is not None) in meter._proof.settled) == settled
 
 
 @pytest.mark.cuda
