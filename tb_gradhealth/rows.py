@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ class Rows:
 
     start: Ints  # [row], steps
     stop: Ints  # [row], steps
+    recorded: Ints  # [row], steps measured; fewer than stop - start where some could not be
     steps: Ints  # [row, node], steps in which the node had at least one element
     finite_steps: Ints  # [row, node], of those, steps with at least one finite element
     first_bad: Ints  # [row, node], first step with a NaN or Inf, NEVER if none
@@ -61,6 +63,7 @@ def from_steps(first_step: int, entries: Entries, chosen: Sequence[metrics.Metri
     return Rows(
         start=start,
         stop=start + 1,
+        recorded=np.ones(len(start), np.int64),
         steps=(entries["count"] > 0).astype(np.int64),
         finite_steps=(metrics.finite(entries) > 0).astype(np.int64),
         first_bad=np.where(bad, start[:, None], NEVER),
@@ -74,15 +77,38 @@ def merge(rows: Rows, groups: npt.ArrayLike) -> Rows:
     first = np.asarray(groups, np.intp)
     if len(rows) == 0 or len(first) == 0 or first[0] != 0:
         raise ValueError(f"expected group starts that begin at row 0 of {len(rows)} rows, got {first.tolist()}")
+
+    def merged(combine: np.ufunc, values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+        if len(first) == 1:  # the common case, and much the faster way
+            return np.asarray(combine.reduce(values, axis=axis, keepdims=True))
+        return np.asarray(combine.reduceat(values, first, axis=axis))
+
     with np.errstate(over="ignore", invalid="ignore"):
-        aggregates = {name: combine.reduceat(getattr(rows, name), first, axis=1) for name, combine, _ in AGGREGATES}
+        aggregates = {name: merged(combine, getattr(rows, name), 1) for name, combine, _ in AGGREGATES}
     return Rows(
         start=rows.start[first],
-        stop=np.maximum.reduceat(rows.stop, first),
-        steps=np.add.reduceat(rows.steps, first, axis=0),
-        finite_steps=np.add.reduceat(rows.finite_steps, first, axis=0),
-        first_bad=np.minimum.reduceat(rows.first_bad, first, axis=0),
-        counts=np.add.reduceat(rows.counts, first, axis=1),
+        stop=merged(np.maximum, rows.stop, 0),
+        recorded=merged(np.add, rows.recorded, 0),
+        steps=merged(np.add, rows.steps, 0),
+        finite_steps=merged(np.add, rows.finite_steps, 0),
+        first_bad=merged(np.minimum, rows.first_bad, 0),
+        counts=merged(np.add, rows.counts, 1),
+        **aggregates,
+    )
+
+
+def join(one: Rows, other: Rows) -> Rows:
+    """The merge of two rows of the same nodes, ``other`` behind ``one``."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        aggregates = {name: combine(getattr(one, name), getattr(other, name)) for name, combine, _ in AGGREGATES}
+    return Rows(
+        start=one.start,
+        stop=other.stop,
+        recorded=one.recorded + other.recorded,
+        steps=one.steps + other.steps,
+        finite_steps=one.finite_steps + other.finite_steps,
+        first_bad=np.minimum(one.first_bad, other.first_bad),
+        counts=one.counts + other.counts,
         **aggregates,
     )
 

@@ -19,13 +19,18 @@ from .gathering import Gathering, Local, Stage
 from .parts import Applied, Joined, Part, Steps, Term
 from .ranks import Membership
 from .sinks import SharedSink, make_sink
+from .store.archive_writer import ArchiveWriter
 from .store.blocks import Attempt, Block, Number, Outcome, Taken
-from .store.encoder import Encoder, RowBuilder
+from .store.builder import RowBuilder
+from .store.encoder import Encoder
+from .store.events import EventTier
 from .store.format import MetricInfo, NodeInfo, Schema
 
 #: Steps that the rings hold at most before they are handed over.
 RING_SLOTS = 32
 CLOSE_SECONDS = 10.0
+#: What a stream may have of the event file's bytes that are left; the first one comes first.
+STREAM_SHARE = 0.75
 MAX_LOGGED = 4096  # values between two hand-overs; more than that is a loop gone wrong
 MAX_DROPPED = 64  # sets of gradients dropped between two steps that are looked at
 
@@ -54,6 +59,7 @@ class Session:
         self._pieces = [piece for part in self._parts.values() for piece in part.pieces]
         nodes.build([piece.name for piece in self._pieces])  # raises when two have one name
         self._sink = SharedSink(make_sink(settings.directory, settings.summary_writer, self._id))
+        self._event_bytes = settings.event_bytes  # not yet promised to a stream
         self._stages = {APPLIED: self._stage(APPLIED)}
 
     def covers(self, watches: Sequence[Watch]) -> bool:
@@ -236,10 +242,18 @@ class Session:
         return {at: term for part in self._parts.values() for at, term in part.take_terms(stream).items()}
 
     def _stage(self, stream: str) -> Stage:
+        room = int(STREAM_SHARE * self._event_bytes)
+        self._event_bytes -= room
+
         def begin(pieces: Sequence[shards.Piece]) -> Stage:
             tree = nodes.build([piece.name for piece in pieces])
+            schema = self._schema(stream, tree, pieces)
             builder = RowBuilder(tree, self._settings.metrics, self._settings.every)
-            return Encoder(self._sink.share(), self._schema(stream, tree, pieces), builder, self._report)
+            events = EventTier(self._sink.share(), schema, room)
+            archive = None
+            if self._settings.archive is not None:
+                archive = ArchiveWriter(self._settings.archive, schema, self._settings.archive_bytes)
+            return Encoder(events, archive, schema, builder, self._report)
 
         me = Membership.of(self._settings.group)
         if me is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 
-from .store.encoder import Sink
+from .store.events import Sink
 from .store.records import EventFile
 
 #: Our own TensorBoard run below the user's: a second event file in the user's directory would stop live reading of the
@@ -73,6 +73,15 @@ def event_directory(logdir: str | Path | None) -> Path:
                 f"logdir: expected a directory or a new path, but {path} is a file: choose another"
             )
     return directory
+
+
+def summary_writer_directory(summary_writer: Any) -> Path | None:
+    """The local directory that a SummaryWriter writes into; None where it has none, or it is remote."""
+    try:
+        logdir = str(summary_writer.file_writer.get_logdir())
+    except Exception:
+        return None
+    return None if "://" in logdir else Path(logdir)
 
 
 def make_sink(directory: Path | None, summary_writer: Any, session: str) -> Sink:

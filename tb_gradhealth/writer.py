@@ -54,6 +54,10 @@ class GradHealthWriter(Optimizer):
         unclipped: also record the gradients as they are before ``torch.nn.utils.clip_grad_norm_`` and its kin; these
             functions are wrapped while the writer is open. ``optimizer.gradhealth.clip_grad_norm_()`` does without.
 
+        archive: rows at full resolution, in files of their own beside the event file: the newest of so many bytes
+            (2**30 by default), ``"all"`` or ``"off"``. Without them a long run can be seen in overview only.
+        event_bytes: what the event file may grow to, 2**25 by default, however long the run.
+
     Raises TypeError, ValueError or NotADirectoryError on wrong arguments, before anything is changed. After
     that nothing raises into the training loop: the first problem is warned about, all are counted.
     """
@@ -182,6 +186,8 @@ def _recording(
     prefix: str = "",
     group: Any = None,
     unclipped: bool = False,
+    archive: str | int | bool | None = None,
+    event_bytes: int | None = None,
 ) -> tuple[Names, Monitor]:
     """How ``optimizer``'s parameters are named, and where they are recorded. Raises on wrong arguments."""
     options.check_model(model, optimizer)
@@ -196,6 +202,8 @@ def _recording(
         "start_step": start_step,
         "group": group,
         "unclipped": unclipped,
+        "archive": archive,
+        "event_bytes": event_bytes,
     }
     if beside is None:
         return names, Monitor(options.settings(**given), _unhook)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +14,18 @@ import numpy.typing as npt
 from gradhealth_kernels import metrics
 from gradhealth_kernels.statistics import BIG_FROM, BIG_SCALE, COUNTS, SMALL_BELOW, SMALL_SCALE, Entries, neutral
 from tb_gradhealth import nodes
+from tb_gradhealth.store.archive import DIRECTORY
+from tb_gradhealth.store.archive_writer import ArchiveWriter
 from tb_gradhealth.store.blocks import Block, Ready
-from tb_gradhealth.store.encoder import Encoder, PendingRow, RowBuilder
+from tb_gradhealth.store.builder import RowBuilder
+from tb_gradhealth.store.events import EventTier
 from tb_gradhealth.store.format import MetricInfo, NodeInfo, Schema, Tag, metadata
-from tb_gradhealth.store.reader import Content, Run
+from tb_gradhealth.store.levels import Levels
+from tb_gradhealth.store.pending import PendingRow
+from tb_gradhealth.store.reader import Run
 from tb_gradhealth.store.records import EventFile
-from tb_gradhealth.store.row import encode_row
+from tb_gradhealth.store.rowgroup import code, encode
+from tb_gradhealth.store.source import Content
 from tb_gradhealth.store.timeline import Timeline
 
 #: Three modules deep, a tensor before and after the modules, and one module with a single tensor.
@@ -115,20 +120,30 @@ class Recording:
         return [*itertools.chain.from_iterable(map(builder.add, self.blocks())), *builder.cut()]
 
     def payloads(self) -> list[bytes]:
+        """Row groups of one row of level 0 each."""
         schema = self.schema
-        return [encode_row(row.rows, 0, schema, row.scalars) for row in self.rows()]
+        return [encode([code(row, 0, schema)], schema) for row in self.rows()]
 
-    def write(self, directory: Path) -> Path:
-        """Through encoder thread and event file, no faster than it writes, so that no row is merged."""
-        problems: list[str] = []
-        file = EventFile(directory, self.session)
-        encoder = Encoder(file, self.schema, RowBuilder(self.tree, self.chosen, self.every), problems.append)
-        for block in self.blocks():
-            encoder.submit(block)
-            while encoder._blocks or len(encoder._rows) > 8:
-                time.sleep(0.0005)
-        encoder.close(30)
-        assert problems == []
+    def write(self, directory: Path, archive: bool | int = False, event_bytes: int = 32 << 20, together: int = 1) -> Path:
+        """All levels into an event file, and into an archive that keeps so many bytes (True: all); ``together`` rows of
+        level 0 between two flushes. What the encoder's thread does, one thing after the other."""
+        schema, levels, file = self.schema, Levels(self.every), EventFile(directory, self.session)
+        events = EventTier(file, schema, event_bytes)
+        keep = ArchiveWriter(directory / DIRECTORY, schema, None if archive is True else archive) if archive else None
+        steps = [levels.add(row) for row in self.rows()] + [levels.cut()]
+        for number, done in enumerate(steps):
+            for level, row in done:
+                coded = code(row, level, schema)
+                events.add(row, coded, level)
+                if keep is not None:
+                    keep.add(coded)
+            if number % together == 0 or number == len(steps) - 1:
+                events.flush()
+                if keep is not None:
+                    keep.flush()
+        events.close()
+        if keep is not None:
+            keep.close()
         return file.path
 
     def again(self, **changes: Any) -> Recording:

@@ -103,13 +103,15 @@ def merge(entries: Entries, starts: npt.NDArray[np.intp], stops: npt.NDArray[np.
 
     ``entries`` is ``[..., tensor]``, the result ``[..., node]``; an empty range gives the neutral element.
     """
-    nothing = neutral((*entries.shape[:-1], 1), entries.dtype == SIGNED_DTYPE)
-    padded = np.concatenate([entries, nothing], axis=-1)
-    bounds = np.stack([starts, stops], axis=1).ravel()
-    merged = np.empty((*entries.shape[:-1], len(starts)), entries.dtype)
+    merged = neutral((*entries.shape[:-1], len(starts)), entries.dtype == SIGNED_DTYPE)
+    # Most nodes are one tensor, for which reduceat would take ten times as long as a copy.
+    single, several = np.flatnonzero(stops == starts + 1), np.flatnonzero(stops > starts + 1)
+    padded = np.concatenate([entries, neutral((*entries.shape[:-1], 1), entries.dtype == SIGNED_DTYPE)], axis=-1)
+    bounds = np.stack([starts[several], stops[several]], axis=1).ravel()
     for entry in table_of(entries):
-        # Each bound pair yields two segments; the second (from a stop to the next start) is not wanted.
         column = np.ascontiguousarray(padded[entry.name])
-        merged[entry.name] = COMBINE[entry.combine].reduceat(column, bounds, axis=-1)[..., ::2]
-        merged[entry.name][..., starts == stops] = entry.neutral
+        merged[entry.name][..., single] = column[..., starts[single]]
+        if len(several):
+            # Each bound pair yields two segments; the second (from a stop to the next start) is not wanted.
+            merged[entry.name][..., several] = COMBINE[entry.combine].reduceat(column, bounds, axis=-1)[..., ::2]
     return merged

@@ -13,8 +13,13 @@ from torch.optim import Optimizer
 from gradhealth_kernels.metrics import Metric, select
 from gradhealth_kernels.statistics import NEAR_ZERO
 
-from ..sinks import check_summary_writer, event_directory
+from ..sinks import check_summary_writer, event_directory, summary_writer_directory
+from ..store.archive import DIRECTORY
 from ..store.format import MAX_EVERY
+
+#: What a run's event file may grow to, and its archive.
+EVENT_BYTES, MIN_EVENT_BYTES = 32 << 20, 1 << 16
+ARCHIVE_BYTES, MIN_ARCHIVE_BYTES = 1 << 30, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,9 @@ class Settings:
     start_step: int
     group: Any
     unclipped: bool
+    archive: Path | None  # directory of rows at full resolution; None for none
+    archive_bytes: int | None  # of which the newest are kept; None for all
+    event_bytes: int
 
 
 def settings(
@@ -40,6 +48,8 @@ def settings(
     start_step: int | None,
     group: Any,
     unclipped: bool,
+    archive: Any,
+    event_bytes: int | None,
 ) -> Settings:
     """None stands for the default. Raises TypeError, ValueError or NotADirectoryError."""
     every = 10 if every is None else every
@@ -53,14 +63,50 @@ def settings(
         raise ValueError(f"near_zero: expected a finite threshold above 0, got {near_zero!r}: 1e-8 is the default")
     if summary_writer is not None and logdir is not None:
         raise ValueError("expected logdir= or summary_writer=, got both: they are two places for the same rows")
+    event_bytes = EVENT_BYTES if event_bytes is None else event_bytes
+    if isinstance(event_bytes, bool) or not isinstance(event_bytes, int) or event_bytes < MIN_EVENT_BYTES:
+        raise ValueError(
+            f"event_bytes: expected a number of bytes, {MIN_EVENT_BYTES} or more, got {event_bytes!r}: "
+            f"{EVENT_BYTES} is the default"
+        )
+    keep = _archive_bytes(archive)
     _check_group(group)
     chosen = select(metrics)
     directory = None
     if summary_writer is not None:
         check_summary_writer(summary_writer)
+        beside = summary_writer_directory(summary_writer)
     else:
-        directory = event_directory(logdir)
-    return Settings(directory, summary_writer, every, float(near_zero), chosen, start_step, group, unclipped)
+        directory = beside = event_directory(logdir)
+    return Settings(
+        directory=directory,
+        summary_writer=summary_writer,
+        every=every,
+        near_zero=float(near_zero),
+        metrics=chosen,
+        start_step=start_step,
+        group=group,
+        unclipped=unclipped,
+        archive=None if keep == 0 or beside is None else beside / DIRECTORY,
+        archive_bytes=keep,
+        event_bytes=event_bytes,
+    )
+
+
+def _archive_bytes(archive: Any) -> int | None:
+    """Bytes of the archive, None for all; 0 for no archive. Raises ValueError."""
+    if archive is None:
+        return ARCHIVE_BYTES
+    if archive is False or archive == "off":
+        return 0
+    if archive == "all":
+        return None
+    if isinstance(archive, bool) or not isinstance(archive, int) or archive < MIN_ARCHIVE_BYTES:
+        raise ValueError(
+            f'archive: expected "all", "off", or a number of bytes, {MIN_ARCHIVE_BYTES} or more, of which the newest '
+            f"rows are kept, got {archive!r}: {ARCHIVE_BYTES} is the default"
+        )
+    return archive
 
 
 def check_alone(given: dict[str, Any]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from ..cli.terminal import CLEAR, bar
 from .train import Step
 
-BAR = 24
 PLAIN_LINES = 10
 
 
@@ -25,18 +25,16 @@ class Progress:
         if not self._moving and done * PLAIN_LINES // self._steps == step.number * PLAIN_LINES // self._steps:
             return
         line = self.line(step)
-        self._stream.write(f"\r{line}\x1b[K" if self._moving else f"{line}\n")
+        self._stream.write(f"{CLEAR}{line}" if self._moving else f"{line}\n")
         if self._moving and done == self._steps:
             self._stream.write("\n")
         self._stream.flush()
 
     def line(self, step: Step) -> str:
         done = step.number + 1
-        filled = BAR * done // self._steps
         rate = done / max(step.seconds, 1e-9)
         left = round((self._steps - done) / rate)
-        bar = "#" * filled + "." * (BAR - filled)
         return (
-            f"{self._name:8s} [{bar}] {done:{len(str(self._steps))}d}/{self._steps}  loss {step.loss:.3f}  "
-            f"{rate:.1f} steps/s  {left // 60}:{left % 60:02d} left"
+            f"{self._name:8s} {bar(done / self._steps)} {done:{len(str(self._steps))}d}/{self._steps}  "
+            f"loss {step.loss:.3f}  {rate:.1f} steps/s  {left // 60}:{left % 60:02d} left"
         )

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..store.cells import Grid
 from ..store.files import FileSource
 from ..store.reader import Run
-from ..store.timeline import Grid, Timeline
+from ..store.timeline import Timeline
 
 SEGMENTS, WORST = 10, 4
 BARS = "▁▂▃▄▅▆▇█"

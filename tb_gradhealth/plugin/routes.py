@@ -39,7 +39,7 @@ class GradHealthPlugin(base_plugin.TBPlugin):
     plugin_name: Any = PLUGIN
 
     def __init__(self, context: base_plugin.TBContext) -> None:
-        self._runs = Runs(context.data_provider)
+        self._runs = Runs(context.data_provider, context.logdir)
 
     def is_active(self) -> bool:
         """False: TensorBoard itself counts us active once a run has data under :meth:`data_plugin_names`."""
@@ -129,6 +129,7 @@ def meta(name: str, run: Run, timelines: dict[str, Timeline]) -> dict[str, Any]:
         "steps": [lead.first, lead.end],
         "cell": lead.cell,
         "levels": tiles.levels(lead),
+        "overview": not all(timeline.full for timeline in timelines.values()),
         "streams": [{"name": stream, "label": timeline.label} for stream, timeline in timelines.items()],
         "metrics": [
             {key: getattr(metric, key) for key in ("name", "label", "unit", "kind", "scale", "meaning")}
@@ -147,8 +148,8 @@ def meta(name: str, run: Run, timelines: dict[str, Timeline]) -> dict[str, Any]:
         "sessions": [
             {
                 "id": session.schema.session,
-                "start": min(session.schema.start_step, int(session.start[0])),
-                "stop": int(session.stop[-1]),
+                "start": min(session.schema.start_step, session.start),
+                "stop": session.stop,
                 "wall_time": session.schema.wall_time,
             }
             for session in lead.sessions

@@ -6,16 +6,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
 from tensorboard.data import provider
 
+from ..store.archive import DIRECTORY
+from ..store.archive_reader import Archive
 from ..store.format import PLUGIN, FormatError, Tag, check_metadata
-from ..store.reader import Content, Run, revision
+from ..store.reader import Run
+from ..store.source import Content, revision
 
-#: Runs whose rows stay in memory; the least recently viewed one goes first.
-MAX_RUNS = 16
+#: Events that stay in memory; the least recently viewed run goes first, but for the last one.
+MAX_BYTES = 128 << 20
 #: Tags fetched in one call: a segment holds about 1 MiB, and the Rust server refuses answers over 256 MiB.
 TAGS_AT_ONCE = 64
 #: Points asked for per tag: every one of them, since a segment has far fewer.
@@ -73,10 +77,12 @@ class ProviderSource:
 
 
 class Runs:
-    """All runs of a TensorBoard server; safe to call from several threads."""
+    """All runs of a TensorBoard server; safe to call from several threads. ``logdir`` is where archives are looked for,
+    below the directories of the runs; None where there is no local directory."""
 
-    def __init__(self, data_provider: Any) -> None:
+    def __init__(self, data_provider: Any, logdir: str | None = None) -> None:
         self._provider = data_provider
+        self._logdir = Path(logdir).expanduser() if logdir and "://" not in logdir else None
         self._lock = threading.Lock()
         self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
 
@@ -94,13 +100,24 @@ class Runs:
         listed = self._listed(context, experiment).get(name)
         if listed is None:
             raise UnknownRun(name)
+        key = experiment, name
         with self._lock:
-            run = self._runs.setdefault((experiment, name), Run())
-            self._runs.move_to_end((experiment, name))
-            while len(self._runs) > MAX_RUNS:
-                self._runs.popitem(last=False)
+            run = self._runs.get(key)
+            if run is None:
+                run = self._runs[key] = Run(self._archive(name))
+            self._runs.move_to_end(key)
         run.update(ProviderSource(self._provider, context, experiment, name, listed))
+        with self._lock:
+            while len(self._runs) > 1 and sum(one.nbytes for one in self._runs.values()) > MAX_BYTES:
+                self._runs.popitem(last=False)
         return run
+
+    def _archive(self, name: str) -> Archive | None:
+        """The archive of a run that the provider lists; its name comes from there, but a hostile one may lead out."""
+        path = PurePath(name)
+        if self._logdir is None or path.is_absolute() or ".." in path.parts:
+            return None
+        return Archive(self._logdir / path / DIRECTORY)
 
     def _listed(self, context: Any, experiment: str) -> Mapping[str, Mapping[str, Any]]:
         found: Mapping[str, Mapping[str, Any]] = self._provider.list_tensors(
@@ -114,9 +131,10 @@ class Runs:
             run = self._runs.get((experiment, name))
         problems = run.problems if run is not None else _problems(tags)
         rows = any(_is_row(tag, content) for tag, content in tags.items())
-        readable = bool(run.streams()) if run is not None and run.revision == revision(tags) else rows
+        latest = revision(tags) if run is None else run.latest(tags)
+        readable = bool(run.streams()) if run is not None and run.revision == latest else rows
         status: Status = "ok" if readable else "unreadable" if problems else "waiting"
-        return RunEntry(name, label, status, problems[0] if problems else None, revision(tags))
+        return RunEntry(name, label, status, problems[0] if problems else None, latest)
 
 
 def contents(listed: Mapping[str, Any]) -> dict[str, Content]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from ..rows import NEVER, Floats
+from ..store.cells import Grid
 from ..store.codes import shuffle
 from ..store.format import MAX_STEP
-from ..store.timeline import Grid, Timeline
+from ..store.timeline import Timeline, View
 
 ROWS, COLUMNS = 64, 512
 MAX_TILES = 15
 MAX_LEVEL = 62
 
-View = Literal["max", "mean", "min", "worst"]
 VIEWS: dict[View, str] = {
     "max": "max over steps",
     "mean": "mean over steps",
@@ -26,7 +26,7 @@ VIEWS: dict[View, str] = {
 }
 assert tuple(VIEWS) == get_args(View)
 
-NAN, POS_INF, NEG_INF, NO_GRADIENT, INCOMPLETE = 1, 2, 4, 8, 16
+INCOMPLETE = 16  # a flag, beside those of store.cells
 NO_DATA = 0x7FC0
 
 _HEADER = struct.Struct("<4sBBHIIII")
@@ -66,17 +66,11 @@ def tile(timeline: Timeline, metric: str, view: View, level: int, row: int, colu
 def _values(timeline: Timeline, metric: str, view: View, which: npt.NDArray[np.intp], cells: Grid) -> Floats:
     if view == "worst":
         return timeline.worst(metric, which, cells)
-    values: Floats = getattr(timeline.cells(metric, which, cells), view)
-    return values
+    return timeline.plane(metric, which, cells, view)
 
 
-def _flags(timeline: Timeline, which: npt.NDArray[np.intp], cells: Grid) -> npt.NDArray[Any]:
-    tally = timeline.tally(which, cells)
-    flags = np.zeros((len(which), cells.count), np.uint8)
-    for name, bit in (("nan", NAN), ("pos_inf", POS_INF), ("neg_inf", NEG_INF)):
-        if name in tally.counts:
-            flags |= np.where(tally.counts[name] > 0, bit, 0).astype(np.uint8)
-    flags |= np.where(tally.with_data < tally.recorded, NO_GRADIENT, 0).astype(np.uint8)
+def _flags(timeline: Timeline, which: npt.NDArray[np.intp], cells: Grid) -> npt.NDArray[np.uint8]:
+    flags = timeline.flags(which, cells)
     if cells.end > timeline.end:
         flags[:, -1] |= INCOMPLETE
     return flags

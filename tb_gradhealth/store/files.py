@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from .format import PLUGIN
-from .reader import Content
 from .records import read_events
+from .source import Content
 
 
 class FileSource:

@@ -1,4 +1,4 @@
-"""Version 1 of the file format, shared by the writer and every reader; ``docs/format.md`` specifies each byte.
+"""Version 2 of the file format, shared by the writer and every reader; ``docs/format.md`` specifies each byte.
 
 A *session* is one life of a writer. Per session and stream there is one schema event (names, shapes, metrics) and a row
 event for each interval of steps, all as uint8 tensors under tags that carry the session, so that two sessions in one
@@ -21,8 +21,10 @@ from .. import notes as noted
 from ..nodes import NodeKind, modules
 from .codes import CODES
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
 PLUGIN = "gradhealth"
+FACTOR = 16  # rows of a level that one of the next covers
 
 MAX_NODES = 1 << 17
 MAX_SCHEMA_BYTES = 1 << 26
@@ -81,9 +83,11 @@ def check_metadata(content: bytes) -> None:
 
 
 def _check_version(version: object) -> None:
-    if version != VERSION:
+    if version not in READABLE:
         came = repr(version)[:40]
-        raise FormatError(f"format version {came} is unknown here (this reader knows {VERSION}): upgrade tb-gradhealth")
+        raise FormatError(
+            f"format version {came} is unknown here (this one knows 1 to {VERSION}): upgrade tb-gradhealth"
+        )
 
 
 @dataclass(frozen=True)
@@ -224,9 +228,10 @@ def _node(fields: Mapping[str, Any]) -> NodeInfo:
     )
 
 
-def inflate(data: bytes, limit: int) -> bytes:
-    """zlib data that must end within ``limit`` bytes of output; raises FormatError otherwise."""
-    inflater = zlib.decompressobj()
+def inflate(data: bytes, limit: int, wbits: int = zlib.MAX_WBITS) -> bytes:
+    """zlib data, or raw deflate data with ``wbits=-15``, that must end within ``limit`` bytes of output; raises
+    FormatError otherwise."""
+    inflater = zlib.decompressobj(wbits)
     try:
         # One byte more than allowed: enough to see that there is too much, and never 0, which zlib reads as "no limit".
         out = inflater.decompress(data, limit + 1)

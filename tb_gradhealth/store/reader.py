@@ -1,7 +1,7 @@
-"""Events → a run that can be asked for cells: one reader for the plugin, the command line and the tests.
+"""Events and archive → a run that can be asked for cells: one reader for the plugin, the command line and the tests.
 
-A run is read incrementally: :meth:`Run.update` fetches only tags that changed. Rows stay compressed in memory; blocks
-of decoded values are kept in a bounded cache. All methods may be called from several threads.
+A run is read incrementally: :meth:`Run.update` fetches only tags that changed. Events stay compressed in memory, the
+archive on the disk; decoded chunks are kept in a bounded cache. All methods may be called from several threads.
 """
 
 from __future__ import annotations
@@ -9,57 +9,50 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from operator import attrgetter
-from typing import Protocol
+from pathlib import Path
 
+from .archive import DIRECTORY
+from .archive_reader import Archive
+from .files import FileSource
 from .format import FormatError, Schema, Tag, check_metadata
-from .row import RowPayload
-from .sessions import BlockCache, Session
+from .part import Part
+from .row_v1 import is_row, part_of_row
+from .rowgroup import RowGroup
+from .sessions import Session
+from .source import Content, Source, revision
 from .timeline import Timeline
 
-
-@dataclass(frozen=True)
-class Content:
-    """A tag's metadata, and how far it has come: a number that grows whenever the tag's events do."""
-
-    metadata: bytes
-    progress: int
-
-
-class Source(Protocol):
-    """Where the events of one run come from."""
-
-    def tags(self) -> dict[str, Content]: ...
-
-    def read(self, tags: list[str]) -> dict[str, list[bytes]]:
-        """Payloads of each tag; a tag that cannot be read now is left out, and asked for again at the next update."""
-        ...
-
-
-def revision(contents: Mapping[str, Content]) -> int:
-    """A number below 2^32 that changes whenever any tag of a run does."""
-    return sum(content.progress for content in contents.values()) % (1 << 32)
+Key = tuple[str, str]  # session, stream
 
 
 class Run:
     """All that is known of one run. ``revision`` changes whenever its data does; ``problems`` are sentences."""
 
-    def __init__(self) -> None:
+    def __init__(self, archive: Archive | None = None) -> None:
         self.revision = 0
+        self._archive = archive
+        self._archived = -1
         self._lock = threading.RLock()
         self._seen: dict[str, int] = {}
-        self._schemas: dict[tuple[str, str], Schema] = {}
-        self._rows: dict[tuple[str, str], dict[str, list[RowPayload]]] = {}
+        self._bytes: dict[str, int] = {}
+        self._schemas: dict[Key, Schema] = {}
+        self._parts: dict[Key, dict[str, list[Part]]] = {}
+        self._lost: set[Part] = set()
         self._problems: dict[str, str] = {}
         self._flawed: dict[str, set[int]] = {}
         self._timelines: dict[str, Timeline] = {}
-        self._cache = BlockCache()
 
     @property
     def problems(self) -> list[str]:
         with self._lock:
-            return list(dict.fromkeys(self._problems.values()))
+            archived = [] if self._archive is None else self._archive.problems
+            return list(dict.fromkeys([*self._problems.values(), *archived]))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the events take."""
+        with self._lock:
+            return sum(self._bytes.values())
 
     def streams(self) -> list[str]:
         """Streams of which at least one row survives, gradients first."""
@@ -74,6 +67,10 @@ class Run:
         with self._lock:
             return self._timelines[stream]
 
+    def latest(self, contents: Mapping[str, Content]) -> int:
+        """The revision that an update with these tags will lead to."""
+        return revision(contents, 0 if self._archive is None else self._archive.progress())
+
     def update(self, source: Source) -> bool:
         """Take in what is new; True when anything was."""
         with self._lock:
@@ -85,14 +82,25 @@ class Run:
             for text, tag in changed.items():
                 if text in payloads:
                     self._seen[text] = contents[text].progress
+                    self._bytes[text] = sum(map(len, payloads[text]))
                     self._take(text, tag, payloads[text])
                 else:
                     self._problems[text] = f"a part of session {tag.session} could not be read; it is tried again"
-            if changed:
+            archived = self._take_archive()
+            if changed or archived:
                 self._rebuild()
-            if grown:
-                self.revision = revision(contents)
-            return bool(changed)
+            if grown or archived:
+                self.revision = revision(contents, max(0, self._archived))
+            return bool(changed) or archived
+
+    def _take_archive(self) -> bool:
+        if self._archive is None:
+            return False
+        progress = self._archive.progress()
+        if progress == self._archived:
+            return False
+        self._archived = progress
+        return self._archive.update()
 
     def _wanted(self, contents: Mapping[str, Content]) -> dict[str, Tag]:
         """The tags that can be read, schemas first: rows mean nothing without theirs, and wait for it."""
@@ -120,7 +128,7 @@ class Run:
                 schema = Schema.decode(payloads[0]) if payloads else None
                 if schema is None or (schema.session, schema.stream) != key:
                     raise FormatError(f"expected the schema of session {tag.session} under its tag, got another")
-                self._schemas[key] = schema
+                self._schemas.setdefault(key, schema)
             except FormatError as error:
                 self._problems[text] = str(error)
             return
@@ -129,43 +137,69 @@ class Run:
             del self._seen[text]
             self._problems[text] = f"session {tag.session} has rows but no readable schema"
             return
-        rows = []
+        parts = []
         damaged = 0
         for data in payloads:
             try:
-                rows.append(RowPayload(data, schema))
+                parts.append(_part(data, schema, tag.level))
             except FormatError as error:
                 damaged += 1
                 self._problems[text] = f"{damaged} rows of session {tag.session} are damaged and left out ({error})"
-        self._rows.setdefault(key, {})[text] = rows
+        self._parts.setdefault(key, {})[text] = parts
 
     def _rebuild(self) -> None:
         """Timelines from all sessions known so far."""
+        archived = {} if self._archive is None else self._archive.streams
         by_stream: dict[str, list[Session]] = {}
-        for key, segments in self._rows.items():
-            rows: list[RowPayload] = []
-            for row in sorted(
-                (row for part in segments.values() for row in part if row.level == 0), key=attrgetter("start")
-            ):
-                if not rows or row.start >= rows[-1].stop:
-                    rows.append(row)
-                else:
-                    self._report(key[0], row.start, "its steps are covered by an earlier row")
-            if rows:
+        for key in self._parts.keys() | archived.keys():
+            if key in archived:
+                self._schemas.setdefault(key, archived[key].schema)
+            # The archive first: its chunks hold more rows, so fewer of them are to be read.
+            parts = list(archived[key].parts) if key in archived else []
+            parts += [part for segment in self._parts.get(key, {}).values() for part in segment]
+            if any(part not in self._lost for part in parts):
                 report = functools.partial(self._report, key[0])
-                by_stream.setdefault(key[1], []).append(Session(self._schemas[key], rows, self._cache, report))
-        self._timelines = {}
+                by_stream.setdefault(key[1], []).append(Session(self._schemas[key], parts, self._lost, report))
+        before, self._timelines = self._timelines, {}
         lead: Timeline | None = None
         for stream in sorted(by_stream, key=lambda name: (name != "gradients", name)):
-            timeline = Timeline(by_stream[stream], lead)
+            timeline = Timeline(by_stream[stream], lead, before.get(stream))
             lead = lead or timeline
             if timeline.sessions:
                 self._timelines[stream] = timeline
 
     def _report(self, session: str, step: int, reason: str) -> None:
-        """A row that cannot be used in full, which may come to light only when a cell of it is asked for."""
+        """Rows that cannot be used, which may come to light only when a cell of them is asked for."""
         with self._lock:
             rows = self._flawed.setdefault(session, set())
             rows.add(step)
-            what = f"{len(rows)} rows of session {session} are damaged and left out in full or in part"
+            what = f"{len(rows)} groups of rows of session {session} are damaged and left out in full or in part"
             self._problems[f"rows of {session}"] = f"{what} (from step {min(rows)} on; {reason})"
+
+
+def _part(data: bytes, schema: Schema, level: int) -> Part:
+    if is_row(data):
+        return part_of_row(data, schema)
+    group = RowGroup.of(data, schema)
+    if group.level != level:
+        raise FormatError(f"expected rows of level {level} under its tag, got level {group.level}")
+    return Part(level, group.table, lambda: group)
+
+
+class DirectoryRun(Run):
+    """The run that was recorded in ``directory``, its archive included."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(Archive(directory / DIRECTORY))
+        self.source = FileSource(directory)
+
+    def refresh(self) -> bool:
+        """Take in what was written meanwhile; True when anything was."""
+        return self.update(self.source)
+
+
+def open_directory(directory: Path) -> DirectoryRun:
+    """The run recorded in ``directory``, up to date."""
+    run = DirectoryRun(directory)
+    run.refresh()
+    return run

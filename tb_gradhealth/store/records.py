@@ -1,4 +1,4 @@
-"""TFRecord framing of event files: append without ever leaving half a record, read up to the first torn one.
+"""TFRecord framing: append without ever leaving half a record, read up to the first torn one.
 
 A record is: length (u64), masked CRC32C of it, data, masked CRC32C of the data; all little-endian. TensorBoard's own
 writer is not used: its checksum in pure Python runs at 3 MB/s with the GIL held, and after a full disk it stays dead.
@@ -6,12 +6,14 @@ writer is not used: its checksum in pure Python runs at 3 MB/s with the GIL held
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import google_crc32c
 from google.protobuf.message import DecodeError
@@ -19,9 +21,13 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
+#: Bytes of a record before its data, and in all beside them.
+HEAD_BYTES = _LENGTH.size + _CRC.size
+FRAME_BYTES = HEAD_BYTES + _CRC.size
 
 #: A record claiming more than this is taken for damage, not for a reason to allocate.
 MAX_RECORD_BYTES = 1 << 30
+_SEARCH_BYTES = 1 << 20
 
 
 def masked_crc(data: bytes) -> int:
@@ -30,69 +36,164 @@ def masked_crc(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-class EventFile:
-    """Appends events to a new file in ``directory``, made at the first write.
+def frame(data: bytes) -> bytes:
+    """``data`` as a record."""
+    length = _LENGTH.pack(len(data))
+    return b"".join([length, _CRC.pack(masked_crc(length)), data, _CRC.pack(masked_crc(data))])
 
-    The name holds time, host, process and session, so no two writers share a file. Every record is one ``write`` to the
-    kernel: a killed process loses nothing that was handed over here. Raises OSError, after removing what was
-    written of the record, so a later attempt continues a sound file.
+
+class RecordFile:
+    """Appends records to the file ``path``.
+
+    What one call appends is one ``write`` to the kernel: a killed process loses nothing that was handed over here.
+    Raises OSError, after removing what was written of it, so a later attempt continues a sound file.
     """
 
-    def __init__(self, directory: Path, session: str) -> None:
-        self.directory = directory
-        stamp = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{session}"
-        self.path = directory / f"events.out.tfevents.{stamp}"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.end = 0  # bytes of whole records
         self._fd: int | None = None
-        self._end = 0
+        self._torn = False  # whether something stands behind them
 
-    def append(self, event: Event) -> None:
+    def open(self, flags: int = 0) -> None:
+        """Makes the file, or continues one that is there (unless ``flags``, of ``os.open``, forbid it)."""
         if self._fd is None:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-            self._end = os.fstat(self._fd).st_size
-        if self._end == 0:  # also after an attempt that failed right here
-            self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        self._write(event)
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | flags, 0o644)
+            self.end = os.fstat(self._fd).st_size
 
-    def _write(self, event: Event) -> None:
-        assert self._fd is not None
-        data = event.SerializeToString()
-        length = _LENGTH.pack(len(data))
-        record = b"".join([length, _CRC.pack(masked_crc(length)), data, _CRC.pack(masked_crc(data))])
+    def append(self, *records: bytes) -> None:
+        fd = self._opened()
+        data = b"".join(map(frame, records))
         try:
-            os.lseek(self._fd, self._end, os.SEEK_SET)
-            rest = memoryview(record)
+            if self._torn:
+                self.cut(self.end)
+            os.lseek(fd, self.end, os.SEEK_SET)
+            rest = memoryview(data)
             while rest:
-                rest = rest[os.write(self._fd, rest) :]
+                self._torn = True
+                rest = rest[os.write(fd, rest) :]
         except OSError:
-            os.ftruncate(self._fd, self._end)
+            with contextlib.suppress(OSError):  # else the next attempt does it
+                self.cut(self.end)
             raise
-        self._end += len(record)
+        self.end += len(data)
+        self._torn = False
+
+    def cut(self, end: int) -> None:
+        """Removes what stands behind the first ``end`` bytes."""
+        self.end, self._torn = end, True
+        os.ftruncate(self._opened(), end)
+        self._torn = False
+
+    def sync(self) -> None:
+        """Waits until the disk has everything."""
+        os.fsync(self._opened())
+
+    def linked(self) -> bool:
+        """Whether what is open is still the file at ``path``: it may have been deleted, or moved with its directory."""
+        try:
+            return self._fd is not None and os.path.samestat(os.fstat(self._fd), os.lstat(self.path))
+        except OSError:
+            return False
 
     def close(self) -> None:
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
 
+    def _opened(self) -> int:
+        self.open()
+        assert self._fd is not None
+        return self._fd
+
+
+class EventFile:
+    """Appends events to a new file in ``directory``, made at the first one.
+
+    The name holds time, host, process and session, so no two writers share a file. Raises OSError as
+    :class:`RecordFile` does.
+    """
+
+    def __init__(self, directory: Path, session: str) -> None:
+        self.directory = directory
+        stamp = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{session}"
+        self.path = directory / f"events.out.tfevents.{stamp}"
+        self._records = RecordFile(self.path)
+
+    def append(self, event: Event) -> None:
+        if self._records.end == 0:  # also after an attempt that failed right here
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._records.open()
+        if self._records.end == 0:
+            self._records.append(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+        self._records.append(event.SerializeToString())
+
+    def close(self) -> None:
+        self._records.close()
+
+
+def read_records(
+    file: BinaryIO, offset: int = 0, most: int = MAX_RECORD_BYTES, magic: bytes = b""
+) -> Iterator[tuple[bytes | None, int]]:
+    """The data of the records from ``offset`` on, each with the offset behind it; None where they are damaged.
+
+    Ends at the end of the file or at a torn record. A damaged length, or one above ``most``, ends it, too: nothing can
+    be found behind it, unless the data of every record begin with ``magic``. Then the next one of those is, where a
+    record can end; if there is none (yet), None comes with the offset of the damage itself.
+    """
+    size = os.fstat(file.fileno()).st_size
+    while offset + FRAME_BYTES <= size:
+        file.seek(offset)
+        count = _length(file.read(HEAD_BYTES), most)
+        if count is None:
+            found = _search(file, offset + 1, most, magic) if magic else None
+            if magic:
+                yield None, offset if found is None else found
+            if found is None:
+                return
+            offset = found
+            continue
+        if offset + FRAME_BYTES + count > size:
+            return
+        data = file.read(count)
+        offset += FRAME_BYTES + count
+        yield data if file.read(_CRC.size) == _CRC.pack(masked_crc(data)) else None, offset
+
 
 def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event | None, int]]:
     """Events from ``offset`` on, each with the offset behind it; None for a record whose data is damaged.
 
-    Ends at the end of the file, at a torn record, or at a damaged length, behind which nothing can be found again.
+    Ends where :func:`read_records` does.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        for data, end in read_records(file, offset):
+            yield None if data is None else _event(data), end
+
+
+def _length(head: bytes, most: int) -> int | None:
+    """The length that stands at the head of a record; None when it is damaged."""
+    if len(head) < HEAD_BYTES or head[_LENGTH.size :] != _CRC.pack(masked_crc(head[: _LENGTH.size])):
+        return None
+    (count,) = _LENGTH.unpack_from(head)
+    return int(count) if count <= most else None
+
+
+def _search(file: BinaryIO, offset: int, most: int, magic: bytes) -> int | None:
+    """The offset, at least ``offset``, of the next record whose data begin with ``magic``."""
+    reach = HEAD_BYTES + len(magic) - 1  # a record at the end of what is searched at once is found with the next
+    end = offset + FRAME_BYTES + most
+    while offset < end:
         file.seek(offset)
-        while offset + 16 <= size:
-            length = file.read(8)
-            (count,) = _LENGTH.unpack(length)
-            checked = file.read(4) == _CRC.pack(masked_crc(length))
-            if not checked or count > MAX_RECORD_BYTES or offset + 16 + count > size:
-                return
-            data = file.read(count)
-            offset += 16 + count
-            intact = file.read(4) == _CRC.pack(masked_crc(data))
-            yield _event(data) if intact else None, offset
+        data = file.read(_SEARCH_BYTES)
+        at = data.find(magic, HEAD_BYTES)
+        while at >= 0:
+            if _length(data[at - HEAD_BYTES : at], most) is not None:
+                return offset + at - HEAD_BYTES
+            at = data.find(magic, at + 1)
+        if len(data) <= reach:
+            break
+        offset += len(data) - reach
+    return None
 
 
 def _event(data: bytes) -> Event | None:

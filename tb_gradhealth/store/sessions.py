@@ -1,96 +1,185 @@
-"""One session's rows, decoded a block at a time when they are asked for."""
+"""One session: the rows of one writer's life, in two tiers and several levels, read a chunk at a time."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..nodes import Index
 from ..notes import Note
-from ..rows import NEVER
+from ..rows import NEVER, Floats, Ints
+from .cache import CACHE
+from .columns import columns
+from .cover import Cover, by_level, cover
 from .format import FormatError, Schema
-from .row import RowPayload
+from .levels import top, width
+from .part import Part
+from .rowgroup import HAS_NOTES, HAS_SCALARS, NO_STEP, Chunk, RowGroup, values
+from .scalars import Scalar
 
-#: Rows that are decoded together: at most so many, and so few that a plane of them has at most so many values.
-BLOCK_ROWS = 256
-BLOCK_VALUES = 1 << 21
-CACHE_BYTES = 96 << 20
+Codes = npt.NDArray[Any]
+STEPS, COUNTS = 0, 1  # columns; metrics follow
 
 
-class BlockCache:
-    """The most recently used blocks of decoded values, within :data:`CACHE_BYTES`."""
+class Lost(Exception):
+    """A part turned out unreadable: what was to be read of it must be had elsewhere. Ask again."""
 
-    def __init__(self) -> None:
-        self._blocks: OrderedDict[tuple[object, ...], npt.NDArray[np.generic]] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
 
-    def get(self, key: tuple[object, ...], make: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
-        with self._lock:
-            block = self._blocks.get(key)
-            if block is not None:
-                self._blocks.move_to_end(key)
-                return block
-        block = make()
-        with self._lock:
-            if key not in self._blocks:
-                self._blocks[key] = block
-                self._bytes += block.nbytes
-            while self._bytes > CACHE_BYTES and len(self._blocks) > 1:
-                self._bytes -= self._blocks.popitem(last=False)[1].nbytes
-        return block
+class _Known:
+    """Rows by level, and the covers made of them so far."""
+
+    def __init__(self, parts: Sequence[Part], lost: set[Part]) -> None:
+        self.levels = by_level(parts, lost)
+        self.covers: dict[int, Cover] = {}
 
 
 class Session:
-    """The rows of one writer's life, in step order and disjoint. ``report`` is told the first step of a row that cannot
-    be decoded, and why."""
+    """``parts``: the better copy of a row first. At least one is not in ``lost``, those known to be unreadable;
+    ``report`` is told each new one of these, its first step and why."""
 
     def __init__(
-        self, schema: Schema, rows: list[RowPayload], cache: BlockCache, report: Callable[[int, str], None]
+        self, schema: Schema, parts: Sequence[Part], lost: set[Part], report: Callable[[int, str], None]
     ) -> None:
         self.schema = schema
+        self.columns = columns(schema)
         self.metrics = {metric.name: position for position, metric in enumerate(schema.metrics)}
-        self.start = np.array([row.start for row in rows], np.int64)
-        self.stop = np.array([row.stop for row in rows], np.int64)
-        self.block_rows = max(1, min(BLOCK_ROWS, BLOCK_VALUES // len(schema.nodes)))
-        self._rows, self._cache, self._report = rows, cache, report
-        self._noted = np.array([row.has_notes for row in rows], np.bool_)
+        self._parts, self._lost, self._report = parts, lost, report
+        self._known = _Known(parts, lost)
+        every = self._known.levels.values()
+        self.start = min(int(rows.start[0]) for rows in every)
+        self.stop = max(int(rows.stop[-1]) for rows in every)
 
-    def block(self, section: str, number: int) -> npt.NDArray[np.generic]:
-        """Decoded rows of a section from ``number * block_rows`` on: ``[plane, row, node]``, float64 for a metric's
-        mean, min and max, int64 for "steps" and "counts". A row that cannot be decoded reads as "no data"."""
-        rows = self._rows[number * self.block_rows : (number + 1) * self.block_rows]
-        # A block that has grown, or whose rows have moved because another turned up before them, has other ends.
-        key = (self.schema.session, self.schema.stream, section, len(rows), rows[0].start, rows[-1].stop)
-        return self._cache.get(key, lambda: np.stack([self._decode(row, section) for row in rows], axis=1))
+    def forget_lost(self) -> None:
+        """Do without the parts that are lost."""
+        self._known = _Known(self._parts, self._lost)
 
-    def _decode(self, row: RowPayload, section: str) -> npt.NDArray[np.generic]:
-        count = len(self.schema.nodes)
+    def cover(self, steps: float) -> Cover:
+        """The rows that show intervals of so many steps: the coarsest that fit in them, finer or coarser ones where
+        these are not there."""
+        level, most = 0, top(self.schema.every)
+        while level < most and width(self.schema.every, level + 1) <= steps:
+            level += 1
+        known = self._known
+        if level not in known.covers:
+            known.covers[level] = cover(known.levels, level)
+        return known.covers[level]
+
+    def is_full(self) -> bool:
+        """Whether all steps are there at full resolution."""
+        return not (self.cover(0).level > 0).any()
+
+    def planes(self, column: int, which: Sequence[int], rows: Cover, nodes: Index) -> list[Codes]:
+        """Planes ``which`` of a column as ``[row, node]``: codes, or float64 for a metric with escaped values; 0 for a
+        node of -1. Raises Lost."""
+        about = self.columns[column]
+        shape = (len(rows), len(nodes))
+        found: list[Codes] = [np.zeros(shape, about.dtype) for _ in which]
+        ends = np.flatnonzero(np.diff(rows.part, append=-1)) + 1
+        for first, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+            part = self._parts[rows.part[first]]
+            picked = rows.row[first:end]
+            group = self._opened(part)
+            for number, columns_here, within in _by_chunk(nodes, group.width):
+                chunk = self._chunk(part, group, column, number)
+                for index, plane in enumerate(which):
+                    stored = chunk.planes[plane]
+                    if stored is None:
+                        continue
+                    if stored.dtype == np.float64 and found[index].dtype != np.float64:
+                        found[index] = values(about, found[index])
+                    some = stored[picked[0] : picked[-1] + 1] if _consecutive(picked) else stored[picked]
+                    some = some[:, within]
+                    if found[index].dtype == np.float64 and some.dtype != np.float64:
+                        some = values(about, some)
+                    found[index][first:end, columns_here] = some
+        return found
+
+    def metric(self, name: str, which: Sequence[int], rows: Cover, nodes: Index) -> list[Floats]:
+        """Of mean, min and max (0, 1, 2) those in ``which``, ``[row, node]``; NaN where no step had the metric."""
+        column = 2 + self.metrics[name]
+        found = [values(self.columns[column], plane) for plane in self.planes(column, which, rows, nodes)]
+        for plane in found:
+            plane[:, nodes < 0] = np.nan
+        return found
+
+    def steps(self, which: Sequence[int], rows: Cover, nodes: Index) -> list[Ints]:
+        """Of steps with data, with finite data and the first bad step (0, 1, 2) those in ``which``, ``[row, node]``."""
+        wanted = sorted({0 if one == 1 else one for one in which} | set(which))
+        planes = dict(zip(wanted, self.planes(STEPS, wanted, rows, nodes), strict=True))
+        planes = {one: plane.astype(np.int64) for one, plane in planes.items()}
+        if 1 in planes:
+            planes[1] = planes[0] - planes[1]
+        if 2 in planes:
+            bad = planes[2]
+            planes[2] = np.where(bad == 0, NEVER, rows.start[:, None] + NO_STEP - bad)
+        return [planes[one] for one in which]
+
+    def counts(self, which: Sequence[int], rows: Cover, nodes: Index) -> list[Ints]:
+        """Totals of the counts ``which``, ``[row, node]``."""
+        return [plane.view(np.int64) for plane in self.planes(COUNTS, which, rows, nodes)]
+
+    def notes(self, rows: Cover, index: int) -> list[Note]:
+        """What happened during a row; nothing, and a report, where that cannot be read."""
+        part = self._parts[rows.part[index]]
+        if not rows.flags[index] & HAS_NOTES:
+            return []
         try:
-            if section == "steps":
-                return row.steps()
-            if section == "counts":
-                return row.counts()
-            return row.metric(self.metrics[section])
-        except FormatError as error:
-            self._report(row.start, str(error))
-            if section == "steps":
-                return np.stack([np.zeros(count, np.int64), np.zeros(count, np.int64), np.full(count, NEVER)])
-            if section == "counts":
-                return np.zeros((len(self.schema.counts), count), np.int64)
-            return np.full((3, count), np.nan)
+            return self._opened(part).notes(int(rows.row[index]))
+        except (FormatError, OSError) as error:
+            self._report(int(rows.start[index]), f"its notes: {error}")
+            return []
 
-    def notes(self, begin: int, end: int, until: int) -> Iterator[Note]:
-        """Notes of the steps ``[begin, end)`` that survive a replacement from ``until`` on, in step order. Rows without
-        any cost nothing."""
-        for index in np.flatnonzero(self._noted & (self.start < min(end, until)) & (self.stop >= begin)):
-            row = self._rows[index]
-            try:
-                # A note at the end of a row that survives whole is of what came before that step.
-                last = until if row.stop > until else until + 1
-                yield from (note for note in row.notes() if begin <= note.step < min(end, last))
-            except FormatError as error:
-                self._report(row.start, f"its notes: {error}")
+    def scalars(self, rows: Cover, index: int) -> dict[str, Scalar]:
+        """What the loop logged during a row; nothing, and a report, where that cannot be read."""
+        part = self._parts[rows.part[index]]
+        if not rows.flags[index] & HAS_SCALARS:
+            return {}
+        try:
+            return self._opened(part).scalars(int(rows.row[index]))
+        except (FormatError, OSError) as error:
+            self._report(int(rows.start[index]), f"what was logged: {error}")
+            return {}
+
+    def _opened(self, part: Part) -> RowGroup:
+        opened: RowGroup = self._sound(part, lambda: CACHE.get(part, part.open))
+        return opened
+
+    def _chunk(self, part: Part, group: RowGroup, column: int, number: int) -> Chunk:
+        key = part, column, number
+        chunk: Chunk = self._sound(part, lambda: CACHE.get(key, lambda: group.chunk(column, number)))
+        return chunk
+
+    def _sound(self, part: Part, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except (FormatError, OSError) as error:
+            self._lost.add(part)
+            self._report(int(part.table["start"][0]), str(error))
+            raise Lost from error
+
+
+def _consecutive(picked: Index) -> bool:
+    return bool((np.diff(picked) == 1).all())
+
+
+@functools.lru_cache(maxsize=256)
+def _chunks_of(nodes: bytes, width: int) -> tuple[tuple[int, Any, Any], ...]:
+    wanted = np.frombuffer(nodes, np.intp)
+    found = []
+    for number in np.unique(wanted[wanted >= 0] // width).tolist():
+        here = np.flatnonzero((wanted >= 0) & (wanted // width == number))
+        found.append((number, _sliced(here), _sliced(wanted[here] - number * width)))
+    return tuple(found)
+
+
+def _by_chunk(nodes: Index, width: int) -> tuple[tuple[int, Any, Any], ...]:
+    """For each chunk of ``width`` nodes: its number, where its nodes go, and which of its nodes these are."""
+    return _chunks_of(nodes.astype(np.intp).tobytes(), width)
+
+
+def _sliced(index: Index) -> Any:
+    return slice(int(index[0]), int(index[-1]) + 1) if _consecutive(index) else index

@@ -11,8 +11,8 @@ from gradhealth_kernels.metrics import METRICS
 from tb_gradhealth import nodes
 from tb_gradhealth.notes import MAX_TENSORS, Fault, Note
 from tb_gradhealth.store.blocks import Attempt, Block, Ready, notes_of
-from tb_gradhealth.store.encoder import RowBuilder
-from tb_gradhealth.store.row import Scalar
+from tb_gradhealth.store.builder import RowBuilder
+from tb_gradhealth.store.scalars import Scalar
 
 from ..synthetic import gradients, measured, recorded
 

@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tensorboard.compat.proto.event_pb2 import Event
 
 from gradhealth_kernels.metrics import METRICS
 from gradhealth_kernels.statistics import Entries
 from tb_gradhealth.store import encoder as module
+from tb_gradhealth.store import events as tier
 from tb_gradhealth.store.blocks import Block, Ready
-from tb_gradhealth.store.encoder import MAX_BLOCKS, MAX_ROWS, Encoder, RowBuilder
-from tb_gradhealth.store.format import Tag
-from tb_gradhealth.store.row import RowPayload
+from tb_gradhealth.store.builder import RowBuilder
+from tb_gradhealth.store.cells import Grid
+from tb_gradhealth.store.encoder import MAX_BLOCKS, MAX_ROWS, Encoder
+from tb_gradhealth.store.events import EventTier
+from tb_gradhealth.store.rowgroup import CodedRow
+from tb_gradhealth.store.timeline import Timeline
 
-from ..synthetic import SESSION, Recording, recorded
+from ..synthetic import Recording, recorded
+from .written import SECONDS, Sink
 
 NORM = [metric.name for metric in METRICS].index("norm")
-SECONDS = 30.0
+BUDGET = 32 << 20
 
 
-class Sink:
-    """Keeps events; each ``append`` first waits for ``gate`` and calls ``trouble``."""
+class Archive:
+    """The part of an archive's writer that the encoder uses."""
 
     def __init__(self, trouble: Callable[[], None] = lambda: None) -> None:
-        self.events: list[Event] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.trouble, self.closed, self.threads = trouble, 0, set[str]()
+        self.rows: list[CodedRow] = []
+        self.trouble, self.waiting, self.closed = trouble, 0, 0
 
-    def append(self, event: Event) -> None:
-        self.gate.wait(SECONDS)
-        self.threads.add(threading.current_thread().name)
+    def add(self, row: CodedRow) -> None:
+        self.rows.append(row)
+        self.waiting += 1
+
+    def flush(self) -> None:
         self.trouble()
-        self.events.append(Event.FromString(event.SerializeToString()))
+        self.waiting = 0
 
     def close(self) -> None:
         self.closed += 1
 
-    def rows(self, recording: Recording) -> list[RowPayload]:
-        found = []
-        for event in self.events:
-            for value in event.summary.value:
-                if value.tag.startswith("gradhealth/") and Tag.parse(value.tag).level is not None:
-                    found.append(RowPayload(value.tensor.tensor_content, recording.schema))
-        return found
 
-
-def started(recording: Recording, sink: Sink) -> tuple[Encoder, list[str]]:
+def started(
+    recording: Recording, sink: Sink, archive: Archive | None = None, budget: int = BUDGET
+) -> tuple[Encoder, list[str]]:
     problems: list[str] = []
     builder = RowBuilder(recording.tree, recording.chosen, recording.every)
-    return Encoder(sink, recording.schema, builder, problems.append), problems
+    events = EventTier(sink, recording.schema, budget)
+    return Encoder(events, archive, recording.schema, builder, problems.append), problems  # type: ignore[arg-type]
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -72,6 +72,17 @@ def spiked(steps: int, tensors: int, spikes: dict[int, int]) -> Entries:
     return entries
 
 
+def recorded_once(timeline: Timeline, steps: int) -> bool:
+    """Whether the finest rows have each of the steps [0, steps) once."""
+    at = 0
+    for span in timeline.rows(0, 1 << 40):
+        for start, stop, recorded in zip(*(x.tolist() for x in (span.start, span.stop, span.recorded)), strict=True):
+            if start != at or recorded != stop - start:
+                return False
+            at = stop
+    return at == steps
+
+
 def test_blocks_become_rows_in_order_on_a_thread_of_their_own() -> None:
     recording, sink = Recording(recorded(95)), Sink()
     encoder, problems = started(recording, sink)
@@ -80,8 +91,9 @@ def test_blocks_become_rows_in_order_on_a_thread_of_their_own() -> None:
     for block in recording.blocks():
         encoder.submit(block)
     encoder.close(SECONDS)
-    assert [(row.start, row.stop) for row in sink.rows(recording)] == [(a, min(a + 10, 95)) for a in range(0, 95, 10)]
-    assert [event.step for event in sink.events] == [0, *range(9, 90, 10), 94]
+    bounds = [(row.level, row.start, row.stop) for row in sink.rows(recording.schema)]
+    assert bounds == [*((0, a, min(a + 10, 95)) for a in range(0, 95, 10)), (1, 0, 95)]
+    assert [event.step for event in sink.events] == [0, *range(9, 90, 10), 94, 94]
     assert (problems, sink.closed, sink.threads) == ([], 1, {"gradhealth-encoder"})
     assert not thread.is_alive()
 
@@ -100,17 +112,15 @@ def test_a_sink_slower_than_the_training_costs_resolution_and_nothing_else() -> 
     assert longest <= MAX_BLOCKS + 1
     sink.gate.set()
     encoder.close(SECONDS)
-    rows = sink.rows(recording)
-    assert [row.start for row in rows[1:]] == [row.stop for row in rows[:-1]], "no step is missing"
-    assert (rows[0].start, rows[-1].stop) == (0, steps)
-    assert len(rows) <= 2 * MAX_ROWS
-    column = {name: i for i, name in enumerate(recording.tree.names)}
+    timeline = sink.timeline()
+    assert recorded_once(timeline, steps)
+    assert len(sink.rows(recording.schema, 0)) < len(recording.blocks()) // 2, "or nothing was merged"
+    nodes = np.arange(len(timeline.tree))
     for step, tensor in spikes.items():
-        (row,) = [row for row in rows if row.start <= step < row.stop]
-        names = ("", ("a", "b.c", "b.d")[tensor])
-        assert all(row.metric(NORM)[2, column[name]] == pytest.approx(1e6, rel=0.002) for name in names)
-    elements = sum(int(row.counts()[0, 0]) for row in rows)
-    assert elements == steps * 3 * 6
+        shown = timeline.plane("norm", nodes, Grid(step, 1, 1), "max")[:, 0]
+        for name in ("", ("a", "b.c", "b.d")[tensor]):
+            assert shown[timeline.tree.names.index(name)] == pytest.approx(1e6, rel=0.002)
+    assert timeline.tally(nodes, Grid(0, steps, 1)).counts["count"][0, 0] == steps * 3 * 6
     assert problems == []
 
 
@@ -132,10 +142,11 @@ def test_a_failing_sink_is_tried_again_and_nothing_is_lost(monkeypatch: pytest.M
     assert all("No space left on device" in text and "tried again" in text for text in problems)
     full.clear()
     encoder.close(SECONDS)
-    rows = sink.rows(recording)
-    assert (rows[0].start, rows[-1].stop) == (0, 500)
-    assert [row.start for row in rows[1:]] == [row.stop for row in rows[:-1]]
-    assert sum(int(row.counts()[0, 0]) for row in rows) == int(recording.entries["count"].sum())
+    timeline = sink.timeline()
+    assert recorded_once(timeline, 500)
+    assert timeline.full
+    counted = timeline.tally(np.array([0]), Grid(0, 500, 1)).counts["count"]
+    assert counted.tolist() == [[int(recording.entries["count"].sum())]]
 
 
 def test_while_the_disk_fails_the_thread_still_takes_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +159,7 @@ def test_while_the_disk_fails_the_thread_still_takes_blocks(monkeypatch: pytest.
     until(lambda: len(problems) == 1)
     for block in others:
         encoder.submit(block)
-    until(lambda: not encoder._blocks and len(encoder._rows) == 20)
+    until(lambda: not encoder._blocks and encoder.waiting == 20 + 1)
     assert len(problems) == 1
     encoder.close(0.1)
 
@@ -159,7 +170,7 @@ def test_what_cannot_be_written_by_the_deadline_is_reported_and_closing_ends() -
     for block in recording.blocks():
         encoder.submit(block)
     encoder.close(0.2)
-    assert "10 rows of gradient statistics could not be written" in problems[-1]
+    assert "11 rows of gradient statistics could not be written" in problems[-1]
     assert "check that the log directory is writable" in problems[-1]
     until(lambda: sink.closed == 1)
 
@@ -189,7 +200,7 @@ def test_a_disk_that_recovers_while_closing_still_gets_everything(monkeypatch: p
     for block in recording.blocks():
         encoder.submit(block)
     encoder.close(SECONDS)
-    assert [row.stop for row in sink.rows(recording)] == [10, 20, 25]
+    assert [(row.level, row.stop) for row in sink.rows(recording.schema)] == [(0, 10), (0, 20), (0, 25), (1, 25)]
     # Pauses between attempts, or eight of them would be over before any disk could recover.
     assert attempts[7] - attempts[0] > 0.03
 
@@ -206,7 +217,7 @@ def test_a_broken_block_costs_itself_alone() -> None:
     for block in (first, Block(second.first_step, Broken()), third):
         encoder.submit(block)
     encoder.close(SECONDS)
-    assert [row.start for row in sink.rows(recording)] == [0, 20]
+    assert [row.start for row in sink.rows(recording.schema, 0)] == [0, 20]
     assert problems == ["steps from 10 on could not be summarised (RuntimeError: device lost)"]
 
 
@@ -219,26 +230,100 @@ def test_a_sink_that_cannot_close_is_reported() -> None:
     encoder, problems = started(recording, sink)
     encoder.submit(Block(0, Ready(recording.entries)))
     encoder.close(SECONDS)
-    assert problems == ["the event file could not be closed (OSError: stale file handle)"]
-    assert len(sink.rows(recording)) == 1
+    assert problems == ["the log directory could not be closed (OSError: stale file handle)"]
+    assert len(sink.rows(recording.schema, 0)) == 1
 
 
-def test_every_event_says_whose_it_is_and_segments_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEGMENT_BYTES", 2000)
-    recording, sink = Recording(recorded(100)), Sink()
+def test_rows_are_written_together_and_not_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each write costs, and a killed process may lose a second."""
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 1000.0)
+    recording, sink = Recording(recorded(95)), Sink()
     encoder, _ = started(recording, sink)
+    first, *others = recording.blocks()
+    encoder.submit(first)
+    for block in others:
+        encoder.submit(block)
+    until(lambda: not encoder._blocks and encoder.waiting + len(sink.rows(recording.schema)) == 9)
+    assert len(sink.rows(recording.schema)) <= 9
+    encoder.close(SECONDS)
+    groups = [value for event in sink.events for value in event.summary.value if "/L0/" in value.tag]
+    assert len(groups) <= 2
+    assert recorded_once(sink.timeline(), 95)
+
+
+def test_rows_are_written_while_nothing_else_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    recording, sink = Recording(recorded(95)), Sink()
+    encoder, problems = started(recording, sink)
+    for block in recording.blocks():
+        encoder.submit(block)
+    until(lambda: len(sink.rows(recording.schema)) == 9)
+    assert recorded_once(sink.timeline(), 90)
+    encoder.close(SECONDS)
+    assert problems == []
+
+
+def test_steps_that_no_row_shows_yet_are_shown_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The budget is too small for rows of level 0, and one of level 1 is far away."""
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(tier, "TAIL_SECONDS", 0.01)
+    recording, sink = Recording(recorded(300), every=2, block=2), Sink()
+    encoder, problems = started(recording, sink, budget=1)
+    for end, block in enumerate(recording.blocks(), 1):
+        encoder.submit(block)
+        if end % 29 == 0:
+            until(lambda end=end: len(sink.rows(recording.schema)) > 0 and sink.timeline().end == 2 * end)  # type: ignore[misc]
+            assert recorded_steps(sink.timeline()) == 2 * end
+    encoder.close(SECONDS)
+    assert problems == []
+    assert not sink.timeline().full
+    assert recorded_steps(sink.timeline()) == 300
+
+
+def recorded_steps(timeline: Timeline) -> int:
+    """Steps that the rows of the cover have, which must not overlap."""
+    bounds = [pair for span in timeline.rows(0, 1 << 40) for pair in zip(span.start, span.stop, strict=True)]
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(bounds))
+    return sum(int(span.recorded.sum()) for span in timeline.rows(0, 1 << 40))
+
+
+def test_both_tiers_get_all_levels_and_neither_waits_for_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", (SECONDS, SECONDS))
+    monkeypatch.setattr(module, "MAX_BLOCKS", 200)
+    monkeypatch.setattr(module, "MAX_ROWS", 200)
+    recording, sink = Recording(recorded(400), every=2, block=2), Sink()
+
+    def trouble() -> None:
+        raise OSError("stale file handle")
+
+    archive = Archive(trouble)
+    encoder, problems = started(recording, sink, archive)
+    for block in recording.blocks():
+        encoder.submit(block)
+    until(lambda: sum(row.level == 0 for row in archive.rows) == 200)
+    encoder.close(0.2)
+    until(lambda: archive.closed == 1)
+    own = [(row.level, row.start, row.stop) for row in archive.rows]
+    assert sorted(own) == sorted((row.level, row.start, row.stop) for row in sink.rows(recording.schema))
+    assert [row[1:] for row in own if row[0] == 0] == [(a, a + 2) for a in range(0, 400, 2)]
+    assert {row[0] for row in own} == {0, 1, 2}
+    assert (
+        problems[0] == "the archive cannot be written now (stale file handle); rows are kept, merged, and tried again"
+    )
+    assert f"{len(own)} rows of gradient statistics could not be written" in problems[-1]
+    assert (sink.closed, archive.closed) == (1, 1)
+
+
+def test_the_archive_gets_what_the_events_have_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BLOCKS", 200)
+    monkeypatch.setattr(module, "MAX_ROWS", 200)
+    recording, sink, archive = Recording(recorded(400), every=2, block=2), Sink(), Archive()
+    encoder, _ = started(recording, sink, archive, budget=1)
     for block in recording.blocks():
         encoder.submit(block)
     encoder.close(SECONDS)
-    values = [event.summary.value[0] for event in sink.events]
-    assert all(value.metadata.plugin_data.plugin_name == "gradhealth" for value in values)
-    assert values[0].tag == str(Tag(SESSION, "gradients"))
-    segments = [Tag.parse(value.tag).segment for value in values[1:]]
-    assert segments == sorted(segments)
-    assert len(set(segments)) > 2
-    sizes = np.bincount(segments, weights=[len(value.tensor.tensor_content) for value in values[1:]])
-    largest = max(len(value.tensor.tensor_content) for value in values)
-    assert (sizes <= 2000 + largest).all()
+    assert [row.start for row in archive.rows if row.level == 0] == list(range(0, 400, 2))
+    assert len(sink.rows(recording.schema, 0)) < 200
 
 
 def test_the_scalars_are_of_the_rows_they_stand_in() -> None:

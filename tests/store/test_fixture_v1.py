@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tb_gradhealth.store.row import NO_STEP
 
 from tb_gradhealth.rows import NEVER
+from tb_gradhealth.store.cells import Grid
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
-from tb_gradhealth.store.row import NO_STEP
-from tb_gradhealth.store.timeline import Grid
 
 from . import v1_decoder
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tb_gradhealth.store.row import RowPayload, Scalar, encode_row
 
 from gradhealth_kernels.metrics import select
 from tb_gradhealth.rows import NEVER
 from tb_gradhealth.store.format import FormatError, Schema, Tag, check_metadata, metadata
-from tb_gradhealth.store.row import RowPayload, Scalar, encode_row
 
 from ..synthetic import NAMES, Recording, gradients, measured, recorded
 

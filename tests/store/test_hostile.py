@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tb_gradhealth.store.row import RowPayload, encode_row
 
 from tb_gradhealth.notes import Fault, Note
 from tb_gradhealth.store.format import MAX_ALIASES, MAX_COUNTS, MAX_NODES, FormatError, Schema, check_metadata, inflate
-from tb_gradhealth.store.row import RowPayload, encode_row
 
 from ..synthetic import NAMES, Recording, recorded
 

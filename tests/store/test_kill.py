@@ -14,7 +14,9 @@ from tb_gradhealth.store.reader import Run
 CHILD = """
 import sys, time
 from pathlib import Path
-from tb_gradhealth.store.encoder import Encoder, RowBuilder
+from tb_gradhealth.store.builder import RowBuilder
+from tb_gradhealth.store.encoder import Encoder
+from tb_gradhealth.store.events import EventTier
 from tb_gradhealth.store.records import EventFile
 from tests.synthetic import SESSION, Recording, recorded
 recording = Recording(recorded(500))

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tb_gradhealth.store.row import RowPayload, encode_row
 
 from tb_gradhealth.notes import MAX_BYTES, MAX_NOTES, MAX_TENSORS, Fault, Note, bounded, decode, encode
 from tb_gradhealth.store.format import FormatError, Schema, Tag
 from tb_gradhealth.store.reader import Run
-from tb_gradhealth.store.row import RowPayload, encode_row
 
 from ..synthetic import SESSION, Memory, Recording, recorded
 from . import v1_decoder

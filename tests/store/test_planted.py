@@ -7,7 +7,8 @@ import pytest
 
 from gradhealth_kernels.metrics import select
 from gradhealth_kernels.statistics import Entries, neutral
-from tb_gradhealth.store.timeline import Grid, Timeline
+from tb_gradhealth.store.cells import Grid
+from tb_gradhealth.store.timeline import Timeline
 
 from ..synthetic import Recording, history
 

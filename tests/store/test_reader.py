@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from tb_gradhealth.store.format import Tag, metadata
-from tb_gradhealth.store.reader import Content, Run
 from tb_gradhealth.store.row import encode_row
-from tb_gradhealth.store.timeline import Cells, Grid
+
+from tb_gradhealth.store.cells import Cells, Grid
+from tb_gradhealth.store.format import Tag, metadata
+from tb_gradhealth.store.reader import Run
+from tb_gradhealth.store.source import Content
 
 from ..synthetic import NAMES, SESSION, Memory, Recording, recorded
 

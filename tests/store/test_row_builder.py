@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from gradhealth_kernels.metrics import METRICS
 from tb_gradhealth import nodes
 from tb_gradhealth import rows as interval
+from tb_gradhealth.notes import MAX_NAME_BYTES
 from tb_gradhealth.store.blocks import Block, Ready
-from tb_gradhealth.store.encoder import PendingRow, RowBuilder
-from tb_gradhealth.store.row import MAX_NAME_BYTES, Scalar
+from tb_gradhealth.store.builder import RowBuilder
+from tb_gradhealth.store.pending import PendingRow
+from tb_gradhealth.store.scalars import Scalar
 
 from .. import directly
 from ..synthetic import NAMES, Recording, gradients, measured, recorded
@@ -38,7 +40,8 @@ def test_rows_end_at_multiples_of_every_and_cover_each_step_once(first: int, eve
         done += fresh
         at += size
     done += builder.cut()
-    bounds = [(int(row.rows.start[0]), int(row.rows.stop[0])) for row in done]
+    bounds = [(row.start, row.stop) for row in done]
+    assert [row.rows.recorded.tolist() for row in done] == [[stop - start] for start, stop in bounds]
     stops = [step + 1 for step in range(first, first + at) if (step + 1) % every == 0 or step + 1 == first + at]
     assert bounds == list(zip([first, *stops[:-1]], stops, strict=True))
     norm = [metric.name for metric in METRICS].index("norm")
@@ -68,7 +71,7 @@ def test_steps_that_are_missing_do_not_stretch_a_row() -> None:
     entries = recorded(7, 1)
     assert builder.add(Block(0, Ready(entries))) == []
     rows = [*builder.add(Block(13, Ready(entries))), *builder.cut()]
-    assert [(int(row.rows.start[0]), int(row.rows.stop[0])) for row in rows] == [(0, 7), (13, 20)]
+    assert [(row.start, row.stop) for row in rows] == [(0, 7), (13, 20)]
 
 
 def test_what_was_logged_in_the_blocks_of_a_row_adds_up() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tb_gradhealth.store.cells import Grid
 from tb_gradhealth.store.encoder import Encoder, RowBuilder
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
 from tb_gradhealth.store.records import EventFile
-from tb_gradhealth.store.timeline import Grid
 
 from ..synthetic import Recording, history, recorded
 

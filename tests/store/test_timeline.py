@@ -15,7 +15,8 @@ from gradhealth_kernels import metrics
 from gradhealth_kernels.metrics import select
 from gradhealth_kernels.statistics import Entries, merge
 from tb_gradhealth.rows import NEVER
-from tb_gradhealth.store.timeline import Grid, Timeline
+from tb_gradhealth.store.cells import Grid
+from tb_gradhealth.store.timeline import Timeline
 
 from ..synthetic import Recording, history, recorded
 

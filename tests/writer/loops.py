@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tb_gradhealth.store.cells import Grid
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
-from tb_gradhealth.store.timeline import Grid, Timeline
+from tb_gradhealth.store.timeline import Timeline
 
 Floats = npt.NDArray[np.float64]
 

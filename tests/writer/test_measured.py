@@ -16,9 +16,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from tb_gradhealth import GradHealthWriter
+from tb_gradhealth.store.cells import Grid
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
-from tb_gradhealth.store.timeline import Grid
 
 from .loops import Floats, Net, cells, losses, node, timeline
 
@@ -161,7 +161,8 @@ def test_summary_writer_receives_the_rows_instead(tmp_path: Path) -> None:
                 optimizer.step()
                 summary_writer.add_scalar("mine", loss.item(), step)
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
-    assert len(list((tmp_path / "own").iterdir())) == 1
+    assert len(list((tmp_path / "own").glob("*tfevents*"))) == 1, "a second one would stop live reading of the first"
+    assert (tmp_path / "own" / "gradhealth_archive").is_dir()
     run = Run()
     run.update(FileSource(tmp_path / "own"))
     assert run.timeline("gradients").end == 12

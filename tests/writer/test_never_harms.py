@@ -16,7 +16,7 @@ import tb_gradhealth.session as session_module
 from gradhealth_kernels.launch import StepRing
 from tb_gradhealth import GradHealthWriter
 from tb_gradhealth.monitor import GradHealthWarning
-from tb_gradhealth.store.timeline import Grid
+from tb_gradhealth.store.cells import Grid
 
 from .loops import Net, cells, losses, timeline
 

@@ -1,77 +1,29 @@
-"""One row as bytes: what stands in the payload of a row event; ``docs/format.md`` specifies each byte."""
+"""Rows of format version 1, one in each event; ``docs/format.md`` specifies each byte. They are read, not written."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from .. import notes as noted
 from ..notes import Note
-from ..rows import NEVER, Floats, Ints, Rows
-from .codes import CODES, shuffle, unshuffle
-from .format import MAX_STEP, VERSION, FormatError, Schema, inflate
+from ..rows import NEVER, Floats, Ints
+from . import scalars as logged
+from .codes import CODES, ESCAPED, unshuffle
+from .columns import columns
+from .format import MAX_STEP, FormatError, Schema, inflate
+from .part import Part
+from .rowgroup import HAS_NOTES, HAS_SCALARS, NO_STEP, ROW, Chunk
+from .scalars import Scalar
 
-MAX_SCALARS_BYTES = 1 << 20
-MAX_NAME_BYTES = noted.MAX_NAME_BYTES  # of a logged scalar
-NO_STEP = 0xFFFFFFFF
+VERSION = 1
 _ROW = struct.Struct("<4sHHqqIHH")
 _CHECK = struct.Struct("<I")
 _TABLE = _ROW.size + _CHECK.size  # where the table of sections begins
 _SECTION = struct.Struct("<II")
-_SCALAR = struct.Struct("<Qddd")
 _MAGIC = b"GHRW"
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """Values that the loop handed over during an interval: how many, Σ, min and max."""
-
-    count: int
-    sum: float
-    min: float
-    max: float
-
-
-def encode_row(
-    rows: Rows,
-    index: int,
-    schema: Schema,
-    scalars: Mapping[str, Scalar],
-    notes: Sequence[Note] = (),
-    level: int = 0,
-) -> bytes:
-    """Row ``index`` of ``rows`` as the payload of one event; the steps of ``notes`` lie in ``[start, stop]``."""
-    start, stop = int(rows.start[index]), int(rows.stop[index])
-    first_bad = rows.first_bad[index]
-    steps = [rows.steps[index], rows.finite_steps[index], np.where(first_bad == NEVER, NO_STEP, first_bad - start)]
-    sections = [shuffle(np.stack(steps).astype("<u4")), shuffle(rows.counts[:, index].astype("<i8"))]
-    for position, metric in enumerate(schema.metrics):
-        over = rows.steps_of(metric.over)[index]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            planes = np.stack([rows.sum[position, index] / over, rows.min[position, index], rows.max[position, index]])
-        sections.append(CODES[metric.kind].encode(np.where(over > 0, planes, np.nan)))
-    sections += [_encode_scalars(scalars), noted.encode(noted.bounded(notes))]
-    stored = [zlib.compress(section, 1) for section in sections]
-    header = _ROW.pack(_MAGIC, VERSION, level, start, stop, rows.steps.shape[1], len(stored), 0)
-    table = b"".join(_SECTION.pack(len(small), len(raw)) for small, raw in zip(stored, sections, strict=True))
-    return b"".join([header, _CHECK.pack(zlib.crc32(header + table)), table, *stored])
-
-
-def _encode_scalars(scalars: Mapping[str, Scalar]) -> bytes:
-    parts = []
-    left = MAX_SCALARS_BYTES
-    for name, scalar in scalars.items():
-        text = name.encode()
-        parts.append(len(text).to_bytes(2, "little") + text + _SCALAR.pack(*asdict(scalar).values()))
-        left -= len(parts[-1])
-        if left < 0:  # a loop that invents a name a step must not cost the row its statistics
-            parts.pop()
-            break
-    return b"".join(parts)
 
 
 class RowPayload:
@@ -140,24 +92,28 @@ class RowPayload:
 
     def metric(self, position: int) -> Floats:
         """``[mean min max, node]`` of the metric at ``position``; NaN where no step had it."""
-        code, values = CODES[self._schema.metrics[position].kind], 3 * len(self._schema.nodes)
-        data = self._section(2 + position, (code.item + 8) * values)
-        try:
-            return code.decode(data, values).reshape(3, -1)
-        except ValueError as error:
-            raise FormatError(f"metric {position} does not hold the values it announces: {error}") from error
+        code, count = CODES[self._schema.metrics[position].kind], 3 * len(self._schema.nodes)
+        item = np.dtype(code.codes).itemsize
+        data = self._section(2 + position, (item + 8) * count)
+        if len(data) < item * count:
+            raise FormatError(f"metric {position} holds {len(data)} bytes, expected {item * count}")
+        codes = unshuffle(data, code.codes, count)
+        values = code.values(codes)
+        escaped = (codes == ESCAPED) if self._schema.metrics[position].kind == "magnitude" else np.zeros(0, np.bool_)
+        exact = 8 * int(np.count_nonzero(escaped))
+        if len(data) != item * count + exact:
+            raise FormatError(f"metric {position} holds {len(data)} bytes, expected {item * count + exact}")
+        if exact:
+            values[escaped] = np.frombuffer(data, "<f8", offset=item * count)
+        return values.reshape(3, -1)
 
     def scalars(self) -> dict[str, Scalar]:
         """What the loop logged during the row."""
-        data, offset = self._section(2 + len(self._schema.metrics), MAX_SCALARS_BYTES), 0
-        found = {}
-        while offset < len(data):
-            end = offset + 2 + int.from_bytes(data[offset : offset + 2], "little")
-            if end + _SCALAR.size > len(data):
-                raise FormatError("the scalars of a row end in the middle of one")
-            found[data[offset + 2 : end].decode(errors="replace")] = Scalar(*_SCALAR.unpack_from(data, end))
-            offset = end + _SCALAR.size
-        return found
+        data = self._section(2 + len(self._schema.metrics), logged.MAX_BYTES)
+        try:
+            return logged.decode(data)
+        except ValueError as error:
+            raise FormatError(str(error)) from error
 
     def notes(self) -> list[Note]:
         """What happened during the row, in step order; a note may stand at ``stop``, too."""
@@ -168,3 +124,52 @@ class RowPayload:
             return noted.decode(data, self.start, self.stop)
         except ValueError as error:
             raise FormatError(str(error)) from error
+
+
+def is_row(data: bytes) -> bool:
+    """Whether ``data`` claims to be a row of version 1."""
+    return data[: len(_MAGIC)] == _MAGIC
+
+
+def part_of_row(data: bytes, schema: Schema) -> Part:
+    """A row of version 1 as rows are read. Raises FormatError."""
+    row = RowPayload(data, schema)
+    if row.level != 0:
+        raise FormatError(f"expected a row of level 0 in version 1, got level {row.level}")
+    flags = HAS_SCALARS | HAS_NOTES * row.has_notes
+    table = np.array([(row.start, row.stop, row.stop - row.start, flags)], ROW)
+    return Part(0, table, lambda: _Single(row, schema))  # type: ignore[arg-type, return-value]
+
+
+class _Single:
+    """A row as a :class:`RowGroup` of one."""
+
+    nbytes = 0
+
+    def __init__(self, row: RowPayload, schema: Schema) -> None:
+        self._row = row
+        self.columns = columns(schema)
+        self.width = len(schema.nodes)
+
+    def chunk(self, column: int, group: int) -> Chunk:
+        if column == 0:
+            steps, finite, bad = self._row.steps()
+            late = np.where(bad == NEVER, 0, NO_STEP - (bad - self._row.start))
+            planes = np.stack([steps, steps - finite, late]).astype("<u4")
+        elif column == 1:
+            planes = self._row.counts().view("<u8")
+        else:
+            planes = self._row.metric(column - 2)
+        return Chunk(list(planes[:, None, :]))
+
+    def scalars(self, row: int) -> dict[str, Scalar]:
+        return self._row.scalars()
+
+    def notes(self, row: int) -> list[Note]:
+        return self._row.notes()
+
+    def check(self) -> None:
+        for column in range(len(self.columns)):
+            self.chunk(column, 0)
+        self._row.scalars()
+        self._row.notes()

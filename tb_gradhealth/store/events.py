@@ -1,0 +1,205 @@
+"""The event tier: rows → TensorBoard events, complete for a short run and bounded for a long one.
+
+Each level goes out in full until its share of the budget is used up; from then on only coarser rows follow, and now and
+then the steps since the last one, so that a live view is not as old as a coarse row is long.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary
+from tensorboard.compat.proto.types_pb2 import DT_UINT8
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+from .format import PLUGIN, Schema, Tag, metadata
+from .pending import PendingRow
+from .rowgroup import CodedRow, code, encode
+
+#: Rows in one event at most.
+GROUP_ROWS = 64
+#: A tag is closed at this size: a reader that follows a live run reads only the last one again.
+SEGMENT_BYTES = 1 << 20
+#: Level k has the share (1/4)(3/4)^k of the budget, so that all levels together stay within it, however long the run.
+FIRST_SHARE, NEXT_SHARE = 0.25, 0.75
+#: A model too large for the budget gets as much as this many rows take.
+MIN_ROWS = 64
+#: Levels that a row may have for want of room in a finer one.
+MAX_LEVELS = 16
+#: Steps that no row shows yet are shown after so many seconds, or this part of the session's age.
+TAIL_SECONDS, TAIL_AGE = 4.0, 0.01
+#: … or so many times the part of its level's share that showing them takes: while a level is the finest, the age grows
+#: about twelvefold, and exp(5 / 2) is 12, so that half of the share is left for complete rows.
+TAIL_SPREAD = 5.0
+#: Rows that may wait for the disk; older ones are given up: a coarser row has them, too.
+MAX_WAITING_ROWS, MAX_WAITING_BYTES, MIN_WAITING_ROWS = 2 * GROUP_ROWS, 64 << 20, 20
+
+
+class Sink(Protocol):
+    """Where events go; raises OSError when it cannot take one now."""
+
+    def append(self, event: Event) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class EventTier:
+    """One stream's rows in an event file, within ``budget`` bytes. Used by one thread."""
+
+    def __init__(self, sink: Sink, schema: Schema, budget: int) -> None:
+        self._sink, self._schema, self._budget = sink, schema, budget
+        self._waiting: dict[int, list[tuple[PendingRow, CodedRow]]] = {}
+        self._spent: dict[int, int] = {}
+        self._segments: dict[int, tuple[int, int]] = {}  # level → number, bytes so far
+        self._finest = 0  # levels below it have used up their share
+        self._covered: dict[int, int] = {}  # level → end of its last row
+        self._tail: PendingRow | None = None
+        self._tail_bytes = 0  # of the last one
+        self._summarised = 0  # TensorBoard's own scalars are written of the steps before
+        self._began = self._shown = time.monotonic()
+        self._described = False
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not written yet."""
+        return sum(map(len, self._waiting.values()))
+
+    def wants(self, level: int) -> bool:
+        """Whether a row of ``level`` will be written."""
+        return level >= self._finest
+
+    def add(self, row: PendingRow, coded: CodedRow | None, level: int) -> None:
+        """A complete row; those of a level come in step order. ``coded`` may be None for a row that is not wanted."""
+        if level < self._finest:
+            if level == 0:
+                self._tail = row if self._tail is None else self._tail.merged(row)
+            return
+        assert coded is not None
+        self._covered[level] = row.stop
+        if level == self._finest:
+            self._tail = None
+        waiting = self._waiting.setdefault(level, [])
+        waiting.append((row, coded))
+        room = max(MIN_WAITING_ROWS, min(MAX_WAITING_ROWS, MAX_WAITING_BYTES // coded.nbytes))
+        del waiting[: max(0, len(waiting) - room)]
+
+    def due(self) -> float:
+        """When, by the monotonic clock, the steps since the last row are to be shown; infinite if there are none."""
+        if self._tail is None:
+            return float("inf")
+        part = max(TAIL_AGE, TAIL_SPREAD * self._tail_bytes / self._share(self._finest))
+        return self._shown + max(TAIL_SECONDS, part * (self._shown - self._began))
+
+    def flush(self) -> None:
+        """Write what waits. Raises OSError, after which what could not be written still waits."""
+        if not self._described:
+            schema = Event(wall_time=time.time(), step=self._schema.start_step)
+            tag = Tag(self._schema.session, self._schema.stream)
+            schema.summary.value.append(self._tensor(tag, self._schema.encode()))
+            self._sink.append(schema)
+            self._described = True
+        for level in sorted(self._waiting):
+            while self._waiting.get(level):
+                self._write(level)
+        if time.monotonic() >= self.due():
+            self._write_tail()
+
+    def close(self) -> None:
+        """Write the steps that no row shows, at whichever level has room, and close the sink. Raises OSError."""
+        try:
+            while self._tail is not None and self._finest < MAX_LEVELS:
+                self._write_tail()
+                self._finest += self._tail is not None
+        finally:
+            self._sink.close()
+
+    def _write(self, level: int) -> None:
+        """Some of the rows of a level that wait, or none if they would exceed its share."""
+        waiting = self._waiting[level]
+        count = min(len(waiting), GROUP_ROWS)
+        data = encode([coded for _, coded in waiting[:count]], self._schema)
+        self._budget = max(self._budget, MIN_ROWS * len(data) // count)
+        while len(data) > self._left(level):
+            count //= 2
+            if count == 0:
+                self._give_up(level)
+                return
+            data = encode([coded for _, coded in waiting[:count]], self._schema)
+        for row, _ in waiting[: count - 1]:
+            self._append(row, None, level)
+        self._append(waiting[count - 1][0], data, level)
+        del waiting[:count]
+
+    def _share(self, level: int) -> float:
+        return FIRST_SHARE * NEXT_SHARE**level * self._budget
+
+    def _left(self, level: int) -> float:
+        return self._share(level) - self._spent.get(level, 0)
+
+    def _give_up(self, level: int) -> None:
+        """From here on coarser rows alone are written; the steps that wait are shown with the next one of them."""
+        self._finest = max(self._finest, level + 1)
+        covered = self._covered.get(self._finest, self._schema.start_step)
+        for row, _ in reversed(self._waiting.pop(level)):
+            if row.start >= covered:
+                self._tail = row if self._tail is None else row.merged(self._tail)
+
+    def _write_tail(self) -> None:
+        """The steps since the last row, as a short one of the finest level that has room."""
+        row = self._tail
+        assert row is not None
+        data = encode([code(row, self._finest, self._schema)], self._schema)
+        self._tail_bytes = len(data)
+        if len(data) > self._left(self._finest):
+            self._shown = time.monotonic()  # its share is nearly used up: the full row decides
+            return
+        self._append(row, data, self._finest)
+        self._tail = None
+
+    def _append(self, row: PendingRow, data: bytes | None, level: int) -> None:
+        """The event at the end of ``row``: the row group that ends with it, if any, and TensorBoard's own scalars."""
+        event = Event(wall_time=time.time(), step=row.stop - 1)
+        number, size = self._segments.get(level, (0, 0))
+        if data is not None:
+            event.summary.value.append(
+                self._tensor(Tag(self._schema.session, self._schema.stream, level, number), data)
+            )
+        if level == self._finest and row.stop > self._summarised:
+            event.summary.value.extend(self._summary(row))
+        if not event.summary.value:
+            return
+        self._sink.append(event)
+        self._spent[level] = self._spent.get(level, 0) + event.ByteSize()
+        if level == self._finest:
+            self._shown = time.monotonic()
+            self._summarised = max(self._summarised, row.stop)
+        if data is not None:
+            size += len(data)
+            self._segments[level] = (number + 1, 0) if size > SEGMENT_BYTES else (number, size)
+
+    def _tensor(self, tag: Tag, data: bytes) -> Summary.Value:
+        value = Summary.Value(tag=str(tag))
+        value.tensor.dtype = DT_UINT8
+        value.tensor.tensor_shape.dim.add(size=len(data))
+        value.tensor.tensor_content = data
+        # TensorBoard keeps a tag's first metadata; standing in each event, a damaged first one costs only itself.
+        value.metadata.data_class = DATA_CLASS_TENSOR
+        value.metadata.plugin_data.plugin_name = PLUGIN
+        value.metadata.plugin_data.content = metadata(self._schema.start_step, self._schema.wall_time)
+        return value
+
+    def _summary(self, row: PendingRow) -> list[Summary.Value]:
+        """Ordinary scalars for TensorBoard's own tab: the whole stream's main metrics, and what was logged."""
+        values = {}
+        for position, metric in enumerate(self._schema.metrics):
+            over = row.rows.steps_of(metric.over)[0, 0]
+            if metric.name in ("norm", "near_zero_fraction", "nonfinite") and over:
+                values[f"{self._schema.stream}/{metric.name}/max"] = row.rows.max[position, 0, 0]
+                values[f"{self._schema.stream}/{metric.name}/mean"] = row.rows.sum[position, 0, 0] / over
+        for name, scalar in row.scalars.items():
+            values[f"logged/{name}"] = scalar.sum / scalar.count
+        with np.errstate(over="ignore"):  # TensorBoard's scalars are float32
+            return [value for tag, number in values.items() for value in scalar_pb(tag, number).value]

@@ -1,0 +1,292 @@
+"""Row groups: rows of one level, column by column, as they stand in an event and in the archive.
+
+A column is cut into chunks of so many nodes that one is quickly read, and a reader fetches the chunks that it needs.
+``docs/format.md`` specifies each byte.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import notes as noted
+from ..notes import Note
+from ..rows import NEVER, Floats
+from . import scalars as logged
+from .codes import CODES, ESCAPED
+from .columns import Codes, Column, columns, deflate, pack, unpack
+from .format import MAX_STEP, FormatError, Schema, inflate
+from .pending import PendingRow
+from .scalars import Scalar
+
+MAX_ROWS = 4096
+#: Rows × nodes of a chunk: as many as a writer makes, as a reader allows.
+CHUNK_CELLS, MAX_CHUNK_CELLS = 1 << 14, 1 << 18
+NO_STEP = 0xFFFFFFFF
+MAGIC = b"GHRG"
+VERSION = 2
+_HEADER = struct.Struct("<4sHHIIII")  # magic, version, level, rows, nodes, nodes in a chunk, chunks
+_CHECK = struct.Struct("<I")
+ROW = np.dtype([("start", "<i8"), ("stop", "<i8"), ("recorded", "<u4"), ("flags", "<u4")])
+_CHUNK = np.dtype([("size", "<u4"), ("crc", "<u4")])
+_DEFLATED = 1 << 31
+HAS_NOTES, HAS_SCALARS = 1, 2
+
+MAX_TEXT_BYTES = 1 << 26  # of the scalars, or the notes, of all rows
+
+T = TypeVar("T")
+Read = Callable[[int, int], bytes]
+"""``size`` bytes at ``offset``; fewer only at the end of the data. May raise OSError."""
+
+
+@dataclass(frozen=True)
+class CodedRow:
+    """One row as codes, made once and then written to wherever it belongs."""
+
+    level: int
+    start: int
+    stop: int
+    recorded: int
+    columns: list[Codes]  # [plane, node] each
+    exact: dict[int, Floats]  # column → [plane, node], where a code is escaped
+    scalars: bytes
+    notes: bytes
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, about."""
+        return sum(column.nbytes for column in self.columns) + len(self.scalars) + len(self.notes)
+
+
+def code(row: PendingRow, level: int, schema: Schema) -> CodedRow:
+    """``row`` in the codes of ``schema``."""
+    rows = row.rows
+    start, stop = int(rows.start[0]), int(rows.stop[0])
+    steps, finite, first_bad = rows.steps[0], rows.finite_steps[0], rows.first_bad[0]
+    # Zero is what is almost always so: every step has finite elements, none is bad.
+    bad = np.where(first_bad == NEVER, 0, NO_STEP - (first_bad - start))
+    first: list[Codes] = [np.stack([steps, steps - finite, bad]).astype("<u4"), rows.counts[:, 0].astype("<u8")]
+    coded: list[tuple[int, Codes]] = []
+    exact = {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        over = np.stack([rows.steps_of(metric.over)[0] for metric in schema.metrics])
+        planes = np.stack([rows.sum[:, 0] / over, rows.min[:, 0], rows.max[:, 0]], axis=1)
+    planes[np.broadcast_to((over == 0)[:, None], planes.shape)] = np.nan
+    kinds = [metric.kind for metric in schema.metrics]
+    # Those of a kind together: a model's few nodes would hardly pay for the calls.
+    for kind in dict.fromkeys(kinds):
+        which = [position for position, own in enumerate(kinds) if own == kind]
+        codes = CODES[kind].code(planes[which])
+        for position, own_codes in zip(which, codes, strict=True):
+            coded.append((position, own_codes))
+            if kind == "magnitude" and (own_codes == ESCAPED).any():
+                exact[2 + position] = planes[position]
+    columns_coded = [*first, *(codes for _, codes in sorted(coded, key=itemgetter(0)))]
+    scalars, notes = logged.encode(row.scalars), noted.encode(noted.bounded(row.notes))
+    return CodedRow(level, start, stop, int(rows.recorded[0]), columns_coded, exact, scalars, notes)
+
+
+def encode(rows: Sequence[CodedRow], schema: Schema, deflated: bool = True) -> bytes:
+    """Rows of one level, in step order, as a row group; ``deflated=False`` trades size for time."""
+    nodes = len(schema.nodes)
+    width = min(nodes, max(64, CHUNK_CELLS // len(rows) // 64 * 64))
+    flags = [HAS_NOTES * bool(row.notes) | HAS_SCALARS * bool(row.scalars) for row in rows]
+    table = np.array([(r.start, r.stop, r.recorded, f) for r, f in zip(rows, flags, strict=True)], ROW)
+    about = columns(schema)
+    chunks = [b""] * (len(about) * -(-nodes // width))
+    for which in _alike(about):
+        values = np.stack([np.stack([row.columns[index] for index in which]) for row in rows], axis=2)
+        for group, first in enumerate(range(0, nodes, width)):
+            packed = pack([about[index] for index in which], values[..., first : first + width])
+            for index, raw in zip(which, packed, strict=True):
+                chunks[index * -(-nodes // width) + group] = raw
+    for index in {index for row in rows for index in row.exact}:
+        _append_exact(chunks, index, rows, width)
+    chunks += [_joined([row.scalars for row in rows]), _joined([row.notes for row in rows])]
+    stored = [deflate(raw) if deflated else (raw, False) for raw in chunks]
+    sizes = np.array([(len(data) | (_DEFLATED if small else 0), zlib.crc32(data)) for data, small in stored], _CHUNK)
+    header = _HEADER.pack(MAGIC, VERSION, rows[0].level, len(rows), nodes, width, len(chunks))
+    tables = table.tobytes() + sizes.tobytes()
+    return b"".join([header, _CHECK.pack(zlib.crc32(header + tables)), tables, *(data for data, _ in stored)])
+
+
+@lru_cache(maxsize=64)
+def _alike(about: tuple[Column, ...]) -> list[list[int]]:
+    """Positions of the columns that are packed together."""
+    found: dict[tuple[object, ...], list[int]] = {}
+    for index, column in enumerate(about):
+        found.setdefault((column.dtype, column.predict, column.planes), []).append(index)
+    return list(found.values())
+
+
+def _append_exact(chunks: list[bytes], index: int, rows: Sequence[CodedRow], width: int) -> None:
+    """The values of escaped codes of a column, behind its codes."""
+    codes = np.stack([row.columns[index] for row in rows], axis=1)
+    exact = np.stack([row.exact.get(index, np.zeros(codes[:, 0].shape)) for row in rows], axis=1)
+    groups = range(0, codes.shape[-1], width)
+    for group, first in enumerate(groups):
+        some = np.s_[..., first : first + width]
+        chunks[index * len(groups) + group] += exact[some][codes[some] == ESCAPED].astype("<f8").tobytes()
+
+
+def _joined(texts: Sequence[bytes]) -> bytes:
+    """One text for each row, nothing where all are empty."""
+    if not any(texts):
+        return b""
+    return b"".join([np.array([len(text) for text in texts], "<u4").tobytes(), *texts])
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Planes ``[row, node]`` of one column of some nodes; None for one of zeros. Codes, or float64 where some are
+    escaped."""
+
+    planes: Sequence[npt.NDArray[np.generic] | None]
+
+    @property
+    def nbytes(self) -> int:
+        return 64 + sum(plane.nbytes for plane in self.planes if plane is not None)
+
+
+class RowGroup:
+    """Rows as they stand in a file. ``read`` fetches bytes; chunks are fetched when they are asked for.
+
+    ``table`` (:data:`ROW`) says which rows. Raises FormatError from every method when the bytes break the format, and
+    passes on what ``read`` raises.
+    """
+
+    def __init__(self, read: Read, size: int, schema: Schema) -> None:
+        head = read(0, _HEADER.size + _CHECK.size)
+        if len(head) < _HEADER.size + _CHECK.size:
+            raise FormatError(f"expected a row group of at least {_HEADER.size + _CHECK.size} bytes, got {len(head)}")
+        magic, version, self.level, rows, nodes, self.width, chunks = _HEADER.unpack_from(head)
+        if magic != MAGIC or version != VERSION:
+            raise FormatError(f"expected a row group {MAGIC!r} {VERSION}, got {magic!r} {version}")
+        self.columns = columns(schema)
+        self.nodes = len(schema.nodes)
+        if nodes != self.nodes or not 0 < rows <= MAX_ROWS or not 0 < rows * self.width <= MAX_CHUNK_CELLS:
+            raise FormatError(
+                f"a row group of {rows} rows and {nodes} nodes, {self.width} in a chunk, does not fit its schema"
+            )
+        self._groups = -(-nodes // self.width)
+        if chunks != len(self.columns) * self._groups + 2:
+            raise FormatError(f"expected {len(self.columns) * self._groups + 2} chunks, got {chunks}")
+        tables = read(len(head), rows * ROW.itemsize + chunks * _CHUNK.itemsize)
+        if _CHECK.unpack_from(head, _HEADER.size) != (zlib.crc32(head[: _HEADER.size] + tables),):
+            raise FormatError("the checksum of a row group's tables does not fit")
+        self.table = np.frombuffer(tables, ROW, rows)
+        self._chunks = np.frombuffer(tables, _CHUNK, chunks, rows * ROW.itemsize)
+        check_rows(self.table)
+        self._read = read
+        self._texts: dict[int, list[bytes]] = {}
+        sizes = (self._chunks["size"] & ~np.uint32(_DEFLATED)).astype(np.int64)
+        self._ends = len(head) + len(tables) + np.cumsum(sizes)
+        if self._ends[-1] != size:
+            raise FormatError(f"expected a row group of {self._ends[-1]} bytes, got {size}")
+
+    @classmethod
+    def of(cls, data: bytes, schema: Schema) -> RowGroup:
+        """The row group that ``data`` is."""
+        return cls(lambda offset, size: data[offset : offset + size], len(data), schema)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the tables."""
+        return 1024 + self.table.nbytes + self._chunks.nbytes
+
+    def chunk(self, column: int, group: int) -> Chunk:
+        """Column ``column`` of the nodes ``[group * width, (group + 1) * width)``."""
+        about = self.columns[column]
+        nodes = min(self.width, self.nodes - group * self.width)
+        raw = self._fetch(column * self._groups + group, about.most_bytes(len(self.table) * nodes))
+        planes, exact = unpack(about, raw, len(self.table), nodes)
+        return Chunk(planes if exact is None else _unescaped(about, planes, exact))
+
+    def scalars(self, row: int) -> dict[str, Scalar]:
+        """What the loop logged during a row."""
+        return self._text(-2, row, HAS_SCALARS, logged.MAX_BYTES, logged.decode) or {}
+
+    def notes(self, row: int) -> list[Note]:
+        """What happened during a row, in step order; a note may stand at ``stop``, too."""
+        start, stop = int(self.table["start"][row]), int(self.table["stop"][row])
+        return self._text(-1, row, HAS_NOTES, noted.MAX_BYTES, lambda data: noted.decode(data, start, stop)) or []
+
+    def check(self) -> None:
+        """Reads everything there is. Raises FormatError on the first thing that is not as it should be."""
+        for column in range(len(self.columns)):
+            for group in range(self._groups):
+                self.chunk(column, group)
+        for row in range(len(self.table)):
+            self.scalars(row)
+            self.notes(row)
+
+    def _fetch(self, index: int, most: int) -> bytes:
+        stored, crc = (int(self._chunks[name][index]) for name in ("size", "crc"))
+        size = stored & ~_DEFLATED
+        if size > most:
+            raise FormatError(f"chunk {index} claims {size} bytes, at most {most} fit the schema")
+        data = self._read(int(self._ends[index]) - size, size)
+        if zlib.crc32(data) != crc:
+            raise FormatError(f"the checksum of chunk {index} does not fit")
+        return inflate(data, most, wbits=-15) if stored & _DEFLATED else data
+
+    def _text(self, index: int, row: int, flag: int, most: int, decode: Callable[[bytes], T]) -> T | None:
+        if not self.table["flags"][row] & flag:
+            return None
+        if index not in self._texts:
+            self._texts[index] = self._split(index, most)
+        try:
+            return decode(self._texts[index][row])
+        except ValueError as error:
+            raise FormatError(str(error)) from error
+
+    def _split(self, index: int, most: int) -> list[bytes]:
+        """The scalars, or the notes, of each row."""
+        rows = len(self.table)
+        data = self._fetch(len(self._chunks) + index, min(rows * (4 + most), MAX_TEXT_BYTES))
+        sizes = np.frombuffer(data[: 4 * rows], "<u4").astype(np.int64)
+        ends = 4 * rows + np.cumsum(sizes)
+        if len(sizes) != rows or ends[-1] != len(data) or sizes.max() > most:
+            raise FormatError(f"{len(data)} bytes do not hold the texts of {rows} rows")
+        return [data[end - size : end] for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)]
+
+
+def check_rows(table: npt.NDArray[np.void]) -> None:
+    """Raises FormatError unless ``table`` (:data:`ROW`) lists rows of steps [start, stop) one behind the other."""
+    start, stop = table["start"], table["stop"]
+    if not len(table) or start[0] < 0 or stop[-1] >= MAX_STEP or (start >= stop).any() or (start[1:] < stop[:-1]).any():
+        raise FormatError("expected rows of steps [a, b) with a < b, one behind the other")
+    if ((stop - start > NO_STEP) | (table["recorded"] > stop - start)).any():
+        raise FormatError("expected rows of fewer than 2^32 steps, of which no more are recorded")
+
+
+def values(column: Column, codes: npt.NDArray[np.generic]) -> Floats:
+    """A metric's codes, or its exact values, as float64."""
+    if codes.dtype == np.float64:
+        return codes  # type: ignore[return-value]
+    assert column.kind is not None
+    return CODES[column.kind].values(codes)
+
+
+def _unescaped(column: Column, planes: Sequence[Codes | None], exact: Floats) -> list[Floats | None]:
+    found: list[Floats | None] = []
+    at = 0
+    for codes in planes:
+        if codes is None:
+            found.append(None)
+            continue
+        plane = values(column, codes)
+        escaped = codes == ESCAPED
+        count = int(np.count_nonzero(escaped))
+        plane[escaped] = exact[at : at + count]
+        at += count
+        found.append(plane)
+    return found

@@ -1,0 +1,589 @@
+"""The archive: what is written is read back, once, at whatever moment; a budget costs the oldest, finest rows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradhealth_kernels.metrics import select
+from gradhealth_kernels.statistics import COUNTS, neutral
+from tb_gradhealth import nodes
+from tb_gradhealth import rows as interval
+from tb_gradhealth.notes import Note
+from tb_gradhealth.store import archive_reader, archive_writer
+from tb_gradhealth.store.archive import Entry, Name
+from tb_gradhealth.store.archive_reader import Archive
+from tb_gradhealth.store.archive_writer import ArchiveWriter
+from tb_gradhealth.store.format import FormatError, MetricInfo, NodeInfo, Schema
+from tb_gradhealth.store.pending import PendingRow
+from tb_gradhealth.store.rowgroup import ROW, CodedRow, RowGroup, code
+from tb_gradhealth.store.scalars import Scalar
+
+SESSION, STREAM = "0123456789abcdef", "gradients"
+EVERY = 10
+METRICS = select(["norm", "mean"])
+Row = tuple[int, int, int, tuple[bytes, ...]]  # start, stop, recorded, content
+
+
+@lru_cache
+def make_schema(tensors: int = 2, session: str = SESSION, stream: str = STREAM) -> Schema:
+    tree = nodes.build([f"block.{number}" for number in range(tensors)])
+    return Schema(
+        session=session,
+        stream=stream,
+        label="Gradients",
+        wall_time=1_700_000_000.0,
+        start_step=0,
+        every=EVERY,
+        near_zero=1e-8,
+        counts=COUNTS,
+        metrics=tuple(MetricInfo(m.name, m.label, m.unit, m.kind, m.scale, m.over, m.meaning) for m in METRICS),
+        nodes=tuple(NodeInfo(name, kind) for name, kind in zip(tree.names, tree.kinds, strict=True)),
+    )
+
+
+@lru_cache(4096)
+def coded(number: int, level: int = 0, schema: Schema | None = None) -> CodedRow:
+    """Row ``number`` of its level, as noisy as real ones are."""
+    schema = schema or make_schema()
+    noise = np.random.default_rng([number, level])
+    entries = neutral((1, len(schema.nodes)))
+    entries["count"] = 1000
+    entries["zero"] = entries["near_zero"] = noise.integers(0, 100, len(schema.nodes))
+    entries["sum_sq"] = noise.uniform(1, 2, len(schema.nodes))
+    entries["sum"] = noise.normal(0, 1, len(schema.nodes))
+    steps = EVERY * 16**level
+    rows = interval.from_steps(number * steps, entries, METRICS)
+    rows.stop[:] = (number + 1) * steps
+    loss = {"loss": Scalar(1, number, number, number)} if number % 3 == 0 else {}
+    notes = [Note(number * steps, "skipped")] if number % 5 == 0 else []
+    return code(PendingRow(rows, loss, notes), level, schema)
+
+
+def content(row: CodedRow) -> Row:
+    """What a reader must find of ``row``."""
+    planes = tuple(plane.tobytes() for column in row.columns for plane in column)
+    return row.start, row.stop, row.recorded, planes
+
+
+def rows_of(group: RowGroup) -> list[Row]:
+    """The rows of an opened row group, straight from its chunks."""
+    found = []
+    for index in range(len(group.table)):
+        planes = []
+        for column, about in enumerate(group.columns):
+            some: list[list[bytes]] = [[] for _ in range(about.planes)]
+            for number in range(-(-group.nodes // group.width)):
+                width = min(group.width, group.nodes - number * group.width)
+                for plane, codes in enumerate(group.chunk(column, number).planes):
+                    some[plane].append(bytes(width * np.dtype(about.dtype).itemsize) if codes is None else codes[index])
+            planes += [b"".join(bytes(part) for part in parts) for parts in some]
+        start, stop, recorded, _ = group.table[index].tolist()
+        assert ("loss" in group.scalars(index)) == (start // (stop - start) % 3 == 0)
+        assert [note.step for note in group.notes(index)] == ([start] if start // (stop - start) % 5 == 0 else [])
+        found.append((start, stop, recorded, tuple(planes)))
+    return found
+
+
+def read(archive: Archive | Path, level: int = 0, stream: tuple[str, str] = (SESSION, STREAM)) -> list[Row]:
+    """All rows of a level, in the order of the parts."""
+    if isinstance(archive, Path):
+        archive = opened(archive)
+    if stream not in archive.streams:
+        return []
+    return [row for part in archive.streams[stream].parts if part.level == level for row in rows_of(part.open())]
+
+
+def opened(directory: Path) -> Archive:
+    """A fresh reader, up to date, that has nothing to complain of."""
+    archive = Archive(directory)
+    archive.update()
+    assert archive.problems == []
+    return archive
+
+
+def starts(archive: Archive | Path, level: int = 0) -> list[int]:
+    """Numbers of the rows of a level that a reader is told of, without opening any."""
+    archive = opened(archive) if isinstance(archive, Path) else archive
+    streams = archive.streams.values()
+    tables = [part.table for stream in streams for part in stream.parts if part.level == level]
+    return [int(start) // (EVERY * 16**level) for table in tables for start in table["start"]]
+
+
+def files(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in sorted(directory.glob("*/*"))}
+
+
+def written(directory: Path, count: int, levels: int = 2, flush: int = 1, **options: Any) -> ArchiveWriter:
+    """A writer, still open, that has been given ``count`` rows of level 0 and the coarser ones that they complete."""
+    writer = ArchiveWriter(directory, options.get("schema") or make_schema(), options.get("keep"))
+    for number in range(count):
+        give(writer, number, levels, options.get("schema"))
+        if (number + 1) % flush == 0:
+            writer.flush()
+    return writer
+
+
+def give(writer: ArchiveWriter, number: int, levels: int = 2, schema: Schema | None = None) -> None:
+    for level in range(levels):
+        if (number + 1) % 16**level == 0:
+            writer.add(coded(number // 16**level, level, schema))
+
+
+def expected(numbers: Sequence[int], level: int = 0) -> list[Row]:
+    return [content(coded(number, level)) for number in numbers]
+
+
+def test_all_levels_come_back(tmp_path: Path) -> None:
+    writer = written(tmp_path, 1100, levels=3, flush=5)
+    assert writer.waiting == 0
+    assert read(tmp_path) == expected(range(1100))
+    assert read(tmp_path, 1) == expected(range(64), 1), "the rest of a coarser level waits for its row group"
+    assert read(tmp_path, 2) == []
+    assert sorted(files(tmp_path)) == [
+        f"{STREAM}.L0-000000",
+        f"{STREAM}.L1-000000",
+        f"{STREAM}.index",
+        f"{STREAM}.journal-000017",
+    ]
+    writer.close()
+    assert [read(tmp_path, level) for level in range(3)] == [
+        expected(range(1100)),
+        expected(range(68), 1),
+        expected(range(4), 2),
+    ]
+    assert not [name for name in files(tmp_path) if "journal" in name]
+
+
+def test_a_row_group_holds_64_rows_and_a_journal_record_one(tmp_path: Path) -> None:
+    written(tmp_path, 130)
+    parts = opened(tmp_path).streams[SESSION, STREAM].parts
+    assert [len(part.table) for part in parts if part.level == 0] == [64, 64, 1, 1]
+
+
+def test_nothing_is_touched_before_the_first_row(tmp_path: Path) -> None:
+    writer = ArchiveWriter(tmp_path / "run" / "archive", make_schema(), None)
+    writer.flush()
+    writer.close()
+    assert list(tmp_path.iterdir()) == []
+    archive = Archive(tmp_path / "run" / "archive")
+    assert (archive.progress(), archive.update(), archive.streams, archive.problems) == (0, False, {}, [])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=8),
+    cuts=st.lists(st.integers(1, 3), max_size=20),
+    size=st.sampled_from([1, 2, 7, 16]),
+    close=st.booleans(),
+)
+def test_any_split_reads_back_the_same_rows_once(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, bool]], cuts: list[int], size: int, close: bool
+) -> None:
+    directory = tmp_path_factory.mktemp("split")
+    writer, archive, number = ArchiveWriter(directory, make_schema(), None), Archive(directory), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive_writer, "GROUP_ROWS", size)
+        for count, look in [*rows, *((cut, True) for cut in cuts)]:
+            for _ in range(count):
+                give(writer, number)
+                number += 1
+            writer.flush()
+            if look:
+                archive.update()
+                assert starts(archive) == list(range(number))
+        if close:
+            writer.close()
+    archive.update()
+    assert archive.problems == []
+    assert read(archive) == expected(range(number))
+    assert read(archive, 1) == expected(range(number // 16 if close else number // 16 // size * size), 1)
+    assert starts(directory) == starts(archive)
+    assert starts(directory, 1) == starts(archive, 1)
+
+
+def test_a_reader_follows(tmp_path: Path) -> None:
+    """In another thread, at every moment it finds a prefix, no shorter than what it or the writer had before."""
+    flushed, done = [0], threading.Event()
+
+    def write() -> None:
+        writer = ArchiveWriter(tmp_path, make_schema(), None)
+        for number in range(1000):
+            give(writer, number)
+            writer.flush()
+            flushed[0] = number + 1
+        writer.close()
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    archive, progress, looks = Archive(tmp_path), 0, 0
+    while not done.is_set():
+        least, before = flushed[0], progress
+        progress = archive.progress()
+        assert progress >= before
+        archive.update()
+        found = starts(archive)
+        assert found == list(range(len(found)))
+        assert len(found) >= least
+        looks += 1
+    thread.join()
+    archive.update()
+    assert (read(archive), archive.problems) == (expected(range(1000)), [])
+    assert looks > 1
+
+
+def test_several_readers_of_one_archive(tmp_path: Path) -> None:
+    writer, archive, failures = ArchiveWriter(tmp_path, make_schema(), None), Archive(tmp_path), []
+
+    def look() -> None:
+        try:
+            for _ in range(60):
+                archive.update()
+                archive.progress()
+                found = starts(archive)
+                assert found == list(range(len(found)))
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(300):
+        give(writer, number)
+        writer.flush()
+    for thread in threads:
+        thread.join()
+    archive.update()
+    assert (failures, archive.problems, starts(archive)) == ([], [], list(range(300)))
+
+
+def test_progress_grows_with_whatever_is_written(tmp_path: Path) -> None:
+    archive, writer, last = Archive(tmp_path), ArchiveWriter(tmp_path, make_schema(), None), 0
+    assert archive.progress() == 0
+    for number in range(70):
+        give(writer, number)
+        writer.flush()
+        assert archive.progress() > last, "also where a journal gives way to a row group"
+        last = archive.progress()
+        assert archive.progress() == last
+    assert archive.update()
+    assert not archive.update()
+    assert not (tmp_path / "more").exists()
+
+
+def test_parts_stay_the_same_objects(tmp_path: Path) -> None:
+    writer, archive = written(tmp_path, 70), Archive(tmp_path)
+    archive.update()
+    before = archive.streams[SESSION, STREAM].parts
+    give(writer, 70)
+    writer.flush()
+    archive.update()
+    assert archive.streams[SESSION, STREAM].parts[: len(before)] == before
+
+
+def test_streams_and_sessions_share_a_directory(tmp_path: Path) -> None:
+    streams = [(SESSION, "gradients"), (SESSION, "unclipped"), ("fedcba9876543210", "gradients")]
+    writers = [ArchiveWriter(tmp_path, make_schema(2, *stream), None) for stream in streams]
+    for number in range(80):
+        for writer in writers:
+            give(writer, number)
+            writer.flush()
+    archive = opened(tmp_path)
+    assert archive.streams.keys() == set(streams)
+    for stream in streams:
+        assert archive.streams[stream].schema == make_schema(2, *stream)
+        assert read(archive, 0, stream) == expected(range(80))
+
+
+def test_many_nodes_are_cut_into_chunks(tmp_path: Path) -> None:
+    schema = make_schema(700)
+    writer = written(tmp_path, 70, schema=schema)
+    writer.close()
+    assert read(tmp_path) == [content(coded(number, 0, schema)) for number in range(70)]
+
+
+def test_large_rows_make_smaller_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = coded(0).nbytes
+    monkeypatch.setattr(archive_writer, "GROUP_BYTES", 20 * size)
+    writer = written(tmp_path, 100)
+    sizes = [len(part.table) for part in opened(tmp_path).streams[SESSION, STREAM].parts if part.level == 0]
+    assert all(18 <= size <= 24 for size in sizes[:4])
+    monkeypatch.setattr(archive_writer, "GROUP_BYTES", size)
+    for number in range(100, 140):
+        give(writer, number)
+    writer.close()
+    sizes = [len(part.table) for part in opened(tmp_path).streams[SESSION, STREAM].parts if part.level == 0]
+    assert set(sizes[5:-1]) == {16}
+    assert read(tmp_path) == expected(range(140))
+
+
+def test_what_waits_is_bounded_and_the_newest_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "archive").write_text("in the way")
+    writer = ArchiveWriter(tmp_path / "archive", make_schema(), None)
+    for number in range(16 * 270):
+        give(writer, number)
+        if number % 500 == 0:
+            with pytest.raises(OSError, match="archive"):
+                writer.flush()
+    assert writer.waiting == 256
+    (tmp_path / "archive").unlink()
+    writer.flush()
+    assert writer.waiting == 0
+    assert read(tmp_path / "archive") == expected(range(4320 - 256, 4320))
+    assert read(tmp_path / "archive", 1) == expected(range(270 - 256, 270), 1), "these alone have what was dropped"
+    writer.close()
+    monkeypatch.setattr(archive_writer, "WAITING_BYTES", sum(coded(number).nbytes for number in range(260, 300)))
+    writer = ArchiveWriter(tmp_path / "bytes", make_schema(), None)
+    for number in range(300):
+        writer.add(coded(number))
+    assert writer.waiting == 40
+    monkeypatch.setattr(archive_writer, "WAITING_BYTES", 1)
+    writer.add(coded(300))
+    assert writer.waiting == 32
+
+
+@pytest.fixture
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(archive_writer, "MIN_SEGMENT_BYTES", 32 << 10)
+    return 32 << 10
+
+
+def test_a_budget_deletes_old_segments_and_keeps_upper_levels(tmp_path: Path, small_segments: int) -> None:
+    schema, keep = make_schema(60), 400 << 10
+    writer = ArchiveWriter(tmp_path, schema, keep)
+    largest = 0
+    for number in range(3000):
+        give(writer, number, 2, schema)
+        writer.flush()
+        if number % 64 == 63:
+            largest = max(largest, sum(files(tmp_path).values()))
+    assert keep - 4 * small_segments < largest <= keep + small_segments
+    found = starts(tmp_path)
+    assert 0 < found[0] < 2900
+    assert found == list(range(found[0], 3000)), "one hole, at the beginning"
+    assert starts(tmp_path, 1) == list(range(3000 // 1024 * 64))
+    writer.close()
+    assert sum(files(tmp_path).values()) <= keep + small_segments
+    assert starts(tmp_path, 1) == list(range(3000 // 16))
+    assert read(tmp_path)[-1] == content(coded(2999, 0, schema))
+
+
+def test_a_reader_learns_of_what_a_budget_deletes(tmp_path: Path, small_segments: int) -> None:
+    schema = make_schema(60)
+    writer, archive = written(tmp_path, 1200, schema=schema), Archive(tmp_path)
+    archive.update()
+    before = archive.streams[SESSION, STREAM].parts
+    assert archive.progress() == 1
+    (tmp_path / SESSION / str(Name(STREAM, 0, 0))).unlink()
+    with pytest.raises(FileNotFoundError):
+        before[0].open()
+    assert archive.progress() == 2
+    assert archive.update()
+    assert archive.problems == []
+    assert archive.streams[SESSION, STREAM].parts == [p for p in before if p not in _of_first_segment(before)]
+    writer.close()
+
+
+def _of_first_segment(parts: list[Any]) -> list[Any]:
+    return [part for part in parts if part.level == 0 and not _opens(part)]
+
+
+def _opens(part: Any) -> bool:
+    try:
+        return bool(part.open())
+    except FileNotFoundError:
+        return False
+
+
+def test_a_budget_takes_the_oldest_session_and_then_coarser_levels(tmp_path: Path, small_segments: int) -> None:
+    schema = make_schema(60)
+    old = make_schema(60, "fedcba9876543210")
+    written(tmp_path, 1100, schema=old, flush=50)  # killed: its journal stays
+    for number, path in enumerate(sorted((tmp_path / old.session).iterdir())):
+        os.utime(path, (1_600_000_000 + number,) * 2)
+    before = files(tmp_path)
+    writer = written(tmp_path, 192, schema=schema, keep=sum(before.values()), flush=50)
+    writer.flush()
+    left = {path.name for path in (tmp_path / old.session).iterdir()}
+    assert {f"{STREAM}.index", f"{STREAM}.L1-000000"} <= left
+    assert left < before.keys(), "the old session paid"
+    assert {n for n in left if ".L0-" in n} < {n for n in before if ".L0-" in n}
+    assert starts(tmp_path, 1).count(0) == 1
+    tight = ArchiveWriter(tmp_path, make_schema(60, "00000000"), 1)
+    for number in range(64):
+        give(tight, number, 1, schema)
+    tight.close()
+    left_files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*")}
+    assert left_files == {
+        f"{old.session}/{STREAM}.index",
+        f"{SESSION}/{STREAM}.index",
+        f"00000000/{STREAM}.index",
+        f"00000000/{STREAM}.L0-000000",
+    }, "nothing but what is being written, and the indexes"
+    assert starts(tmp_path) == list(range(64))
+    give(writer, 192, 1, schema)
+    writer.close()
+    archive = opened(tmp_path)
+    (alive,) = [stream.parts for key, stream in archive.streams.items() if key[0] == SESSION]
+    assert [part.table["start"].tolist() for part in alive if part.level == 0] == [[1920]], "one deleted, it began anew"
+
+
+def test_a_directory_that_vanishes_is_made_again(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    writer = written(run / "archive", 100)
+    shutil.rmtree(run / "archive")
+    give(writer, 100)
+    writer.flush()
+    assert read(run / "archive") == expected(range(64, 101)), "what was journalled was still in memory"
+    shutil.rmtree(run)
+    give(writer, 101)
+    with pytest.raises(FileNotFoundError):
+        writer.flush()
+    assert not run.exists(), "the event directory is not ours to make twice: it may be a mount that is gone"
+    run.mkdir()
+    for number in range(102, 200):
+        give(writer, number)
+        writer.flush()
+    writer.close()
+    assert read(run / "archive") == expected(range(64, 200))
+
+
+def test_a_directory_that_comes_back_is_continued(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    writer, archive = written(run / "archive", 100), Archive(run / "archive")
+    archive.update()
+    run.rename(tmp_path / "elsewhere")
+    with open(tmp_path / "elsewhere" / "archive" / SESSION / f"{STREAM}.index", "ab") as index:
+        index.write(b"torn")
+    give(writer, 100)
+    with pytest.raises(FileNotFoundError):
+        writer.flush()
+    (tmp_path / "elsewhere").rename(run)
+    for number in range(101, 230):
+        give(writer, number)
+        writer.flush()
+        archive.update()
+        assert starts(archive) == list(range(number + 1))
+    # Not written through the old file: it is another one that has the same content.
+    index = run / "archive" / SESSION / f"{STREAM}.index"
+    shutil.copy(index, run / "copy")
+    (run / "copy").replace(index)
+    for number in range(230, 300):
+        give(writer, number)
+    writer.close()
+    assert (read(run / "archive"), archive.problems) == (expected(range(300)), [])
+    assert [len(p.table) for p in opened(run / "archive").streams[SESSION, STREAM].parts if p.level == 0][-1] == 44
+
+
+def test_an_index_of_someone_else_is_left_alone(tmp_path: Path) -> None:
+    written(tmp_path, 3).close()
+    other = ArchiveWriter(tmp_path, make_schema(3), None)
+    give(other, 0)
+    with pytest.raises(FileExistsError, match="this session"):
+        other.flush()
+    assert read(tmp_path) == expected(range(3))
+
+
+def test_a_segment_that_someone_deleted_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    writer = written(tmp_path, 70)
+    (tmp_path / SESSION / str(Name(STREAM, 0, 0))).unlink()
+    (tmp_path / SESSION / str(Name(STREAM, None, 1))).unlink()
+    give(writer, 70)
+    writer.flush()
+    assert read(tmp_path) == expected(range(64, 71))
+    for number in range(71, 140):
+        give(writer, number)
+    writer.close()
+    assert read(tmp_path) == expected(range(64, 140))
+    assert str(Name(STREAM, 0, 1)) in files(tmp_path)
+
+
+def test_the_budget_of_a_reader_drops_the_oldest_of_the_finest_level(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_segments: int
+) -> None:
+    """As for an index that grows without bound."""
+    schema = make_schema(60)
+    written(tmp_path, 2000, schema=schema, keep=1 << 30, flush=64).close()
+    archive = opened(tmp_path)
+    known = archive.streams[SESSION, STREAM].parts
+    size = sum(archive_reader.PART_BYTES + part.table.nbytes for part in known)
+    monkeypatch.setattr(archive_reader, "MAX_KNOWN_BYTES", size // 2)
+    archive = Archive(tmp_path)
+    archive.update()
+    kept = archive.streams[SESSION, STREAM].parts
+    assert sum(archive_reader.PART_BYTES + part.table.nbytes for part in kept) <= size // 2
+    assert starts(archive)[-1] == 1999
+    assert starts(archive) == list(range(starts(archive)[0], 2000))
+    assert starts(archive, 1) == list(range(125))
+    (problem,) = archive.problems
+    assert "oldest" in problem
+
+
+def test_verify_reads_everything(tmp_path: Path) -> None:
+    writer = written(tmp_path, 200)
+    archive = opened(tmp_path)
+    found = list(archive.verify())
+    total = sum(size for name, size in files(tmp_path).items() if ".L" in name)
+    assert [problem for _, _, problem in found] == [None] * 3
+    assert [done for done, _, _ in found] == sorted(done for done, _, _ in found)
+    assert found[-1][:2] == (total, total)
+    writer.close()
+
+
+@pytest.mark.parametrize("name", [Name("gradients"), Name("a_1", None, 0), Name("x", 15, 999_999_999), Name("x", 0, 7)])
+def test_names(name: Name) -> None:
+    assert Name.parse(str(name)) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("x.L00-000001", "x.L16-000001", "x.L1-0000001", "x.L1-1", "x.L1-١١١١١١", "x.L1-000001.tmp"),
+        *("x.journal-1", "x.journal", "x.index.index", "./x.index", f"{'x' * 65}.index", "G.index", "index", ".index"),
+        *("", "x.index\n", " x.index"),
+    ],
+)
+def test_what_is_no_name_of_ours(text: str) -> None:
+    assert Name.parse(text) is None
+
+
+def test_entries_come_back_and_nothing_else_is_one() -> None:
+    table = np.array([(0, 10, 10, 0), (10, 20, 9, 3)], ROW)
+    data = Entry(3, 7, 1 << 40, 4_000_000_000, table).encode()
+    entry = Entry.decode(data)
+    assert (entry.level, entry.segment, entry.offset, entry.size) == (3, 7, 1 << 40, 4_000_000_000)
+    np.testing.assert_array_equal(entry.table, table)
+    wrong = [data[:length] for length in range(len(data))] + [
+        data + b"x",
+        b"GHAX" + data[4:],
+        data[:4] + b"\x10" + data[5:],
+    ]
+    wrong.append(data[:4] + b"\x10" + data[5:])
+    wrong += [Entry(0, 0, 0, 0, table[::-1]).encode(), Entry(0, 0, 0, 0, table[:0]).encode()]
+    for bad in wrong:
+        with pytest.raises(FormatError):
+            Entry.decode(bad)
+
+
+def test_a_journal_that_gives_way_while_a_reader_has_it(tmp_path: Path) -> None:
+    writer, archive = written(tmp_path, 60), Archive(tmp_path)
+    archive.update()
+    old = archive.streams[SESSION, STREAM].parts
+    for number in range(60, 70):
+        give(writer, number)
+        writer.flush()
+    with pytest.raises(FileNotFoundError):
+        old[0].open()
+    archive.update()
+    assert read(archive) == expected(range(70))

@@ -1,0 +1,342 @@
+"""The event tier: complete for a short run, bounded for a long one, and at no time is a recorded step nowhere."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradhealth_kernels.metrics import select
+from tb_gradhealth import rows as interval
+from tb_gradhealth.notes import Note
+from tb_gradhealth.store import events as module
+from tb_gradhealth.store.events import EventTier
+from tb_gradhealth.store.format import PLUGIN, Schema, Tag, check_metadata
+from tb_gradhealth.store.levels import Levels
+from tb_gradhealth.store.pending import PendingRow
+from tb_gradhealth.store.rowgroup import code
+from tb_gradhealth.store.scalars import Scalar
+from tb_gradhealth.store.timeline import Grid, Timeline
+
+from ..synthetic import SESSION, Recording, recorded
+from .written import Sink
+
+CHOSEN = select(["norm"])
+SMALL = Recording(recorded(64, 1), names=("w",), every=1, chosen=CHOSEN)
+#: What a record has beside the event, and what the file begins with.
+FRAME, BEGIN = 16, 64
+
+
+def rows(count: int, logged: int = 0) -> list[PendingRow]:
+    """Rows of one step each of a model of one tensor; ``logged`` scalars stand in each."""
+    entries = np.tile(SMALL.entries, (-(-count // 64), 2))[:count]  # the whole stream is the one tensor
+    steps = interval.from_steps(0, entries, CHOSEN)
+    return [
+        PendingRow(interval.take(steps, i), {f"scalar{n}": Scalar(1, i, i, i) for n in range(logged)})
+        for i in range(count)
+    ]
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module.time, "monotonic", clock)
+    return clock
+
+
+@dataclass
+class Run:
+    """What the encoder's thread does, one thing after the other."""
+
+    budget: int = 32 << 20
+    schema: Schema = field(default_factory=lambda: SMALL.schema)
+    trouble: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.sink = Sink(self.trouble)
+        self.tier = EventTier(self.sink, self.schema, self.budget)
+        self.levels = Levels(self.schema.every)
+
+    def add(self, row: PendingRow) -> None:
+        self._hand_over(self.levels.add(row))
+
+    def finish(self) -> None:
+        self._hand_over(self.levels.cut())
+        self.tier.flush()
+        self.tier.close()
+
+    def _hand_over(self, done: Sequence[tuple[int, PendingRow]]) -> None:
+        for level, row in done:
+            self.tier.add(row, code(row, level, self.schema) if self.tier.wants(level) else None, level)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the event file."""
+        return BEGIN + sum(event.ByteSize() + FRAME for event in self.sink.events)
+
+    def shown(self) -> int:
+        """Steps that a reader shows, which must be the first ones, each once."""
+        bounds = list(row_bounds(self.sink.timeline())) if self.sink.rows(self.schema) else []
+        assert all(one[1] == other[0] for one, other in itertools.pairwise([(0, 0), *bounds]))
+        return bounds[-1][1] if bounds else 0
+
+
+def row_bounds(timeline: Timeline) -> Iterator[tuple[int, int]]:
+    for span in timeline.rows(0, 1 << 40):
+        yield from zip(span.start.tolist(), span.stop.tolist(), strict=True)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 400), st.lists(st.integers(1, 90), min_size=1, max_size=4))
+def test_a_short_run_is_there_in_full_however_its_rows_come(count: int, together: list[int]) -> None:
+    run, made = Run(), rows(count)
+    flush = itertools.accumulate(itertools.cycle(together))
+    due = next(flush)
+    for number, row in enumerate(made, 1):
+        run.add(row)
+        if number == due:
+            due += next(flush) - due
+            run.tier.flush()
+            assert run.shown() == number
+    run.finish()
+    timeline = run.sink.timeline()
+    assert timeline.full
+    assert list(row_bounds(timeline)) == [(step, step + 1) for step in range(count)]
+    shown = timeline.plane("norm", np.array([0]), Grid(0, 1, count), "max")[0]
+    true = [row.rows.max[0, 0, 0] for row in made]
+    assert shown.tolist() == pytest.approx(true, rel=0.0018)
+
+
+@pytest.mark.parametrize(("budget", "logged"), [(8_000, 0), (30_000, 0), (30_000, 3), (120_000, 40)])
+@pytest.mark.parametrize(("together", "seconds"), [(1, 0.01), (1, 1.0), (50, 0.1)])
+def test_no_run_exceeds_its_budget_and_its_end_is_always_shown(
+    clock: Clock, budget: int, logged: int, together: int, seconds: float
+) -> None:
+    run, count = Run(budget), 6000
+    # A budget that has no room for a few rows is a larger one.
+    largest = 0
+    for number, row in enumerate(rows(count, logged), 1):
+        run.add(row)
+        clock.now += seconds
+        if number % together == 0:
+            run.tier.flush()
+        largest = max(largest, *(event.ByteSize() for event in run.sink.events[-2:]), 0)
+    run.finish()
+    assert run.size <= max(budget, module.MIN_ROWS * largest)
+    assert run.shown() == count
+    assert not run.sink.timeline().full
+
+
+@pytest.mark.parametrize("together", [1, 7, 100])
+def test_all_but_the_last_seconds_are_shown_at_any_time(clock: Clock, together: int) -> None:
+    run, second = Run(60_000), 0.25
+    for number, row in enumerate(rows(3000), 1):
+        run.add(row)
+        clock.now += second
+        if number % together == 0:
+            run.tier.flush()
+            if number % 97 < together:
+                age = second * number
+                delay = max(module.TAIL_SECONDS, module.TAIL_AGE * age) + second * together
+                assert run.shown() >= number - delay / second - 1, number
+    assert not run.sink.timeline().full
+
+
+def test_the_pause_between_tails_grows_with_the_age_of_the_session(clock: Clock) -> None:
+    run = Run(1 << 20)
+    run.tier._finest = 4  # as after many rows
+    written, age = list[float](), 0.0
+    for row in rows(2500):
+        run.add(row)
+        clock.now += 1.0
+        age += 1.0
+        before = len(run.sink.rows(run.schema)) if age > 2000 else 0
+        run.tier.flush()
+        if age > 2000 and len(run.sink.rows(run.schema)) > before:
+            written.append(age)
+    pauses = np.diff(written)
+    assert len(pauses) > 10
+    assert (pauses >= 20).all()
+    assert (pauses <= 26).all()
+
+
+def test_levels_close_one_after_the_other_and_tails_go_on(clock: Clock) -> None:
+    run = Run(30_000)
+    finest, starts = list[int](), defaultdict[int, list[int]](list)
+    for row in rows(5000):
+        run.add(row)
+        clock.now += 0.5
+        run.tier.flush()
+        finest.append(run.tier._finest)
+    run.finish()
+    assert finest == sorted(finest)
+    assert finest[-1] >= 2
+    for row in run.sink.rows(run.schema):
+        starts[row.level].append(row.start)
+        assert row.recorded == row.stop - row.start
+    assert starts[0] == list(range(len(starts[0]))), "a level is complete as far as it goes"
+    full = [row for row in run.sink.rows(run.schema, 1) if row.stop - row.start == 16]
+    assert [row.start for row in full] == list(range(0, 16 * len(full), 16))
+    assert len(run.sink.rows(run.schema, 1)) > len(full), "or there were no tails"
+
+
+class Faulty:
+    """Fails at the events of these numbers, counted over all attempts."""
+
+    def __init__(self, at: set[int]) -> None:
+        self.at, self.count = at, 0
+
+    def __call__(self) -> None:
+        self.count += 1
+        if self.count in self.at:
+            raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("budget", [4_000, 32 << 20])
+def test_a_sink_that_fails_at_any_event_and_recovers_loses_no_step(clock: Clock, budget: int) -> None:
+    made = rows(120, logged=1)
+    number = 0
+    while True:
+        number += 1
+        trouble = Faulty({number, number + 1})
+        run = Run(budget, trouble=trouble)
+        for step, row in enumerate(made, 1):
+            run.add(row)
+            clock.now += 1.0
+            if step % 5 == 0:
+                attempt(run.tier.flush)
+        for _ in range(3):
+            attempt(run.tier.flush)
+        run.finish()
+        assert run.shown() == len(made), number
+        check_steps_grow(run.sink)
+        if trouble.count < number:
+            break
+    assert number > 20
+
+
+def test_a_sink_that_fails_for_long_costs_resolution_and_bounded_memory() -> None:
+    broken = [True]
+
+    def trouble() -> None:
+        if broken[0]:
+            raise OSError(5, "Input/output error")
+
+    run, made = Run(trouble=trouble), rows(3000)
+    for row in made:
+        run.add(row)
+        attempt(run.tier.flush)
+        assert run.tier.waiting <= 4 * module.MAX_WAITING_ROWS
+    broken[0] = False
+    run.finish()
+    assert run.shown() == 3000
+    timeline = run.sink.timeline()
+    finest = list(row_bounds(timeline))
+    assert finest[-20:] == [(step, step + 1) for step in range(2980, 3000)], "the newest in full"
+    assert not timeline.full
+    whole = timeline.cells("norm", np.array([0]), Grid(0, 3000, 1))
+    assert whole.max[0, 0] == pytest.approx(max(row.rows.max[0, 0, 0] for row in made), rel=0.0018)
+    assert whole.min[0, 0] == pytest.approx(min(row.rows.min[0, 0, 0] for row in made), rel=0.0018)
+
+
+def attempt(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except OSError:
+        pass
+
+
+def check_steps_grow(sink: Sink) -> None:
+    """TensorBoard takes a step that is no larger than the last one of its tag for a restart."""
+    steps = defaultdict[str, list[int]](list)
+    for event in sink.events:
+        for value in event.summary.value:
+            steps[value.tag].append(event.step)
+    for tag, own in steps.items():
+        assert own == sorted(set(own)), tag
+
+
+@pytest.mark.parametrize("together", [1, 3, 64])
+def test_steps_grow_within_a_tag_and_each_row_has_its_scalars(clock: Clock, together: int) -> None:
+    run = Run(40_000)
+    for number, row in enumerate(rows(2000, logged=1), 1):
+        run.add(row)
+        clock.now += 0.5
+        if number % together == 0:
+            run.tier.flush()
+    run.finish()
+    check_steps_grow(run.sink)
+    logged = {
+        event.step: value.tensor.float_val[0]
+        for event in run.sink.events
+        for value in event.summary.value
+        if value.tag == "logged/scalar0"
+    }
+    in_full = run.sink.rows(run.schema, 0)
+    assert [logged[row.start] for row in in_full] == [float(row.start) for row in in_full]
+    assert max(logged) == 1999
+
+
+def test_every_event_says_whose_it_is_and_segments_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 2000)
+    run = Run()
+    for row in rows(100):
+        run.add(row)
+        run.tier.flush()
+    values = [event.summary.value[0] for event in run.sink.events]
+    assert all(value.metadata.plugin_data.plugin_name == PLUGIN for value in values)
+    for value in values:
+        check_metadata(value.metadata.plugin_data.content)
+    assert values[0].tag == str(Tag(SESSION, "gradients"))
+    by_level = defaultdict[int, list[tuple[int, int]]](list)
+    for value in values[1:]:
+        tag = Tag.parse(value.tag)
+        assert tag.level is not None
+        by_level[tag.level].append((tag.segment, len(value.tensor.tensor_content)))
+    assert len(by_level) == 2
+    for parts in by_level.values():
+        segments, sizes = zip(*parts, strict=True)
+        assert list(segments) == sorted(segments)
+        assert (np.bincount(segments, weights=sizes) <= 2000 + max(sizes)).all()
+    assert len({segment for segment, _ in by_level[0]}) > 2
+
+
+def test_a_model_too_large_for_the_budget_has_a_few_rows_all_the_same(clock: Clock) -> None:
+    names = tuple(f"t{i}" for i in range(300))
+    recording = Recording(np.tile(recorded(20, 300), (6, 1)), names=names, every=1, block=10)
+    run = Run(1, recording.schema)
+    for row in recording.rows():
+        run.add(row)
+        run.tier.flush()
+    largest = max(event.ByteSize() for event in run.sink.events)
+    run.finish()
+    assert len(run.sink.rows(run.schema, 0)) >= module.MIN_ROWS * module.FIRST_SHARE - 1
+    assert run.size <= (module.MIN_ROWS + 2) * largest
+    assert run.shown() == 120
+
+
+def test_notes_stay_where_their_rows_are_only_coarser(clock: Clock) -> None:
+    run, made = Run(6_000), rows(1500)
+    for step in range(0, 1500, 100):
+        made[step].notes = [Note(step, "skipped")]
+    for row in made:
+        run.add(row)
+        clock.now += 1.0
+        run.tier.flush()
+    run.finish()
+    notes, complete = run.sink.timeline().notes(0, 1500, 100)
+    assert ([note.step for note in notes], complete) == (list(range(0, 1500, 100)), True)
