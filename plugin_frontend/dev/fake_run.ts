@@ -102,7 +102,13 @@ export function levelsOf(steps: number, cell: number): number {
 export function metaOf(name: string, run: FakeRun, steps: number): Meta {
   return {
     ...{ run: name, label: name.replace('/gradhealth', ''), revision: 1 + Math.floor(steps / run.cell) },
-    ...{ problem: run.problem, steps: [0, steps], cell: run.cell, levels: levelsOf(steps, run.cell) },
+    ...{
+      problem: run.problem,
+      steps: [0, steps],
+      cell: run.cell,
+      levels: levelsOf(steps, run.cell),
+      overview: false,
+    },
     streams: [{ name: 'gradients', label: 'Gradients (applied)' }],
     metrics: [...METRICS],
     views: VIEWS,

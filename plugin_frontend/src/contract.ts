@@ -113,6 +113,7 @@ const readMeta = object({
   steps: interval,
   cell: whole,
   levels: whole,
+  overview: truth,
   streams: listOf(readNamed),
   metrics: listOf(readMetric),
   views: listOf(readNamed),

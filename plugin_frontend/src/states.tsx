@@ -97,7 +97,7 @@ function Empty() {
   );
 }
 
-/** What to know beside the picture: an outage, a refusal, a run that is partly damaged. */
+/** What to know beside the picture: an outage, a refusal, a run that is partly damaged or there in overview only. */
 export function Notices({ store }: { store: Store }) {
   const [connection, screen] = [store.connection.value, store.screen.value];
   const problem = screen === 'heatmap' ? (store.meta.value?.problem ?? store.run.value?.problem) : null;
@@ -117,6 +117,12 @@ export function Notices({ store }: { store: Store }) {
       {problem != null && (
         <div class="notice warning" data-testid="notice">
           <bdi>{problem}</bdi>
+        </div>
+      )}
+      {screen === 'heatmap' && store.meta.value?.overview === true && (
+        <div class="notice" data-testid="notice">
+          Overview only: this run’s archive is not to be had here, or has been cut to its newest rows, so some
+          steps show as part of a longer interval. No spike is lost in it.
         </div>
       )}
       {screen === 'heatmap' && store.refusal.value !== null && (

@@ -227,6 +227,17 @@ describe('messages', () => {
   });
 });
 
+describe('notices', () => {
+  it('say when only an overview of the run is there, and only then', async () => {
+    const { store } = pageOf([''], [-1]);
+    show(<Notices store={store} />);
+    expect(host.querySelector('.notice')).toBeNull();
+    store.receiveMeta(metaOf({ nodes: nodesFrom([''], [-1]), overview: true }));
+    await rendered();
+    expect(host.querySelector('.notice')?.textContent).toContain('Overview only');
+  });
+});
+
 describe('the toolbar', () => {
   it('has a filter for many runs, and a switch for streams only where there are several', async () => {
     const { store } = pageOf([''], [-1]);

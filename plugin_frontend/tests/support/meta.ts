@@ -24,6 +24,7 @@ export function metaOf(changes: Partial<Meta> = {}): Meta {
     steps: [0, 5_000],
     cell: 10,
     levels: 1,
+    overview: false,
     streams: [{ name: 'gradients', label: 'Gradients (applied)' }],
     metrics: [
       { name: 'norm', label: 'Norm', unit: 'L2', kind: 'magnitude', scale: 'log', meaning: 'L2 norm' },

@@ -360,6 +360,7 @@ var readMeta = object({
 	steps: interval,
 	cell: whole,
 	levels: whole,
+	overview: truth,
 	streams: listOf(readNamed),
 	metrics: listOf(readMetric),
 	views: listOf(readNamed),
@@ -2709,7 +2710,7 @@ function Empty() {
 		]
 	});
 }
-/** What to know beside the picture: an outage, a refusal, a run that is partly damaged. */
+/** What to know beside the picture: an outage, a refusal, a run that is partly damaged or there in overview only. */
 function Notices({ store }) {
 	const [connection, screen] = [store.connection.value, store.screen.value];
 	const problem = screen === "heatmap" ? store.meta.value?.problem ?? store.run.value?.problem : null;
@@ -2736,6 +2737,11 @@ function Notices({ store }) {
 				class: "notice warning",
 				"data-testid": "notice",
 				children: /* @__PURE__ */ a$1("bdi", { children: problem })
+			}),
+			screen === "heatmap" && store.meta.value?.overview === true && /* @__PURE__ */ a$1("div", {
+				class: "notice",
+				"data-testid": "notice",
+				children: "Overview only: this run’s archive is not to be had here, or has been cut to its newest rows, so some steps show as part of a longer interval. No spike is lost in it."
 			}),
 			screen === "heatmap" && store.refusal.value !== null && /* @__PURE__ */ a$1("div", {
 				class: "notice warning",
