@@ -1,7 +1,7 @@
 """Gradient health in TensorBoard: which tensor went wrong, at which step, and why.
 
 Importing this imports nothing else: torch is loaded when :class:`GradHealthWriter` is first named, so the TensorBoard
-plugin works in an environment without it.
+plugin, :func:`open_run` and the command line work in an environment without it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .reading.opened import open_run
     from .writer import GradHealthWriter
 
     __version__: str
 
-__all__ = ["GradHealthWriter", "__version__"]
+__all__ = ["GradHealthWriter", "__version__", "open_run"]
 
 
 def __getattr__(name: str) -> object:
-    """The two public names, each loaded when it is first asked for (PEP 562)."""
+    """The public names, each loaded when it is first asked for (PEP 562)."""
     if name == "GradHealthWriter":
         value: object = _writer()
+    elif name == "open_run":
+        from .reading.opened import open_run as value
     elif name == "__version__":
         value = _version()
     else:

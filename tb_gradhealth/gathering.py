@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from .merging import Merger
 from .notes import MAX_TENSORS, Fault, Note
 from .shards import Piece
 from .store.blocks import Attempt, Block, Ready
+from .worker import Worker
 
 #: Bytes of blocks that may wait for the other ranks; further ones are given up.
 MAX_WAITING_BYTES = 128 << 20
@@ -69,16 +69,13 @@ class Gathering:
     ) -> None:
         self._me, self._local, self._begin, self._report = me, local, begin, report
         self._blocks: deque[Block] = deque()
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._deadline = float("inf")
         self._next: Stage | None = None
         self._merger: Merger | None = None
         self._whole: ranks.Whole | None = None
         self._room = ""
         self._diverged: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="gradhealth-ranks", daemon=True)
-        self._thread.start()
+        self._worker = Worker("gradhealth-ranks", self._run)
+        self._worker.start()
 
     def submit(self, block: Block) -> None:
         """Called on the training thread; never waits."""
@@ -87,26 +84,21 @@ class Gathering:
             self._report(f"steps from {block.first_step} on are not recorded: other ranks are too far behind")
             return
         self._blocks.append(block)
-        self._wake.set()
+        self._worker.wake.set()
 
     def finish(self, timeout: float) -> None:
         """Merge what waits and write it, for at most ``timeout`` seconds from now; does not wait."""
-        self._deadline = time.monotonic() + timeout
-        self._closing.set()
-        self._wake.set()
+        self._worker.finish(timeout)
 
     def join(self) -> None:
         """Wait for what :meth:`finish` began."""
-        if threading.current_thread() is self._thread:
-            return
-        self._thread.join(max(0.0, self._deadline - time.monotonic()))
-        if self._thread.is_alive():
+        if not self._worker.join():
             self._report("the last steps could not be merged with those of the other ranks in the time of closing")
-        elif self._next is not None:
+        elif self._next is not None and not self._worker.is_alive():
             self._next.join()
 
     def is_alive(self) -> bool:
-        return self._thread.is_alive() or (self._next is not None and self._next.is_alive())
+        return self._worker.is_alive() or (self._next is not None and self._next.is_alive())
 
     def _run(self) -> None:
         try:
@@ -114,21 +106,21 @@ class Gathering:
         except Exception as error:
             self._part(error)
         while True:
-            self._wake.wait()
-            self._wake.clear()
-            closing = self._closing.is_set()
+            self._worker.wake.wait()
+            self._worker.wake.clear()
+            closing = self._worker.closing.is_set()
             while self._blocks:
                 self._pass_on(self._blocks.popleft())
             if closing:
                 if self._next is not None:
-                    self._next.finish(max(TO_WRITE / 2, self._deadline - time.monotonic()))
+                    self._next.finish(max(TO_WRITE / 2, self._worker.left()))
                 return
 
     def _come_together(self) -> None:
         until = time.monotonic() + ranks.AGREE_SECONDS
 
         def left() -> float:
-            return min(until, self._deadline - TO_WRITE) - time.monotonic()
+            return min(until, self._worker.deadline - TO_WRITE) - time.monotonic()
 
         local = self._local
         self._me = self._me.apart()

@@ -18,6 +18,7 @@ RELATIVE = 2e-3
 MISSING = (30, 47)
 BAD = ((41, 2, np.nan), (41, 3, np.inf), (64, 0, -np.inf))
 SPIKE = 77  # step at which blocks.1.attn.weight is a thousand times as large
+ROWS = [(first, min(first + EVERY, STEPS)) for first in range(0, STEPS, EVERY)]
 NODES = ("", "blocks", "blocks.0", "blocks.0.attn", "blocks.1", "blocks.1.attn", "head", *NAMES)
 
 Values = npt.NDArray[np.float64]
@@ -64,3 +65,13 @@ def written(root: Path, archive: bool = True) -> Planted:
     run = planted()
     run.recording.write(root / "gradhealth", archive=archive)
     return run
+
+
+def over(values: Values, combine: np.ufunc | None, intervals: list[tuple[int, int]]) -> list[float]:
+    """``values [step]`` merged over the steps of each interval that have one; NaN where none has."""
+    found = []
+    for first, stop in intervals:
+        there = values[first:stop][~np.isnan(values[first:stop])]
+        merged = there.mean() if combine is None and len(there) else combine.reduce(there) if len(there) else np.nan
+        found.append(float(merged))
+    return found

@@ -15,8 +15,11 @@ import os
 import re
 import stat
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,8 @@ from .format import PLUGIN, FormatError, Tag
 from .rowgroup import MAX_ROWS, ROW, Read, check_rows
 
 DIRECTORY = "gradhealth_archive"
+MAX_SESSIONS = 4096
+MAX_FILES = 1 << 16  # of one session
 MAX_LEVEL = 15  # of 16^15 steps and more: a longer row has more than MAX_STEP
 #: The data of every record of an index begin with this; the schema's, and those of an entry.
 MAGIC = b"GHA"
@@ -96,6 +101,19 @@ class Entry:
         table = np.frombuffer(data, ROW, rows, _ENTRY.size)
         check_rows(table)
         return cls(level, segment, offset, size, table)
+
+
+def files(directory: Path) -> Iterator[tuple[str, Name, os.DirEntry[str]]]:
+    """Session, name and entry of every file of an archive; nothing where there is none."""
+    with suppress(OSError), os.scandir(directory) as sessions:
+        for session in islice((one for one in sessions if is_session(one.name)), MAX_SESSIONS):
+            with suppress(OSError):
+                if session.is_dir(follow_symlinks=False):
+                    with os.scandir(session.path) as entries:
+                        for entry in islice(entries, MAX_FILES):
+                            name = Name.parse(entry.name)
+                            if name is not None:
+                                yield session.name, name, entry
 
 
 def open_file(path: Path) -> FileIO:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import FileIO
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .archive import MAGIC, SCHEMA, Entry, Name, is_session, open_file, reading
+from .archive import MAGIC, SCHEMA, Entry, Name, files, open_file, reading
 from .format import MAX_SCHEMA_BYTES, FormatError, Schema
 from .part import Part
 from .records import FRAME_BYTES, HEAD_BYTES, read_records
@@ -30,8 +29,6 @@ MAX_KNOWN_BYTES, PART_BYTES = 1 << 28, 1 << 10
 #: Rows of one journal, of which a writer puts no more than 256 there while the disk is sound.
 MAX_JOURNAL_ROWS = 4096
 MAX_JOURNAL_BYTES = 1 << 29  # of one record of it
-MAX_SESSIONS = 4096
-MAX_FILES = 1 << 16  # of one session
 MAX_PROBLEMS = 100
 
 _Listing = dict[tuple[str, str], dict[Name, tuple[int, int]]]  # (session, stream) → file → size, time of last change
@@ -78,11 +75,11 @@ class Archive:
             for key in self._streams.keys() - listed.keys():
                 del self._streams[key]
             room = MAX_KNOWN_BYTES - sum(stream.nbytes for stream in self._streams.values())
-            for key, files in listed.items():
+            for key, these in listed.items():
                 stream = self._streams.setdefault(key, _Stream(self._directory / key[0], *key, self._tell))
-                if files != self._listed.get(key):
+                if these != self._listed.get(key):
                     before = stream.nbytes
-                    stream.update(files, before + room)
+                    stream.update(these, before + room)
                     room -= stream.nbytes - before
             # Listed behind the index, so that every segment that it tells of is there, unless it has been deleted.
             now = self._list()
@@ -95,57 +92,20 @@ class Archive:
             self.streams, self._listed = streams, listed
             return changed
 
-    def verify(self) -> Iterator[tuple[int, int, str | None]]:
-        """Every checksum and every value of what :meth:`update` has found: for each record (bytes read until now, bytes
-        in all, what is wrong with it)."""
-        with self._updating:
-            streams, listed = dict(self._streams), self._list()
-        segments = [
-            (stream, name, path, size)
-            for key, stream in streams.items()
-            for name in listed.get(key, {})
-            if name.level is not None
-            for path, size in [(stream.path(name), _size(stream.path(name)))]
-        ]
-        done, total = 0, sum(size for *_, size in segments)
-        for stream, name, path, size in segments:
-            for end, problem in stream.verify(name, path):
-                yield done + end, total, problem
-            done += size
-
     def _tell(self, problem: str) -> None:
         if problem not in self.problems and len(self.problems) < MAX_PROBLEMS:
             self.problems = [*self.problems, problem]
 
     def _list(self) -> _Listing:
         found: _Listing = {}
-        with suppress(OSError), os.scandir(self._directory) as sessions:
-            for session in islice((one for one in sessions if is_session(one.name)), MAX_SESSIONS):
-                with suppress(OSError):
-                    if session.is_dir(follow_symlinks=False):
-                        _list_session(session, found)
-        return found
-
-
-def _list_session(session: os.DirEntry[str], found: _Listing) -> None:
-    with os.scandir(session.path) as files:
-        for file in islice(files, MAX_FILES):
-            name = Name.parse(file.name)
-            if name is None:
-                continue
+        for session, name, entry in files(self._directory):
             about = (0, 0)
             if name.level is None:  # what a segment gets is in the index
                 with suppress(OSError):
-                    status = file.stat(follow_symlinks=False)
+                    status = entry.stat(follow_symlinks=False)
                     about = (status.st_size, status.st_mtime_ns)
-            found.setdefault((session.name, name.stream), {})[name] = about
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0
+            found.setdefault((session, name.stream), {})[name] = about
+        return found
 
 
 @dataclass
@@ -170,8 +130,8 @@ class _Stream:
     def path(self, name: Name) -> Path:
         return self._directory / str(name)
 
-    def update(self, files: dict[Name, tuple[int, int]], most: int) -> None:
-        journals = sorted(n.number for n in files if n.level is None and n.number is not None)
+    def update(self, listed: Iterable[Name], most: int) -> None:
+        journals = sorted(n.number for n in listed if n.level is None and n.number is not None)
         for number in self._journals.keys() - set(journals):
             del self._journals[number]
         try:
@@ -193,10 +153,10 @@ class _Stream:
         except OSError as error:
             self._problem(Name(self._stream), str(error.strerror))
 
-    def forget_all_but(self, files: dict[Name, tuple[int, int]]) -> None:
+    def forget_all_but(self, listed: Container[Name]) -> None:
         """Rows of segments that were deleted are to be had from coarser ones alone."""
         for level, numbers in self._segments.items():
-            for number in [n for n in numbers if Name(self._stream, level, n) not in files]:
+            for number in [n for n in numbers if Name(self._stream, level, n) not in listed]:
                 self.nbytes -= _nbytes(numbers.pop(number))
 
     def parts(self) -> list[Part]:
@@ -208,32 +168,6 @@ class _Stream:
                     stop = part.table["stop"][-1]
                     found.append(part)
         return found
-
-    def verify(self, name: Name, path: Path) -> Iterator[tuple[int, str | None]]:
-        """Reads a segment whole: where each record of it ends, and what is wrong with it."""
-        if self.schema is None or name.level is None or name.number is None:
-            return
-        end = 0
-        try:
-            with open_file(path) as file:
-                for data, end in read_records(file, magic=ROW_GROUP):
-                    yield end, self._wrong(name, end, data, self.schema)
-            for part in list(self._segments.get(name.level, {}).get(name.number, ())):
-                with suppress(FileNotFoundError):
-                    part.open()
-        except FileNotFoundError:  # deleted to make room
-            return
-        except (OSError, FormatError) as error:
-            yield end, self._sentence(name, str(error))
-
-    def _wrong(self, name: Name, end: int, data: bytes | None, schema: Schema) -> str | None:
-        if data is None:
-            return self._sentence(name, f"a record before byte {end} is damaged")
-        try:
-            RowGroup.of(data, schema).check()
-        except FormatError as error:
-            return self._sentence(name, f"the row group before byte {end}: {error}")
-        return None
 
     def _read_schema(self, index: FileIO) -> None:
         for data, offset in read_records(index, 0, MAX_SCHEMA_BYTES, MAGIC):

@@ -12,11 +12,10 @@ import contextlib
 import errno
 import os
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
 from itertools import accumulate, islice
 from pathlib import Path
 
-from .archive import MAGIC, SCHEMA, Entry, Name, is_session, open_file
+from .archive import MAGIC, SCHEMA, Entry, Name, files, open_file
 from .format import MAX_SCHEMA_BYTES, FormatError, Schema
 from .records import HEAD_BYTES, RecordFile, read_records
 from .rowgroup import CodedRow, RowGroup, encode
@@ -91,6 +90,7 @@ class ArchiveWriter:
         self._journal: RecordFile | None = None
         self._journalled = 0  # rows of level 0 that stand in it: the first ones
         self._outdated: list[Path] = []  # journals whose rows are elsewhere, or will be with the next flush
+        self._unchecked = 0  # bytes journalled since it was last seen what all files have
         self._began = False
         self._dropped = False
 
@@ -142,8 +142,9 @@ class ArchiveWriter:
         while self._outdated:
             self._outdated[0].unlink(missing_ok=True)
             del self._outdated[0]
-        if wrote and self._keep is not None:
-            self._make_room(self._keep)
+        if self._keep is not None and (wrote or self._unchecked > self._segment_bytes // 4):
+            self._make_room(index, self._keep)
+            self._unchecked = 0
 
     def _write_journal(self) -> None:
         if self._journal is not None and not self._journal.linked():
@@ -155,6 +156,7 @@ class ArchiveWriter:
                 self._journal = self._created(None)
             self._journal.append(*records)
             self._journalled += len(rows)
+            self._unchecked += sum(map(len, records))
 
     def _retire_journal(self) -> None:
         if self._journal is not None:
@@ -197,6 +199,12 @@ class ArchiveWriter:
             self._numbers[level] += 1
             with contextlib.suppress(FileExistsError):
                 file.open(_NEW)
+                try:
+                    if level is not None:  # the index will tell of it, and may be on the disk before its name is
+                        _sync_directory(self._directory)
+                except OSError:
+                    file.close()
+                    raise
                 return file
 
     def _opened_index(self) -> RecordFile:
@@ -233,17 +241,23 @@ class ArchiveWriter:
         self._retire_journal()
         index.cut(whole)
 
-    def _make_room(self, keep: int) -> None:
+    def _make_room(self, index: RecordFile, keep: int) -> None:
         """Deletes what is more than ``keep`` bytes, but nothing that is being written here."""
-        open_files = [*self._segments.values(), *([] if self._journal is None else [self._journal])]
-        own = {file.path for file in open_files}
+        own = {file.path for file in (*self._segments.values(), self._journal) if file is not None}
         total, others = 0, []
-        for path, name in _files(self._archive):
+        for _, name, file in files(self._archive):
             with contextlib.suppress(OSError):  # another one that makes room was here before
-                about = path.lstat()
+                about, path = file.stat(follow_symlinks=False), Path(file.path)
                 total += about.st_size
                 if name.number is not None and path not in own:
                     others.append((name.level or 0, about.st_mtime_ns, path, about.st_size))
+        if total <= keep:
+            return
+        # Steps that now go are to be had from coarser rows alone, so these do not wait until they are many.
+        with contextlib.suppress(OSError):
+            for level in sorted(level for level in self._rows if level > 0):
+                while rows := self._rows[level].group(True):
+                    self._write_group(index, level, rows)
         for _, _, path, size in sorted(others):
             if total <= keep:
                 break
@@ -252,17 +266,16 @@ class ArchiveWriter:
                 total -= size
 
 
-def _files(archive: Path) -> Iterator[tuple[Path, Name]]:
-    """Every file of every session."""
-    for session in _scan(archive):
-        if is_session(session.name) and session.is_dir(follow_symlinks=False):
-            for file in _scan(session.path):
-                name = Name.parse(file.name)
-                if name is not None:
-                    yield Path(file.path), name
-
-
-def _scan(directory: str | Path) -> Iterable[os.DirEntry[str]]:
-    with contextlib.suppress(OSError), os.scandir(directory) as entries:
-        return list(entries)
-    return []
+def _sync_directory(path: Path) -> None:
+    """Where a system has no such thing, a name may be lost with the power. Raises OSError when the disk fails."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except PermissionError:  # what Windows says of a directory
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(fd)

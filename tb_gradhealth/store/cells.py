@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from ..nodes import Index
 from ..notes import Note
-from ..rows import NEVER, Floats, Ints
+from ..rows import Floats, Ints
 from .cover import Cover
 from .scalars import Scalar
-from .sessions import Lost, Session
+from .sessions import Session
 
 #: What a cell may be flagged with: an element of that kind at some step; some or all steps without gradient.
 BAD = {"nan": 1, "pos_inf": 2, "neg_inf": 4}
@@ -95,7 +95,10 @@ class Spread:
 
 
 class RowSpan:
-    """Some consecutive rows, one by one; nodes are those of the timeline."""
+    """Some consecutive rows, one by one; nodes are those of the timeline.
+
+    What reads of the rows raises Lost where they turn out unreadable: ask the timeline for its rows again.
+    """
 
     def __init__(self, session: Session, rows: Cover, columns: Index, until: int) -> None:
         self._session, self._rows, self._columns, self._until = session, rows, columns, until
@@ -127,24 +130,19 @@ class RowSpan:
         return list(self._session.metrics)
 
     def metric(self, name: str, which: Index) -> Floats:
-        """``[mean min max, row, node]``; NaN where no step had the metric, or it cannot be read."""
+        """``[mean min max, row, node]``; NaN where no step had the metric."""
         if name not in self._session.metrics:
             return np.full((3, len(self), len(which)), np.nan)
-        own = self._columns[which]
-        return self._stacked(lambda rows: self._session.metric(name, range(3), rows, own), np.nan, len(which))
+        return np.stack(self._session.metric(name, range(3), self._rows, self._columns[which]))
 
     def steps(self, which: Index) -> Ints:
         """``[3, row, node]``: steps with data, with finite data, first bad step (NEVER if none)."""
-        own = self._columns[which]
-        found = self._stacked(lambda rows: self._session.steps(range(3), rows, own), -1, len(which))
-        found[2] = np.where(found[2] < 0, NEVER, found[2])
-        steps: Ints = np.maximum(found, 0)
-        return steps
+        return np.stack(self._session.steps(range(3), self._rows, self._columns[which]))
 
     def counts(self, which: Index) -> Ints:
         """``[count, row, node]``, totals in the order of :attr:`count_names`."""
-        own, names = self._columns[which], self._session.schema.counts
-        return self._stacked(lambda rows: self._session.counts(range(len(names)), rows, own), 0, len(which))
+        names = self._session.schema.counts
+        return np.stack(self._session.counts(range(len(names)), self._rows, self._columns[which]))
 
     def scalars(self, index: int) -> dict[str, Scalar]:
         """What the loop logged during a row."""
@@ -153,20 +151,3 @@ class RowSpan:
     def notes(self, index: int) -> list[Note]:
         """What happened during a row."""
         return self._session.notes(self._rows, index)
-
-    def _stacked(
-        self, read: Callable[[Cover], Sequence[npt.NDArray[Any]]], missing: float, nodes: int
-    ) -> npt.NDArray[Any]:
-        """What ``read`` gives as ``[plane, row, node]``; rows that cannot be read are ``missing``."""
-        try:
-            return np.stack(read(self._rows))
-        except Lost:
-            pass
-        parts: list[npt.NDArray[Any] | None] = []
-        for row in range(len(self)):
-            try:
-                parts.append(np.stack(read(self._rows.take(slice(row, row + 1)))))
-            except Lost:
-                parts.append(None)
-        known = next((part for part in parts if part is not None), np.zeros((3, 1, nodes)))
-        return np.concatenate([np.full_like(known, missing) if part is None else part for part in parts], axis=1)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from ..worker import Worker
 from .archive_writer import ArchiveWriter
 from .blocks import Block
 from .builder import RowBuilder
@@ -71,13 +72,10 @@ class Encoder:
         # Re-entrant, since the garbage collector may close a writer wherever it runs.
         self._lock = threading.RLock()  # guards both queues
         self._building = threading.RLock()  # keeps blocks in order; never held while writing
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._deadline = math.inf
         self._flushed, self._unflushed = -math.inf, 0
         self._at_once = max(1, min(GROUP_ROWS, FLUSH_BYTES // builder.row_bytes))
-        self._thread = threading.Thread(target=self._run, name="gradhealth-encoder", daemon=True)
-        self._thread.start()
+        self._worker = Worker("gradhealth-encoder", self._run)
+        self._worker.start()
 
     def submit(self, block: Block) -> None:
         """Hand a block over; called on the training thread."""
@@ -86,7 +84,7 @@ class Encoder:
             crowded = len(self._blocks) > self._max_blocks
         if crowded:
             self._build()
-        self._wake.set()
+        self._worker.wake.set()
 
     def close(self, timeout: float) -> None:
         """Cut the open rows and write what waits, for at most ``timeout`` seconds."""
@@ -95,16 +93,11 @@ class Encoder:
 
     def finish(self, timeout: float) -> None:
         """Begin what :meth:`close` does; does not wait."""
-        self._deadline = time.monotonic() + timeout
-        self._closing.set()
-        self._wake.set()
+        self._worker.finish(timeout)
 
     def join(self) -> None:
         """Wait for what :meth:`finish` began."""
-        if threading.current_thread() is self._thread:
-            return
-        self._thread.join(max(0.0, self._deadline - time.monotonic()))
-        if self._thread.is_alive() or self.waiting:
+        if not self._worker.join() or (self.waiting and not self.is_alive()):
             waiting = f"{self.waiting} rows" if self.waiting else "rows"
             self._report(
                 f"{waiting} of gradient statistics could not be written within the time that closing has and are lost: "
@@ -113,7 +106,7 @@ class Encoder:
 
     def is_alive(self) -> bool:
         """Whether the thread still works."""
-        return self._thread.is_alive()
+        return self._worker.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -122,9 +115,9 @@ class Encoder:
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(self._pause())
-            self._wake.clear()
-            closing = self._closing.is_set()
+            self._worker.wake.wait(self._pause())
+            self._worker.wake.clear()
+            closing = self._worker.closing.is_set()
             while self._build():
                 pass
             if closing:
@@ -163,7 +156,7 @@ class Encoder:
             self._write(level, row)
         pause = RETRY_SECONDS[0]
         while sum(not tier.flush(force=True) for tier in self._tiers):
-            left = self._deadline - time.monotonic()
+            left = self._worker.left()
             if left < LAST_ATTEMPT_SECONDS:
                 break
             # The nearer the end, the sooner the next attempt: the last one comes just before it.

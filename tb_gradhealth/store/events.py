@@ -7,6 +7,7 @@ then the steps since the last one, so that a live view is not as old as a coarse
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from .format import PLUGIN, Schema, Tag, metadata
 from .pending import PendingRow
+from .records import FRAME_BYTES
 from .rowgroup import CodedRow, code, encode
 
 #: Rows in one event at most.
@@ -100,6 +102,7 @@ class EventTier:
             tag = Tag(self._schema.session, self._schema.stream)
             schema.summary.value.append(self._tensor(tag, self._schema.encode()))
             self._sink.append(schema)
+            self._budget -= _size(schema)
             self._described = True
         for level in sorted(self._waiting):
             while self._waiting.get(level):
@@ -120,18 +123,22 @@ class EventTier:
         """Some of the rows of a level that wait, or none if they would exceed its share."""
         waiting = self._waiting[level]
         count = min(len(waiting), GROUP_ROWS)
-        data = encode([coded for _, coded in waiting[:count]], self._schema)
-        self._budget = max(self._budget, MIN_ROWS * len(data) // count)
-        while len(data) > self._left(level):
+        events = self._events(waiting[:count], level)
+        self._budget = max(self._budget, MIN_ROWS * sum(map(_size, events)) // count)
+        while sum(map(_size, events)) > self._left(level):
             count //= 2
             if count == 0:
                 self._give_up(level)
                 return
-            data = encode([coded for _, coded in waiting[:count]], self._schema)
-        for row, _ in waiting[: count - 1]:
-            self._append(row, None, level)
-        self._append(waiting[count - 1][0], data, level)
+            events = self._events(waiting[:count], level)
+        for event in events:
+            self._append(event, level)
         del waiting[:count]
+
+    def _events(self, rows: Sequence[tuple[PendingRow, CodedRow]], level: int) -> list[Event]:
+        """One at the end of each row, with TensorBoard's own scalars; the last one holds the row group, too."""
+        data = encode([coded for _, coded in rows], self._schema)
+        return [*(self._event(row, None, level) for row, _ in rows[:-1]), self._event(rows[-1][0], data, level)]
 
     def _share(self, level: int) -> float:
         return FIRST_SHARE * NEXT_SHARE**level * self._budget
@@ -151,34 +158,36 @@ class EventTier:
         """The steps since the last row, as a short one of the finest level that has room."""
         row = self._tail
         assert row is not None
-        data = encode([code(row, self._finest, self._schema)], self._schema)
-        self._tail_bytes = len(data)
-        if len(data) > self._left(self._finest):
+        event = self._event(row, encode([code(row, self._finest, self._schema)], self._schema), self._finest)
+        self._tail_bytes = _size(event)
+        if _size(event) > self._left(self._finest):
             self._shown = time.monotonic()  # its share is nearly used up: the full row decides
             return
-        self._append(row, data, self._finest)
+        self._append(event, self._finest)
         self._tail = None
 
-    def _append(self, row: PendingRow, data: bytes | None, level: int) -> None:
-        """The event at the end of ``row``: the row group that ends with it, if any, and TensorBoard's own scalars."""
+    def _event(self, row: PendingRow, data: bytes | None, level: int) -> Event:
         event = Event(wall_time=time.time(), step=row.stop - 1)
-        number, size = self._segments.get(level, (0, 0))
         if data is not None:
+            number, _ = self._segments.get(level, (0, 0))
             event.summary.value.append(
                 self._tensor(Tag(self._schema.session, self._schema.stream, level, number), data)
             )
         if level == self._finest and row.stop > self._summarised:
             event.summary.value.extend(self._summary(row))
+        return event
+
+    def _append(self, event: Event, level: int) -> None:
         if not event.summary.value:
             return
         self._sink.append(event)
-        self._spent[level] = self._spent.get(level, 0) + event.ByteSize()
+        self._spent[level] = self._spent.get(level, 0) + _size(event)
         if level == self._finest:
             self._shown = time.monotonic()
-            self._summarised = max(self._summarised, row.stop)
-        if data is not None:
-            size += len(data)
-            self._segments[level] = (number + 1, 0) if size > SEGMENT_BYTES else (number, size)
+            self._summarised = max(self._summarised, event.step + 1)
+        number, size = self._segments.get(level, (0, 0))
+        size += len(event.summary.value[0].tensor.tensor_content)
+        self._segments[level] = (number + 1, 0) if size > SEGMENT_BYTES else (number, size)
 
     def _tensor(self, tag: Tag, data: bytes) -> Summary.Value:
         value = Summary.Value(tag=str(tag))
@@ -203,3 +212,9 @@ class EventTier:
             values[f"logged/{name}"] = scalar.sum / scalar.count
         with np.errstate(over="ignore"):  # TensorBoard's scalars are float32
             return [value for tag, number in values.items() for value in scalar_pb(tag, number).value]
+
+
+def _size(event: Event) -> int:
+    """What it takes in a file, bytes."""
+    size: int = event.ByteSize() + FRAME_BYTES
+    return size

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from .format import PLUGIN
 from .records import read_events
 from .source import Content
+
+
+def event_files(directory: Path) -> list[Path]:
+    """What TensorBoard would read, oldest name first. Only regular files: a pipe would be waited for without end."""
+    return [path for path in sorted(directory.glob("*tfevents*")) if _is_regular(path)]
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 class FileSource:
@@ -21,7 +34,7 @@ class FileSource:
 
     def tags(self) -> dict[str, Content]:
         """Every tag of ours, and how many events it has."""
-        for path in sorted(self._directory.glob("*tfevents*")):
+        for path in event_files(self._directory):
             for event, offset in read_events(path, self._offsets.get(path, 0)):
                 self._offsets[path] = offset
                 if event is None:

@@ -151,15 +151,18 @@ class Run:
         """Timelines from all sessions known so far."""
         archived = {} if self._archive is None else self._archive.streams
         by_stream: dict[str, list[Session]] = {}
+        known: set[Part] = set()
         for key in self._parts.keys() | archived.keys():
             if key in archived:
                 self._schemas.setdefault(key, archived[key].schema)
             # The archive first: its chunks hold more rows, so fewer of them are to be read.
             parts = list(archived[key].parts) if key in archived else []
             parts += [part for segment in self._parts.get(key, {}).values() for part in segment]
+            known.update(parts)
             if any(part not in self._lost for part in parts):
                 report = functools.partial(self._report, key[0])
                 by_stream.setdefault(key[1], []).append(Session(self._schemas[key], parts, self._lost, report))
+        self._lost &= known
         before, self._timelines = self._timelines, {}
         lead: Timeline | None = None
         for stream in sorted(by_stream, key=lambda name: (name != "gradients", name)):
@@ -192,6 +195,12 @@ class DirectoryRun(Run):
     def __init__(self, directory: Path) -> None:
         super().__init__(Archive(directory / DIRECTORY))
         self.source = FileSource(directory)
+
+    @property
+    def problems(self) -> list[str]:
+        damaged = self.source.damaged
+        records = [f"{damaged} records of the event files are damaged and left out"] if damaged else []
+        return [*records, *super().problems]
 
     def refresh(self) -> bool:
         """Take in what was written meanwhile; True when anything was."""

@@ -27,7 +27,8 @@ FRAME_BYTES = HEAD_BYTES + _CRC.size
 
 #: A record claiming more than this is taken for damage, not for a reason to allocate.
 MAX_RECORD_BYTES = 1 << 30
-_SEARCH_BYTES = 1 << 20
+#: Behind a damaged length the next record is looked for in so many bytes, so many at a time.
+_SEARCH_BYTES, _SEARCHED_BYTES = 1 << 26, 1 << 20
 
 
 def masked_crc(data: bytes) -> int:
@@ -181,10 +182,10 @@ def _length(head: bytes, most: int) -> int | None:
 def _search(file: BinaryIO, offset: int, most: int, magic: bytes) -> int | None:
     """The offset, at least ``offset``, of the next record whose data begin with ``magic``."""
     reach = HEAD_BYTES + len(magic) - 1  # a record at the end of what is searched at once is found with the next
-    end = offset + FRAME_BYTES + most
+    end = offset + _SEARCH_BYTES
     while offset < end:
         file.seek(offset)
-        data = file.read(_SEARCH_BYTES)
+        data = file.read(_SEARCHED_BYTES)
         at = data.find(magic, HEAD_BYTES)
         while at >= 0:
             if _length(data[at - HEAD_BYTES : at], most) is not None:

@@ -1,4 +1,4 @@
-"""Rows of format version 1, one in each event; ``docs/format.md`` specifies each byte. They are read, not written."""
+"""Rows of format version 1, one in each event; ``docs/format_v1.md`` has each byte. They are only read."""
 
 from __future__ import annotations
 

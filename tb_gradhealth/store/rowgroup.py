@@ -30,6 +30,7 @@ from .scalars import Scalar
 MAX_ROWS = 4096
 #: Rows × nodes of a chunk: as many as a writer makes, as a reader allows.
 CHUNK_CELLS, MAX_CHUNK_CELLS = 1 << 14, 1 << 18
+MIN_WIDTH = 64  # nodes of a chunk, if there are so many
 NO_STEP = 0xFFFFFFFF
 MAGIC = b"GHRG"
 VERSION = 2
@@ -63,7 +64,8 @@ class CodedRow:
     @property
     def nbytes(self) -> int:
         """Memory that it takes, about."""
-        return sum(column.nbytes for column in self.columns) + len(self.scalars) + len(self.notes)
+        coded = sum(column.nbytes for column in self.columns) + sum(planes.nbytes for planes in self.exact.values())
+        return coded + len(self.scalars) + len(self.notes)
 
 
 def code(row: PendingRow, level: int, schema: Schema) -> CodedRow:
@@ -97,7 +99,7 @@ def code(row: PendingRow, level: int, schema: Schema) -> CodedRow:
 def encode(rows: Sequence[CodedRow], schema: Schema, deflated: bool = True) -> bytes:
     """Rows of one level, in step order, as a row group; ``deflated=False`` trades size for time."""
     nodes = len(schema.nodes)
-    width = min(nodes, max(64, CHUNK_CELLS // len(rows) // 64 * 64))
+    width = min(nodes, max(MIN_WIDTH, CHUNK_CELLS // len(rows) // MIN_WIDTH * MIN_WIDTH))
     flags = [HAS_NOTES * bool(row.notes) | HAS_SCALARS * bool(row.scalars) for row in rows]
     table = np.array([(r.start, r.stop, r.recorded, f) for r, f in zip(rows, flags, strict=True)], ROW)
     about = columns(schema)
@@ -172,7 +174,8 @@ class RowGroup:
             raise FormatError(f"expected a row group {MAGIC!r} {VERSION}, got {magic!r} {version}")
         self.columns = columns(schema)
         self.nodes = len(schema.nodes)
-        if nodes != self.nodes or not 0 < rows <= MAX_ROWS or not 0 < rows * self.width <= MAX_CHUNK_CELLS:
+        fits = 0 < rows <= MAX_ROWS and min(nodes, MIN_WIDTH) <= self.width <= MAX_CHUNK_CELLS // rows
+        if nodes != self.nodes or not fits:
             raise FormatError(
                 f"a row group of {rows} rows and {nodes} nodes, {self.width} in a chunk, does not fit its schema"
             )

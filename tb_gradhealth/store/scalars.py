@@ -6,6 +6,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
+import numpy as np
+
 from ..notes import MAX_NAME_BYTES
 
 MAX_BYTES = 1 << 20  # of all scalars of a row
@@ -26,7 +28,9 @@ def add(total: Scalar | None, more: Scalar) -> Scalar:
     """The TIME merge of logged values."""
     if total is None:
         return more
-    return Scalar(total.count + more.count, total.sum + more.sum, min(total.min, more.min), max(total.max, more.max))
+    # A NaN shows in the sum; the extremes are those of the numbers, whichever came first.
+    low, high = float(np.fmin(total.min, more.min)), float(np.fmax(total.max, more.max))
+    return Scalar(total.count + more.count, total.sum + more.sum, low, high)
 
 
 def clean(name: str) -> str:

@@ -124,17 +124,18 @@ class Session:
 
     def notes(self, rows: Cover, index: int) -> list[Note]:
         """What happened during a row; nothing, and a report, where that cannot be read."""
-        part = self._parts[rows.part[index]]
         if not rows.flags[index] & HAS_NOTES:
             return []
         try:
-            return self._opened(part).notes(int(rows.row[index]))
+            return self._opened(self._parts[rows.part[index]]).notes(int(rows.row[index]))
         except (FormatError, OSError) as error:
             self._report(int(rows.start[index]), f"its notes: {error}")
-            return []
+        except Lost:  # reported where it was found
+            pass
+        return []
 
     def scalars(self, rows: Cover, index: int) -> dict[str, Scalar]:
-        """What the loop logged during a row; nothing, and a report, where that cannot be read."""
+        """What the loop logged during a row; nothing, and a report, where that cannot be read. Raises Lost."""
         part = self._parts[rows.part[index]]
         if not rows.flags[index] & HAS_SCALARS:
             return {}
@@ -156,6 +157,10 @@ class Session:
     def _sound(self, part: Part, read: Callable[[], Any]) -> Any:
         try:
             return read()
+        except FileNotFoundError as error:
+            # No damage: a journal whose rows are in a segment by now, or a segment that was deleted to make room.
+            self._lost.add(part)
+            raise Lost from error
         except (FormatError, OSError) as error:
             self._lost.add(part)
             self._report(int(part.table["start"][0]), str(error))

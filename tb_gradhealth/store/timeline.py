@@ -123,6 +123,8 @@ class Timeline(History):
                 max(int(rows.start[0]), grid.begin),
                 min(int(rows.stop[0]), grid.end),
             )
+            if not len(finer):  # the grid begins in a gap of the row
+                break
             at = _largest(session, metric, finer, column)[0]
             rows = finer.take(slice(at, at + 1))
         return tensor, int(rows.start[0]), int(rows.stop[0])

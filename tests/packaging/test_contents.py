@@ -69,6 +69,7 @@ def test_metadata(packed: dict[str, bytes]) -> None:
     without_extra = {line.partition(";")[0] for line in about.get_all("Requires-Dist", ()) if "extra ==" not in line}
     assert not any(line.startswith(("torch", "triton")) for line in without_extra)
     entry_points = packed[name.replace("METADATA", "entry_points.txt")].decode()
+    assert "[console_scripts]\ngradhealth = tb_gradhealth.cli.command:main" in entry_points
     assert "[tensorboard_plugins]\ngradhealth = tb_gradhealth.plugin.loader:GradHealthLoader" in entry_points
     licences = name.replace("METADATA", "licenses/")
     assert packed[f"{licences}LICENSE"].lstrip().startswith(b"Apache License")

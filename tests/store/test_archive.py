@@ -21,12 +21,13 @@ from tb_gradhealth import nodes
 from tb_gradhealth import rows as interval
 from tb_gradhealth.notes import Note
 from tb_gradhealth.store import archive_reader, archive_writer
-from tb_gradhealth.store.archive import Entry, Name
+from tb_gradhealth.store.archive import Entry, Name, open_file
 from tb_gradhealth.store.archive_reader import Archive
 from tb_gradhealth.store.archive_writer import ArchiveWriter
 from tb_gradhealth.store.format import FormatError, MetricInfo, NodeInfo, Schema
 from tb_gradhealth.store.pending import PendingRow
-from tb_gradhealth.store.rowgroup import ROW, CodedRow, RowGroup, code
+from tb_gradhealth.store.records import read_records
+from tb_gradhealth.store.rowgroup import MAGIC, ROW, CodedRow, RowGroup, code
 from tb_gradhealth.store.scalars import Scalar
 
 SESSION, STREAM = "0123456789abcdef", "gradients"
@@ -118,6 +119,20 @@ def starts(archive: Archive | Path, level: int = 0) -> list[int]:
     streams = archive.streams.values()
     tables = [part.table for stream in streams for part in stream.parts if part.level == level]
     return [int(start) // (EVERY * 16**level) for table in tables for start in table["start"]]
+
+
+def damaged_segments(directory: Path) -> list[str]:
+    """Names of the segments in which a record, or what it holds, does not have the checksum that it should."""
+    found = []
+    for path in sorted(directory.glob("*/*.L*")):
+        with open_file(path) as file:
+            try:
+                groups = [RowGroup.of(data or b"", make_schema()) for data, _ in read_records(file, magic=MAGIC)]
+                for group in groups:
+                    group.check()
+            except FormatError:
+                found.append(path.name)
+    return found
 
 
 def files(directory: Path) -> dict[str, int]:
@@ -363,20 +378,22 @@ def test_a_budget_deletes_old_segments_and_keeps_upper_levels(tmp_path: Path, sm
     schema, keep = make_schema(60), 400 << 10
     writer = ArchiveWriter(tmp_path, schema, keep)
     largest = 0
-    for number in range(3000):
+    for number in range(2000):
         give(writer, number, 2, schema)
-        writer.flush()
-        if number % 64 == 63:
+        if number % 8 == 7:
+            writer.flush()
             largest = max(largest, sum(files(tmp_path).values()))
     assert keep - 4 * small_segments < largest <= keep + small_segments
     found = starts(tmp_path)
-    assert 0 < found[0] < 2900
-    assert found == list(range(found[0], 3000)), "one hole, at the beginning"
-    assert starts(tmp_path, 1) == list(range(3000 // 1024 * 64))
+    assert 0 < found[0] < 1900
+    assert found == list(range(found[0], 2000)), "one hole, at the beginning"
+    coarser = starts(tmp_path, 1)
+    assert coarser == list(range(len(coarser)))
+    assert 16 * len(coarser) >= found[0], "what was deleted is there in coarser rows"
     writer.close()
     assert sum(files(tmp_path).values()) <= keep + small_segments
-    assert starts(tmp_path, 1) == list(range(3000 // 16))
-    assert read(tmp_path)[-1] == content(coded(2999, 0, schema))
+    assert starts(tmp_path, 1) == list(range(2000 // 16))
+    assert read(tmp_path)[-1] == content(coded(1999, 0, schema))
 
 
 def test_a_reader_learns_of_what_a_budget_deletes(tmp_path: Path, small_segments: int) -> None:
@@ -419,7 +436,7 @@ def test_a_budget_takes_the_oldest_session_and_then_coarser_levels(tmp_path: Pat
     assert {f"{STREAM}.index", f"{STREAM}.L1-000000"} <= left
     assert left < before.keys(), "the old session paid"
     assert {n for n in left if ".L0-" in n} < {n for n in before if ".L0-" in n}
-    assert starts(tmp_path, 1).count(0) == 1
+    assert starts(tmp_path, 1).count(0) == 2, "what is deleted of the new session is there in coarser rows, too"
     tight = ArchiveWriter(tmp_path, make_schema(60, "00000000"), 1)
     for number in range(64):
         give(tight, number, 1, schema)
@@ -528,17 +545,6 @@ def test_the_budget_of_a_reader_drops_the_oldest_of_the_finest_level(
     assert starts(archive, 1) == list(range(125))
     (problem,) = archive.problems
     assert "oldest" in problem
-
-
-def test_verify_reads_everything(tmp_path: Path) -> None:
-    writer = written(tmp_path, 200)
-    archive = opened(tmp_path)
-    found = list(archive.verify())
-    total = sum(size for name, size in files(tmp_path).items() if ".L" in name)
-    assert [problem for _, _, problem in found] == [None] * 3
-    assert [done for done, _, _ in found] == sorted(done for done, _, _ in found)
-    assert found[-1][:2] == (total, total)
-    writer.close()
 
 
 @pytest.mark.parametrize("name", [Name("gradients"), Name("a_1", None, 0), Name("x", 15, 999_999_999), Name("x", 0, 7)])

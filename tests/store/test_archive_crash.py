@@ -17,8 +17,9 @@ import pytest
 from tb_gradhealth.store import archive_writer
 from tb_gradhealth.store.archive_reader import Archive
 from tb_gradhealth.store.archive_writer import ArchiveWriter
+from tb_gradhealth.store.records import read_records
 
-from .test_archive import expected, files, give, make_schema, opened, read, starts
+from .test_archive import SESSION, STREAM, damaged_segments, expected, files, give, make_schema, opened, read, starts
 
 ROWS, GROUP = 20, 4
 CALLS = ("open", "write", "fsync", "unlink", "mkdir", "ftruncate")
@@ -128,6 +129,14 @@ def test_killed_in_any_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def records_of_segments(directory: Path) -> int:
+    count = 0
+    for path in directory.glob("*/*.L*"):
+        with path.open("rb") as file:
+            count += len(list(read_records(file)))
+    return count
+
+
 @pytest.mark.parametrize("length", [1, 2, 3, 7])
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_any_calls_may_fail_and_it_goes_on(
@@ -169,7 +178,9 @@ def test_any_calls_may_fail_and_it_goes_on(
         assert read(directory) == expected(range(ROWS)) == read(follower if follower.update() else directory)
         assert read(directory, 1) == expected([0], 1)
         assert not [name for name in files(directory) if "journal" in name]
-        assert {problem for _, _, problem in opened(directory).verify()} == {None}
+        assert damaged_segments(directory) == []
+        if length == 1:  # else the cutting back may have failed, too, which costs room alone
+            assert records_of_segments(directory) == len(opened(directory).streams[SESSION, STREAM].parts)
         shutil.rmtree(directory)
 
 
@@ -200,7 +211,7 @@ def test_a_process_that_is_killed(tmp_path: Path, after: int) -> None:
         last = max([last, *(int(line) for line in child.stdout.read().splitlines(True) if line.endswith("\n"))])
     assert child.returncode == -signal.SIGKILL
     assert read(tmp_path) == expected(range(check(tmp_path, last)))
-    assert {problem for _, _, problem in opened(tmp_path).verify()} <= {None}
+    assert damaged_segments(tmp_path) == []
 
 
 @pytest.fixture
@@ -239,7 +250,7 @@ def test_a_real_full_disk(tiny: Path, monkeypatch: pytest.MonkeyPatch, room: int
         writer.flush()
     writer.close()
     assert read(tiny / "archive") == expected(range(number + 70))
-    assert {problem for _, _, problem in opened(tiny / "archive").verify()} == {None}
+    assert damaged_segments(tiny / "archive") == []
 
 
 def test_a_file_system_that_turns_read_only(tiny: Path) -> None:

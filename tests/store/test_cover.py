@@ -151,14 +151,16 @@ def test_of_an_unfinished_level_the_finer_rows_show_the_rest() -> None:
 
 
 def test_a_row_that_is_missing_is_shown_by_the_coarser_one_alone() -> None:
-    levels = by_level([part(1, [(0, 16, 15), (16, 32, 16)]), part(0, [(a, a + 1, 1) for a in range(32) if a not in (3, 20)])])
+    finest = [(a, a + 1, 1) for a in range(32) if a not in (3, 20)]
+    levels = by_level([part(1, [(0, 16, 15), (16, 32, 16)]), part(0, finest)])
     # Step 3 was not recorded at all, step 20 was.
     assert bounds(cover(levels, 0)) == [*((a, a + 1) for a in range(16) if a != 3), (16, 32)]
 
 
 def test_rows_that_no_writer_makes_are_disjoint_all_the_same() -> None:
     """A damaged file: rows of different levels over each other's edges."""
-    levels = by_level([part(0, [(0, 10, 10), (14, 20, 6)]), part(1, [(5, 18, 13), (18, 30, 12)]), part(2, [(1, 40, 39)])])
+    rows = [[(0, 10, 10), (14, 20, 6)], [(5, 18, 13), (18, 30, 12)], [(1, 40, 39)]]
+    levels = by_level([part(level, own) for level, own in enumerate(rows)])
     for wanted in range(4):
         found = bounds(cover(levels, wanted))
         assert found

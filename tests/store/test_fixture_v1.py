@@ -1,4 +1,4 @@
-"""Files of version 1 that people have stay readable: by us, and by what ``docs/format.md`` says.
+"""Files of version 1 that people have stay readable: by us, and by what ``docs/format_v1.md`` says.
 
 The figures below are worked out by hand from ``tests/fixtures/make_v1.py``, not copied from a reader.
 """
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tb_gradhealth.store.row import NO_STEP
 
 from tb_gradhealth.rows import NEVER
 from tb_gradhealth.store.cells import Grid
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
+from tb_gradhealth.store.rowgroup import NO_STEP
 
 from . import v1_decoder
 
@@ -112,15 +112,20 @@ def test_our_reader_says_the_same_as_the_document(run: Run, sessions: dict[str, 
         session = sessions[read.schema.session]
         assert [node.name for node in read.schema.nodes] == [node["name"] for node in session.about["nodes"]]
         assert [node.kind for node in read.schema.nodes] == [node["kind"] for node in session.about["nodes"]]
+        rows, nodes = read.cover(0), np.arange(len(read.schema.nodes))
+        assert rows.recorded.tolist() == (rows.stop - rows.start).tolist()
         for name in read.metrics:
-            ours = read.block(name, 0).astype(np.float64)
             theirs = np.array([row.metrics[name] for row in session.rows]).transpose(1, 0, 2)
-            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=0)
+            np.testing.assert_allclose(read.metric(name, range(3), rows, nodes), theirs, rtol=1e-12, atol=0)
         steps = np.array([row.steps for row in session.rows]).transpose(1, 0, 2)
-        steps[2] = np.where(steps[2] == NO_STEP, NEVER, steps[2] + read.start[:, None])
-        assert np.array_equal(read.block("steps", 0), steps)
+        steps[2] = np.where(steps[2] == NO_STEP, NEVER, steps[2] + rows.start[:, None])
+        assert np.array_equal(read.steps(range(3), rows, nodes), steps)
         counts = np.array([[row.counts[name] for name in read.schema.counts] for row in session.rows])
-        assert np.array_equal(read.block("counts", 0), counts.transpose(1, 0, 2))
+        assert np.array_equal(read.counts(range(len(read.schema.counts)), rows, nodes), counts.transpose(1, 0, 2))
+        for index, row in enumerate(session.rows):
+            logged = {name: (one.count, one.sum, one.min, one.max) for name, one in read.scalars(rows, index).items()}
+            assert repr(logged) == repr(row.scalars)
+            assert len(read.notes(rows, index)) == len(row.notes)
 
 
 def test_two_sessions_are_one_history(run: Run) -> None:

@@ -1,5 +1,5 @@
-"""Bytes from a file are hostile until checked: whatever they are, FormatError and nothing else, and no memory beyond
-what the schema allows."""
+"""Schemas, and rows of version 1, are hostile until checked: whatever they are, FormatError and nothing else, and no
+memory beyond what the schema allows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tb_gradhealth.store.row import RowPayload, encode_row
 
 from tb_gradhealth.notes import Fault, Note
 from tb_gradhealth.store.format import MAX_ALIASES, MAX_COUNTS, MAX_NODES, FormatError, Schema, check_metadata, inflate
+from tb_gradhealth.store.row_v1 import RowPayload
 
 from ..synthetic import NAMES, Recording, recorded
+from .v1_rows import encode_row
 
 RECORDING = Recording(recorded(10), logged={0: [("loss", 1.0)], 7: [("loss", 2.0), ("lr", 3.0)]})
 SCHEMA = RECORDING.schema

@@ -10,17 +10,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tb_gradhealth.store.row import RowPayload, encode_row
 
 from tb_gradhealth.notes import MAX_BYTES, MAX_NOTES, MAX_TENSORS, Fault, Note, bounded, decode, encode
-from tb_gradhealth.store.format import FormatError, Schema, Tag
+from tb_gradhealth.store.cells import Grid
+from tb_gradhealth.store.format import Schema, Tag
+from tb_gradhealth.store.pending import PendingRow
 from tb_gradhealth.store.reader import Run
+from tb_gradhealth.store.row_v1 import RowPayload
+from tb_gradhealth.store.rowgroup import HAS_NOTES, RowGroup, code
+from tb_gradhealth.store.rowgroup import encode as encode_group
 
 from ..synthetic import SESSION, Memory, Recording, recorded
 from . import v1_decoder
+from .v1_rows import encode_row
 
 SKIPPED = Note(12, "skipped", (Fault("blocks.0.norm", 3, 1, 0),), 4, {"loss_scale": 65536.0})
 OTHER = "f" * 16
@@ -38,15 +44,31 @@ notes = st.builds(
 )
 
 
-def payloads(recording: Recording, found: Sequence[Note]) -> list[bytes]:
+def noted(recording: Recording, found: Sequence[Note]) -> list[PendingRow]:
     """The recording's rows with the notes of their steps; one of the end stands in the last row."""
     rows = recording.rows()
-    ends = [int(row.rows.stop[0]) for row in rows]
+    ends = [row.stop for row in rows]
     ends[-1] += 1
-    starts = [0, *ends[:-1]]
-    held = [[note for note in found if a <= note.step < b] for a, b in zip(starts, ends, strict=True)]
+    for row, a, b in zip(rows, [0, *ends[:-1]], ends, strict=True):
+        row.notes = [note for note in found if a <= note.step < b]
+    return rows
+
+
+def payloads(recording: Recording, found: Sequence[Note], together: int = 1) -> list[bytes]:
+    """Row groups of so many rows."""
     schema = recording.schema
-    return [encode_row(row.rows, 0, schema, row.scalars, own) for row, own in zip(rows, held, strict=True)]
+    rows = [code(row, 0, schema) for row in noted(recording, found)]
+    return [encode_group(rows[at : at + together], schema) for at in range(0, len(rows), together)]
+
+
+def old_payloads(recording: Recording, found: Sequence[Note]) -> list[bytes]:
+    """The same in version 1, whose schema says so."""
+    return [encode_row(row.rows, 0, recording.schema, row.scalars, row.notes) for row in noted(recording, found)]
+
+
+def old_schema(recording: Recording) -> dict[str, Any]:
+    content = json.loads(zlib.decompress(recording.schema.encode()))
+    return v1_decoder.schema(zlib.compress(json.dumps({**content, "format": 1}).encode()))
 
 
 def put(source: Memory, recording: Recording, found: Sequence[Note]) -> None:
@@ -98,8 +120,23 @@ def test_seventy_notes_keep_the_first_63_and_name_the_step_from_which_some_are_m
 
 
 def test_no_notes_take_no_room_and_are_told_from_the_table_alone() -> None:
+    with_notes, without = (payloads(small(), found)[1] for found in ([SKIPPED], list[Note]()))
+    groups = [RowGroup.of(data, small().schema) for data in (with_notes, without)]
+    assert [int(group.table["flags"][0]) & HAS_NOTES for group in groups] == [HAS_NOTES, 0]
+    assert [group.notes(0) for group in groups] == [[SKIPPED], []]
+    assert len(with_notes) - len(without) <= 4 + len(encode([SKIPPED]))
+
+
+def test_each_row_of_a_group_has_its_own_notes() -> None:
+    found = [Note(1, "skipped"), Note(25, "diverged"), Note(26, "diverged")]
+    (data,) = payloads(small(), found, together=3)
+    group = RowGroup.of(data, small().schema)
+    assert [group.notes(row) for row in range(3)] == [found[:1], [], found[1:]]
+
+
+def test_notes_of_version_1_are_told_from_the_table_alone() -> None:
     with_notes, without = (
-        RowPayload(payloads(small(), found)[1], small().schema) for found in ([SKIPPED], list[Note]())
+        RowPayload(old_payloads(small(), found)[1], small().schema) for found in ([SKIPPED], list[Note]())
     )
     assert (with_notes.has_notes, without.has_notes) == (True, False)
     assert (with_notes.notes(), without.notes()) == ([SKIPPED], [])
@@ -112,7 +149,7 @@ def test_figures_that_are_not_finite_survive() -> None:
 
 
 def test_a_row_from_before_there_were_notes_has_none() -> None:
-    data = payloads(small(), [])[0]
+    data = old_payloads(small(), [])[0]
     count = int.from_bytes(data[28:30], "little")
     sizes = [int.from_bytes(data[36 + 8 * i : 40 + 8 * i], "little") for i in range(count)]
     header = data[:28] + (count - 1).to_bytes(2, "little") + data[30:32]
@@ -120,12 +157,12 @@ def test_a_row_from_before_there_were_notes_has_none() -> None:
     old = b"".join([header, zlib.crc32(header + table).to_bytes(4, "little"), table, rest])
     payload = RowPayload(old, small().schema)
     assert (payload.has_notes, payload.notes(), payload.scalars()) == (False, [], {})
-    assert v1_decoder.row(old, v1_decoder.schema(small().schema.encode())).notes == []
+    assert v1_decoder.row(old, old_schema(small())).notes == []
 
 
 def test_the_documented_bytes_hold_the_notes() -> None:
-    data = payloads(small(), [SKIPPED])[1]
-    row = v1_decoder.row(data, v1_decoder.schema(small().schema.encode()))
+    data = old_payloads(small(), [SKIPPED])[1]
+    row = v1_decoder.row(data, old_schema(small()))
     tensors = [["blocks.0.norm", 3, 1, 0]]
     assert row.notes == [
         {"step": 12, "kind": "skipped", "tensors": tensors, "more": 4, "values": {"loss_scale": 65536.0}}
@@ -201,10 +238,12 @@ def test_noise_is_refused_or_no_notes(data: bytes) -> None:
         assert decode(data, 0, 10) == [] or data
 
 
-def test_unreadable_notes_cost_themselves_and_are_reported() -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_unreadable_notes_cost_themselves_and_are_reported(version: int) -> None:
     recording = small()
-    (first, second, third) = payloads(recording, [Note(1, "skipped"), SKIPPED, Note(25, "diverged")])
-    broken = second[:-3] + bytes([second[-3] ^ 0xFF]) + second[-2:]  # in the checksum of the notes' zlib stream
+    found = [Note(1, "skipped"), SKIPPED, Note(25, "diverged")]
+    (first, second, third) = (old_payloads if version == 1 else payloads)(recording, found)
+    broken = second[:-3] + bytes([second[-3] ^ 0xFF]) + second[-2:]  # in the notes, which come last, or their checksum
     source, run = Memory(), Run()
     source.add(Tag(SESSION, "gradients"), [recording.schema.encode()])
     source.add(Tag(SESSION, "gradients", 0, 0), [first, broken, third])
@@ -213,11 +252,10 @@ def test_unreadable_notes_cost_themselves_and_are_reported() -> None:
     assert run.problems == []
     assert timeline.notes(0, 100, 10) == ([Note(1, "skipped"), Note(25, "diverged")], True)
     (problem,) = run.problems
-    assert problem.startswith(f"1 rows of session {SESSION} are damaged and left out in full or in part (from step 10")
+    what = f"1 groups of rows of session {SESSION} are damaged and left out in full or in part"
+    assert problem.startswith(f"{what} (from step 10")
     assert "its notes" in problem
-    with pytest.raises(FormatError):
-        RowPayload(broken, recording.schema).notes()
-    assert RowPayload(broken, recording.schema).metric(0).max() > 0
+    assert np.isfinite(timeline.cells("norm", np.arange(3), Grid(0, 10, 3)).max).all()
 
 
 def test_a_range_of_notes_in_step_order_and_no_more_than_asked_for() -> None:
@@ -251,8 +289,13 @@ def test_gradients_dropped_at_the_very_end_stay_when_the_next_session_goes_on_fr
 def test_rows_without_notes_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     timeline = run_of((small(), [SKIPPED])).timeline("gradients")
     looked: list[int] = []
-    notes_of = RowPayload.notes
-    monkeypatch.setattr(RowPayload, "notes", lambda row: looked.append(row.start) or notes_of(row))  # type: ignore[func-returns-value]
+    notes_of = RowGroup.notes
+
+    def counted(group: RowGroup, row: int) -> list[Note]:
+        looked.append(int(group.table["start"][row]))
+        return notes_of(group, row)
+
+    monkeypatch.setattr(RowGroup, "notes", counted)
     timeline.notes(0, 30, 10)
     assert looked == [10]
 

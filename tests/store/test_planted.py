@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from gradhealth_kernels.metrics import select
 from gradhealth_kernels.statistics import Entries, neutral
-from tb_gradhealth.store.cells import Grid
+from tb_gradhealth.store.cells import BAD, NO_GRADIENT, Grid
+from tb_gradhealth.store.reader import open_directory
 from tb_gradhealth.store.timeline import Timeline
 
 from ..synthetic import Recording, history
@@ -35,9 +39,14 @@ def planted() -> tuple[Entries, dict[str, list[tuple[int, int]]]]:
     return entries, plants
 
 
-@pytest.fixture(scope="module")
-def timeline() -> Timeline:
-    return history(Recording(planted()[0], names=NAMES, every=EVERY, block=10, chosen=select(["norm"])))
+@pytest.fixture(scope="module", params=["finest", "all levels"])
+def timeline(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Timeline:
+    recording = Recording(planted()[0], names=NAMES, every=EVERY, block=10, chosen=select(["norm"]))
+    if request.param == "finest":
+        return history(recording)
+    directory = tmp_path_factory.mktemp("planted")
+    recording.write(directory, together=100)
+    return open_directory(directory).timeline("gradients")
 
 
 @pytest.mark.parametrize("level", range(10))
@@ -77,3 +86,22 @@ def test_the_worst_tensor_inside_the_whole_model_is_the_planted_one(timeline: Ti
         name = timeline.tree.names[tensor]
         assert any(NAMES[t] == name and start <= step < stop for step, t in plants)
         assert stop - start == EVERY
+
+
+def test_in_an_overview_every_planted_step_is_somewhere(tmp_path: Path) -> None:
+    """What had no room in full is in coarser rows."""
+    recording = Recording(planted()[0], names=NAMES, every=EVERY, block=10, chosen=select(["norm"]))
+    recording.write(tmp_path, event_bytes=60_000)
+    timeline, plants = open_directory(tmp_path).timeline("gradients"), planted()[1]
+    assert not timeline.full
+    nodes = np.array([timeline.tree.names.index(name) for name in NAMES])
+    spans = [pair for span in timeline.rows(0, STEPS) for pair in zip(span.start, span.stop, strict=True)]
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(spans))
+    assert (spans[0][0], spans[-1][1]) == (0, STEPS)
+    for step, tensor in plants["spike"]:
+        assert timeline.cells("norm", nodes[[tensor]], Grid(step, 1, 1)).max[0, 0] > 0.99 * SPIKE
+    for step, tensor in plants["drop"]:
+        assert timeline.cells("norm", nodes[[tensor]], Grid(step, 1, 1)).min[0, 0] < 1.01 * DROP
+    for kind, bit in (("nan", BAD["nan"]), ("absent", NO_GRADIENT)):
+        for step, tensor in plants[kind]:
+            assert timeline.flags(nodes[[tensor]], Grid(step, 1, 1))[0, 0] & bit

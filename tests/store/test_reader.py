@@ -8,14 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tb_gradhealth.store.row import encode_row
 
 from tb_gradhealth.store.cells import Cells, Grid
 from tb_gradhealth.store.format import Tag, metadata
+from tb_gradhealth.store.levels import Levels
 from tb_gradhealth.store.reader import Run
+from tb_gradhealth.store.rowgroup import code, encode
 from tb_gradhealth.store.source import Content
 
-from ..synthetic import NAMES, SESSION, Memory, Recording, recorded
+from ..synthetic import NAMES, SESSION, Memory, Recording, history, recorded
 
 ROWS = Tag(SESSION, "gradients", 0, 0)
 SCHEMA = Tag(SESSION, "gradients")
@@ -30,8 +31,9 @@ def cells(run: Run, count: int = 3, metric: str = "norm") -> Cells:
     return run.timeline("gradients").cells(metric, np.arange(len(NAMES)), Grid(0, 10, count))
 
 
-def starts(run: Run) -> list[list[int]]:
-    return [session.start.tolist() for session in run.timeline("gradients").sessions]
+def starts(run: Run, stream: str = "gradients") -> list[list[int]]:
+    """First steps of the finest rows of each session."""
+    return [session.cover(0).start.tolist() for session in run.timeline(stream).sessions]
 
 
 def test_only_tags_that_have_grown_are_read_again() -> None:
@@ -152,7 +154,7 @@ def test_a_schema_that_is_none_costs_its_session_alone(schema: bytes, problem: s
     assert f"session {SESSION} has rows but no readable schema" in " ".join(run.problems)
 
 
-@pytest.mark.parametrize("about", [metadata(0, 0.0).replace(b"1", b"2"), b"", b"\xff", b"[]"])
+@pytest.mark.parametrize("about", [metadata(0, 0.0).replace(b"2", b"3"), b"", b"\xff", b"[]"])
 def test_an_unknown_version_is_said_and_the_rest_is_shown(about: bytes) -> None:
     source, run = Memory(recording()), Run()
     source.add(Tag(OTHER, "gradients", 0, 0), [b"from the future"], about)
@@ -190,27 +192,68 @@ def test_a_damaged_row_is_left_out_and_counted(damage: Callable[[bytes], bytes])
     run.update(source)
     assert starts(run) == [[0, 20]]
     (problem,) = run.problems
-    assert problem.startswith(f"1 rows of session {SESSION} are damaged and left out (expected a row")
+    assert problem.startswith(f"1 rows of session {SESSION} are damaged and left out (expected a row group")
     assert np.isnan(cells(run).max).all(axis=0).tolist() == [False, True, False]
 
 
-def test_a_damaged_section_costs_that_metric_of_that_row_and_is_said_once_it_is_seen() -> None:
+def chunk_at(data: bytes, chunk: int) -> int:
+    """Offset of a chunk of a row group of one row."""
+    chunks = struct.unpack_from("<I", data, 20)[0]
+    sizes = struct.unpack_from(f"<{2 * chunks}I", data, 28 + 24)[::2]
+    return 28 + 24 + 8 * chunks + sum(size & 0x7FFFFFFF for size in sizes[:chunk])
+
+
+def test_a_damaged_chunk_costs_its_row_group_and_is_said_once_it_is_seen() -> None:
     recorded_run = recording()
     payloads = recorded_run.payloads()
     broken = bytearray(payloads[1])
-    norm_at = 36 + 8 * 14 + sum(struct.unpack_from("<I", broken, 36 + 8 * i)[0] for i in (0, 1))
-    broken[norm_at] ^= 0xFF
+    broken[chunk_at(payloads[1], 2)] ^= 0xFF  # of the first metric
     source, run = Memory(), Run()
     source.add(SCHEMA, [recorded_run.schema.encode()])
     source.add(ROWS, [payloads[0], bytes(broken), payloads[2]])
     run.update(source)
+    assert run.problems == []
     for _ in range(2):
         assert np.isnan(cells(run).max).all(axis=0).tolist() == [False, True, False]
-    assert np.isfinite(cells(run, metric="abs_max").max).all()
-    (problem,) = run.problems
-    assert problem.startswith(
-        f"1 rows of session {SESSION} are damaged and left out in full or in part (from step 10 on"
-    )
+        assert run.problems == [
+            f"1 groups of rows of session {SESSION} are damaged and left out in full or in part "
+            "(from step 10 on; the checksum of chunk 2 does not fit)"
+        ]
+
+
+def test_a_coarser_row_stands_in_for_what_is_damaged() -> None:
+    one = Recording(recorded(40), every=2, block=2)
+    schema, rows = one.schema, one.rows()
+    payloads = one.payloads()
+    broken = bytearray(payloads[3])
+    broken[chunk_at(payloads[3], 2)] ^= 0xFF
+    payloads[3] = bytes(broken)
+    source, run = Memory(), Run()
+    source.add(SCHEMA, [schema.encode()])
+    source.add(ROWS, payloads)
+    levels = Levels(one.every)
+    coarse = [pair for row in rows for pair in levels.add(row)] + levels.cut()
+    source.add(Tag(SESSION, "gradients", 1, 0), [encode([code(r, 1, schema)], schema) for k, r in coarse if k == 1])
+    run.update(source)
+    timeline = run.timeline("gradients")
+    assert timeline.full
+    which, grid = np.arange(len(timeline.tree)), Grid(0, 2, 20)
+    shown = timeline.cells("norm", which, grid)
+    assert not timeline.full
+    assert "damaged" in run.problems[0]
+    whole = history(one).cells("norm", which, grid).max
+    merged = np.repeat(whole[:, :16].max(axis=1, keepdims=True), 16, axis=1)
+    assert np.array_equal(shown.max, np.concatenate([merged, whole[:, 16:]], axis=1))
+    (spans,) = timeline.rows(0, 40)
+    assert spans.start.tolist() == [0, 32, 34, 36, 38]
+
+
+def test_rows_of_another_level_than_their_tag_are_damaged() -> None:
+    one, source, run = recording(), Memory(recording()), Run()
+    source.add(Tag(SESSION, "gradients", 1, 0), one.payloads()[:1])
+    run.update(source)
+    assert starts(run) == [[0, 10, 20]]
+    assert "expected rows of level 1 under its tag, got level 0" in run.problems[0]
 
 
 def test_rows_that_cover_the_same_steps_twice_count_once() -> None:
@@ -220,16 +263,7 @@ def test_rows_that_cover_the_same_steps_twice_count_once() -> None:
     assert starts(run) == [[0, 10, 20]]
     tally = run.timeline("gradients").tally(np.arange(1), Grid(0, 10, 3))
     assert tally.recorded.tolist() == [10, 10, 10]
-    assert "its steps are covered by an earlier row" in run.problems[0]
-
-
-def test_rows_of_levels_that_this_reader_does_not_use_are_passed_over() -> None:
-    source, run = Memory(recording()), Run()
-    rows, schema = recording().rows(), recording().schema
-    coarse = [encode_row(row.rows, 0, schema, row.scalars, level=1) for row in rows]
-    source.add(Tag(SESSION, "gradients", 1, 0), coarse)
-    run.update(source)
-    assert (starts(run), run.problems) == ([[0, 10, 20]], [])
+    assert run.problems == []
 
 
 def put_stream(source: Memory, name: str, one: Recording) -> None:
@@ -250,8 +284,8 @@ def test_streams_are_kept_apart_gradients_first() -> None:
     put_stream(source, "activations", recording(5, 20))
     run = run_of(source)
     assert run.streams() == ["gradients", "activations"]
-    ours, theirs = (run.timeline(name).sessions[0].start.tolist() for name in run.streams())
-    assert (ours, theirs) == ([0, 10, 20], [5, 10, 20])
+    ours, theirs = (starts(run, name) for name in run.streams())
+    assert (ours, theirs) == ([[0, 10, 20]], [[5, 10, 20]])
 
 
 def test_a_node_and_a_cell_mean_the_same_in_every_stream() -> None:

@@ -1,10 +1,12 @@
-"""Event files: the framing that TensorBoard reads, and what damage costs."""
+"""Records and event files: the framing that TensorBoard reads, and what damage costs."""
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,10 +16,11 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.compat.proto.event_pb2 import Event
 
 from gradhealth_kernels.metrics import select
+from tb_gradhealth.store import records
 from tb_gradhealth.store.files import FileSource
-from tb_gradhealth.store.format import Tag
-from tb_gradhealth.store.reader import Run
-from tb_gradhealth.store.records import EventFile, masked_crc, read_events
+from tb_gradhealth.store.format import Schema, Tag
+from tb_gradhealth.store.records import EventFile, RecordFile, frame, masked_crc, read_events, read_records
+from tb_gradhealth.store.rowgroup import RowGroup
 
 from ..synthetic import NAMES, SESSION, Recording, recorded
 
@@ -34,12 +37,14 @@ def ends(data: bytes) -> list[int]:
     return found[1:]
 
 
-def rows_read(source: FileSource, run: Run | None = None) -> list[int]:
-    """First steps of the rows that a reader sees."""
-    run = run or Run()
-    run.update(source)
-    streams = run.streams()
-    return run.timeline(streams[0]).sessions[0].start.tolist() if streams else []
+def rows_read(source: FileSource, session: str = SESSION) -> list[int]:
+    """First steps of the rows of level 0 that a reader sees."""
+    tags, schema, rows = source.tags(), str(Tag(session, "gradients")), str(Tag(session, "gradients", 0, 0))
+    if rows not in tags:
+        return []
+    about = Schema.decode(source.read([schema])[schema][0])
+    tables = [RowGroup.of(payload, about).table for payload in source.read([rows])[rows]]
+    return [int(step) for table in tables for step in table["start"]]
 
 
 def test_tensorboards_own_reader_finds_every_record(tmp_path: Path) -> None:
@@ -47,7 +52,7 @@ def test_tensorboards_own_reader_finds_every_record(tmp_path: Path) -> None:
     events = [event for event, _ in read_events(path)]
     loaded = list(RawEventFileLoader(str(path)).Load())
     assert [Event.FromString(data) for data in loaded] == events
-    assert len(events) == 5, "file version, schema, three rows"
+    assert len(events) == 6, "file version, schema, three rows and the one that they make"
     assert events[0] is not None
     assert events[0].file_version == "brain.Event:2"
     tags = [value.tag for event in EventFileLoader(str(path)).Load() for value in event.summary.value]
@@ -60,6 +65,7 @@ def test_tensorboards_accumulator_has_the_scalars_and_our_tags(tmp_path: Path) -
     rows = str(Tag(SESSION, "gradients", 0, 0))
     assert set(accumulator.Tags()["tensors"]) == {
         rows,
+        str(Tag(SESSION, "gradients", 1, 0)),
         str(Tag(SESSION, "gradients")),
         "logged/loss",
         *(
@@ -85,16 +91,16 @@ def test_the_name_of_the_file_says_when_where_who_and_which(tmp_path: Path) -> N
 
 def test_a_file_cut_at_any_byte_loses_only_its_tail(tmp_path: Path) -> None:
     data = recording(3, 1).again(chosen=select(["norm"])).write(tmp_path / "whole").read_bytes()
-    records = ends(data)
+    found = ends(data)
     cut = tmp_path / "events.out.tfevents.cut"
     cut.write_bytes(data)
     for length in range(len(data), -1, -1):
         os.truncate(cut, length)
-        whole = sum(end <= length for end in records)
-        assert [offset for _, offset in read_events(cut)] == records[:whole]
-        if {length - 1, length, length + 1} & set(records):
+        whole = sum(end <= length for end in found)
+        assert [offset for _, offset in read_events(cut)] == found[:whole]
+        if {length - 1, length, length + 1} & set(found):
             source = FileSource(tmp_path)
-            assert rows_read(source) == [0, 10, 20][: max(0, whole - 2)]
+            assert rows_read(source) == [0, 10, 20][: max(0, min(3, whole - 2))]
             assert source.damaged == 0
 
 
@@ -136,23 +142,123 @@ def test_a_record_that_holds_no_event_costs_itself_alone(tmp_path: Path) -> None
 
 def test_growth_is_read_from_where_the_last_look_ended(tmp_path: Path) -> None:
     data = recording(3, 1).write(tmp_path / "whole").read_bytes()
-    grown, records = tmp_path / "events.out.tfevents.live", ends(data)
-    source, run = FileSource(tmp_path), Run()
-    grown.write_bytes(data[: records[2] + 5])
-    assert rows_read(source, run) == [0]
-    assert not run.update(source), "half a record is no news"
+    grown, found = tmp_path / "events.out.tfevents.live", ends(data)
+    source = FileSource(tmp_path)
+    grown.write_bytes(data[: found[2] + 5])
+    assert rows_read(source) == [0]
+    assert rows_read(source) == [0], "half a record is no news"
     # What was read is not read again: it could be garbage by now.
-    grown.write_bytes(bytes(records[2]) + data[records[2] : records[3]])
-    assert rows_read(source, run) == [0, 10]
+    grown.write_bytes(bytes(found[2]) + data[found[2] : found[3]])
+    assert rows_read(source) == [0, 10]
     with grown.open("ab") as file:
-        file.write(data[records[3] :])
-    assert rows_read(source, run) == [0, 10, 20]
+        file.write(data[found[3] :])
+    assert rows_read(source) == [0, 10, 20]
     assert source.damaged == 0
 
 
 def test_two_files_of_one_directory_are_one_run(tmp_path: Path) -> None:
     recording(2).write(tmp_path)
     recording(2).again(session="fedcba9876543210", start=20, wall_time=1_800_000_000.0).write(tmp_path)
-    run = Run()
-    run.update(FileSource(tmp_path))
-    assert [session.start.tolist() for session in run.timeline("gradients").sessions] == [[0, 10], [20, 30]]
+    source = FileSource(tmp_path)
+    assert rows_read(source) == [0, 10]
+    assert rows_read(source, "fedcba9876543210") == [20, 30]
+
+
+def payloads(path: Path, offset: int = 0, **options: Any) -> list[bytes | None]:
+    with path.open("rb") as file:
+        return [data for data, _ in read_records(file, offset, **options)]
+
+
+def test_records_of_one_call_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes, write = [], os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: writes.append(len(data)) or write(fd, data))
+    file = RecordFile(tmp_path / "records")
+    file.append(b"one", b"", b"three")
+    assert writes == [3 * 16 + 8] == [file.end]
+    assert payloads(file.path) == [b"one", b"", b"three"]
+    assert file.path.read_bytes() == frame(b"one") + frame(b"") + frame(b"three")
+
+
+def test_a_file_is_cut_and_continued(tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / "records")
+    file.append(b"one")
+    end = file.end
+    file.append(b"two")
+    file.cut(end)
+    file.append(b"3")
+    file.close()
+    file.append(b"four")
+    file.sync()
+    assert payloads(file.path) == [b"one", b"3", b"four"]
+    assert payloads(file.path, end) == [b"3", b"four"]
+    again = RecordFile(tmp_path / "records")
+    with pytest.raises(FileExistsError):
+        again.open(os.O_EXCL)
+    again.append(b"five")
+    assert payloads(file.path) == [b"one", b"3", b"four", b"five"]
+
+
+def test_what_could_not_be_cut_is_cut_before_the_next_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(fd: int, data: memoryview) -> int:
+        if len(data) < 100:
+            raise OSError(errno.EIO, "broken")
+        return write(fd, data[:-50])
+
+    def broken(fd: int, length: int) -> None:
+        raise OSError(errno.EROFS, "broken, too")
+
+    write, file = os.write, RecordFile(tmp_path / "records")
+    file.append(b"one")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", half)
+        patch.setattr(os, "ftruncate", broken)
+        with pytest.raises(OSError, match=r"broken$"):
+            file.append(bytes(1000))
+        with pytest.raises(OSError, match="too"):
+            file.append(b"two")
+    assert file.path.stat().st_size > 900
+    file.append(b"two")
+    assert payloads(file.path) == [b"one", b"two"]
+    assert file.path.stat().st_size == file.end
+
+
+def test_whether_a_file_is_still_there(tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / "records")
+    assert not file.linked()
+    file.append(b"one")
+    assert file.linked()
+    file.path.rename(tmp_path / "moved")
+    assert not file.linked()
+    file.path.touch()
+    assert not file.linked(), "another one of the same name"
+    (tmp_path / "moved").replace(file.path)
+    assert file.linked()
+
+
+@pytest.mark.parametrize("byte", range(12))
+def test_behind_a_damaged_length_the_next_record_is_found_by_its_magic(tmp_path: Path, byte: int) -> None:
+    written = [b"MAGC" + bytes([number]) * 5 * number for number in range(5)]
+    data = bytearray(b"".join(map(frame, written)))
+    at = len(frame(written[0]) + frame(written[1]))
+    data[at + byte] ^= 0x10
+    (tmp_path / "records").write_bytes(data)
+    assert payloads(tmp_path / "records", magic=b"MAGC") == [*written[:2], None, *written[3:]]
+    assert payloads(tmp_path / "records") == written[:2]
+    (tmp_path / "records").write_bytes(data[: at + 20])
+    with (tmp_path / "records").open("rb") as file:
+        assert list(read_records(file, at, magic=b"MAGC")) == [(None, at)], "nothing is behind it yet"
+
+
+def test_a_record_is_found_wherever_the_searched_pieces_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_SEARCHED_BYTES", 40)
+    for gap in range(16, 100):
+        (tmp_path / "records").write_bytes(b"MAGC" * (gap // 4) + bytes(gap % 4) + frame(b"MAGC found"))
+        assert payloads(tmp_path / "records", magic=b"MAGC") == [None, b"MAGC found"]
+    monkeypatch.setattr(records, "_SEARCH_BYTES", 200)
+    (tmp_path / "records").write_bytes(bytes(300) + frame(b"MAGC too far"))
+    assert payloads(tmp_path / "records", magic=b"MAGC") == [None]
+
+
+def test_a_record_larger_than_expected_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "records").write_bytes(frame(bytes(10)) + frame(bytes(11)) + frame(bytes(9)))
+    assert payloads(tmp_path / "records", most=10) == [bytes(10)]

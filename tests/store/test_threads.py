@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tb_gradhealth.store.builder import RowBuilder
 from tb_gradhealth.store.cells import Grid
-from tb_gradhealth.store.encoder import Encoder, RowBuilder
+from tb_gradhealth.store.encoder import Encoder
+from tb_gradhealth.store.events import EventTier
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
 from tb_gradhealth.store.records import EventFile
@@ -38,9 +40,11 @@ def test_threads_that_update_and_read_a_growing_run_agree_with_its_end(tmp_path:
     threads = [threading.Thread(target=look) for _ in range(4)]
     for thread in threads:
         thread.start()
-    file = EventFile(tmp_path, recording.session)
     problems: list[str] = []
-    encoder = Encoder(file, recording.schema, RowBuilder(recording.tree, recording.chosen, 5), problems.append)
+    schema, builder = recording.schema, RowBuilder(recording.tree, recording.chosen, 5)
+    # Rows of level 0 have no room soon, so that rows of several levels and tails are seen.
+    events = EventTier(EventFile(tmp_path, recording.session), schema, 60_000)
+    encoder = Encoder(events, None, schema, builder, problems.append)
     for block in recording.blocks():
         encoder.submit(block)
     encoder.close(60)

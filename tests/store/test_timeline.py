@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,13 @@ from hypothesis import strategies as st
 from gradhealth_kernels import metrics
 from gradhealth_kernels.metrics import select
 from gradhealth_kernels.statistics import Entries, merge
+from tb_gradhealth.nodes import Index
 from tb_gradhealth.rows import NEVER
 from tb_gradhealth.store.cells import Grid
-from tb_gradhealth.store.timeline import Timeline
+from tb_gradhealth.store.cover import Cover
+from tb_gradhealth.store.reader import open_directory
+from tb_gradhealth.store.sessions import Session
+from tb_gradhealth.store.timeline import Timeline, View
 
 from ..synthetic import Recording, history, recorded
 
@@ -80,7 +85,7 @@ class Direct:
                 yield entries[steps], values[:, steps], start, stop
 
 
-@settings(max_examples=100)
+@settings(max_examples=40, deadline=None)
 @given(recordings(), st.integers(1, 23), st.integers(0, 4))
 def test_cells_are_the_merge_of_all_steps_of_the_rows_they_touch(
     sessions: list[Recording], width: int, first: int
@@ -107,7 +112,7 @@ def test_cells_are_the_merge_of_all_steps_of_the_rows_they_touch(
                 assert got == pytest.approx(expected, rel=0.002, nan_ok=True)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25, deadline=None)
 @given(recordings(), st.integers(3, 23))
 def test_worst_is_the_largest_in_any_tensor_inside_and_names_it(sessions: list[Recording], width: int) -> None:
     timeline = history(*sessions)
@@ -200,12 +205,87 @@ def test_a_metric_that_only_one_session_recorded_is_shown_where_it_was() -> None
     assert np.isnan(timeline.cells("std", np.array([0]), Grid(0, 10, 2)).max).tolist() == [[False, True]]
 
 
-def test_blocks_are_bounded_in_values_not_only_in_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = history(Recording(recorded(200, 3), names=("a", "b", "c"), every=1))
-    monkeypatch.setattr("tb_gradhealth.store.sessions.BLOCK_VALUES", 40)
-    small = history(Recording(recorded(200, 3), names=("a", "b", "c"), every=1))
-    assert (whole.sessions[0].block_rows, small.sessions[0].block_rows) == (256, 10)
-    for grid in (Grid(0, 1, 200), Grid(3, 17, 12), Grid(0, 500, 1)):
-        ones, twos = (vars(t.cells("norm", np.arange(4), grid)) for t in (whole, small))
-        assert all(np.array_equal(ones[plane], twos[plane]) for plane in ("min", "max"))
-        assert np.allclose(ones["mean"], twos["mean"], rtol=1e-12)
+def test_what_is_decoded_at_once_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeline = history(Recording(recorded(200, 3), names=("a", "b", "c"), every=1))
+    spans: list[int] = []
+    metric = Session.metric
+
+    def counted(session: Session, name: str, which: Sequence[int], rows: Cover, nodes: Index) -> list[Floats]:
+        spans.append(len(rows) * len(nodes))
+        return metric(session, name, which, rows, nodes)
+
+    grids = (Grid(0, 1, 200), Grid(3, 17, 12), Grid(0, 500, 1))
+    ones = [timeline.cells("norm", np.arange(4), grid) for grid in grids]
+    monkeypatch.setattr("tb_gradhealth.store.timeline.SPAN_CELLS", 40)
+    monkeypatch.setattr(Session, "metric", counted)
+    for one, grid in zip(ones, grids, strict=True):
+        other = timeline.cells("norm", np.arange(4), grid)
+        for plane in ("min", "max", "mean"):
+            np.testing.assert_allclose(getattr(other, plane), getattr(one, plane), rtol=1e-12)
+    assert max(spans) <= 40
+    assert len(spans) > 60
+
+
+@settings(max_examples=10, deadline=None)
+@given(recordings(), st.integers(0, 2))
+def test_coarser_rows_say_the_same_of_the_cells_that_they_fill(
+    tmp_path_factory: pytest.TempPathFactory, sessions: list[Recording], level: int
+) -> None:
+    """Where no session replaced the end of a row."""
+    directory = tmp_path_factory.mktemp("levels")
+    sessions = [one.again(every=1, start=512 * number) for number, one in enumerate(sessions)]
+    for one in sessions:
+        one.write(directory)
+    run = open_directory(directory)
+    assert run.problems == []
+    timeline, finest = run.timeline("gradients"), history(*sessions)
+    assert (timeline.first, timeline.end, timeline.full) == (finest.first, finest.end, True)
+    width = 16**level
+    grid, everything = Grid(0, width, -(-timeline.end // width)), np.arange(len(timeline.tree))
+    for metric in CHOSEN:
+        ours, theirs = (one.cells(metric.name, everything, grid) for one in (timeline, finest))
+        assert np.array_equal(ours.min, theirs.min, equal_nan=True)
+        assert np.array_equal(ours.max, theirs.max, equal_nan=True)
+        np.testing.assert_allclose(ours.mean, theirs.mean, rtol=0.004)  # both are of codes
+    assert np.array_equal(timeline.flags(everything, grid), finest.flags(everything, grid))
+    ours, theirs = (one.tally(everything, grid) for one in (timeline, finest))
+    assert np.array_equal(ours.recorded, theirs.recorded)
+    assert np.array_equal(ours.with_data, theirs.with_data)
+    assert np.array_equal(ours.first_bad, theirs.first_bad)
+    assert all(np.array_equal(ours.counts[name], theirs.counts[name]) for name in theirs.counts)
+    whole = Grid(0, timeline.end, 1)
+    assert timeline.worst_row("norm", 0, whole) == finest.worst_row("norm", 0, whole)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Timeline:
+    return history(Recording(STEPS, names=POOL, every=1, chosen=CHOSEN))
+
+
+@pytest.mark.parametrize("asked", [(0, 500, 500), (0, 500, 32), (3, 499, 31), (100, 260, 5), (0, 1, 1)])
+@pytest.mark.parametrize("view", ["mean", "min", "max", "worst"])
+def test_a_reading_is_of_whole_rows_and_no_more_cells_than_asked_for(
+    whole: Timeline, view: View, asked: tuple[int, int, int]
+) -> None:
+    (begin, end, cells), timeline = asked, whole
+    tree, which = timeline.tree, np.arange(len(timeline.tree))
+    reading = timeline.read("norm", which, begin, end, cells, view)
+    assert len(reading.edges) == reading.values.shape[1] + 1 == reading.flags.shape[1] + 1 <= cells + 1
+    assert reading.edges[0] <= begin
+    assert reading.edges[-1] >= end
+    (step,) = set(np.diff(reading.edges).tolist())
+    assert step <= 16 * -(-(end - begin) // cells), "the finest level that fits"
+    norms = metrics.compute(merge(STEPS[:, tree.leaf_order], tree.start, tree.stop), CHOSEN)[0]
+    if view == "worst":
+        assert np.array_equal(reading.values, timeline.worst("norm", which, reading.grid))
+    else:
+        for cell, (a, b) in enumerate(itertools.pairwise(reading.edges.tolist())):
+            assert reading.values[:, cell] == pytest.approx(getattr(np, view)(norms[a:b], axis=0), rel=0.004)
+    assert np.array_equal(reading.flags, timeline.flags(which, reading.grid))
+
+
+def test_a_reading_of_nothing_is_refused() -> None:
+    timeline = history(Recording(STEPS[:20], names=POOL))
+    for begin, end, cells in ((5, 5, 10), (7, 3, 10), (0, 10, 0)):
+        with pytest.raises(ValueError, match="expected steps"):
+            timeline.read("norm", np.arange(1), begin, end, cells, "max")
