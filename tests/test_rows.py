@@ -132,3 +132,31 @@ def test_concatenate_keeps_rows_and_order() -> None:
     whole = interval.from_steps(0, measured(np.arange(12.0).reshape(4, 3, 1)))
     parts = [interval.take(whole, i) for i in range(4)]
     assert same(interval.concatenate(parts), whole)
+
+
+@given(STEPS.filter(lambda steps: len(steps) > 1), st.data())
+def test_joining_two_rows_is_merging_them(steps: list[list[directly.Elements]], data: st.DataObject) -> None:
+    rows = single(steps, 7)
+    split = data.draw(st.integers(1, len(steps) - 1))
+    one, other = interval.merge(rows, [0, split]), interval.merge(rows, [0])
+    assert same(interval.join(interval.take(one, 0), interval.take(one, 1)), other)
+    assert other.recorded.tolist() == [len(steps)]
+
+
+@given(STEPS)
+def test_a_row_of_no_data_is_neutral_but_for_its_steps(steps: list[list[directly.Elements]]) -> None:
+    row = interval.merge(single(steps), [0])
+    nothing = interval.merge(single([[np.zeros(0) for _ in steps[0]]] * 3, len(steps)), [0])
+    joined = interval.join(row, nothing)
+    for name in ("steps", "finite_steps", "first_bad", "counts", "sum", "min", "max"):
+        assert np.array_equal(getattr(joined, name), getattr(row, name)), name
+    assert (joined.start[0], joined.stop[0], joined.recorded[0]) == (0, len(steps) + 3, len(steps) + 3)
+    for name, _, neutral in interval.AGGREGATES:
+        assert (getattr(nothing, name) == neutral).all(), name
+
+
+def test_rows_over_a_gap_say_how_many_steps_they_have() -> None:
+    one, other = single([[np.ones(1)]] * 3, 0), single([[np.ones(1)]] * 2, 10)
+    joined = interval.merge(interval.concatenate([one, other]), [0])
+    assert (joined.start[0], joined.stop[0], joined.recorded[0]) == (0, 12, 5)
+    assert joined.steps.tolist() == [[5, 5]]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradhealth_kernels import metrics
-from gradhealth_kernels.statistics import COUNTS, ENTRIES, ENTRY_DTYPE, Entries, merge, neutral
+from gradhealth_kernels.statistics import COUNTS, ENTRIES, ENTRY_DTYPE, SIGNED_DTYPE, Entries, merge, neutral, table
 
 from .synthetic import measured
 
@@ -21,6 +21,21 @@ def entries(draw: st.DrawFn, most: int = 12) -> Entries:
     made = neutral(shape)
     for entry in ENTRIES:
         made[entry.name] = generator.integers(0, 2**40, shape)
+    return made
+
+
+@st.composite
+def signed_entries(draw: st.DrawFn) -> Entries:
+    """The same with what a stream has whose tensors' sign matters; a tensor of no finite element has no extremes."""
+    plain = draw(entries())
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    made = neutral(plain.shape, signed=True)
+    for entry in ENTRIES:
+        made[entry.name] = plain[entry.name]
+    some = generator.random(plain.shape) < 0.8
+    low = generator.uniform(-1e6, 1e6, plain.shape) * 10.0 ** generator.integers(-300, 300, plain.shape)
+    made["minimum"][some] = low[some]
+    made["maximum"][some] = (low + generator.uniform(0, 1e6, plain.shape))[some]
     return made
 
 
@@ -57,6 +72,31 @@ def test_each_node_is_its_own_range_empty_and_overlapping_ones_included(
             combine = np.add if entry.combine == "+" else np.maximum
             expected = combine.reduce(inside[entry.name], axis=1) if stop > start else np.full(len(tensors), 0)
             assert nodes[entry.name][:, position].tolist() == expected.tolist()
+
+
+@given(signed_entries(), st.randoms(use_true_random=False))
+def test_signed_entries_merge_alike_and_their_extremes_are_those_of_all(tensors: Entries, random: object) -> None:
+    count = tensors.shape[-1]
+    generator = np.random.default_rng(random.getrandbits(32))  # type: ignore[attr-defined]
+    whole = one_node(tensors)
+    assert whole.dtype == SIGNED_DTYPE
+    assert np.array_equal(whole["minimum"][:, 0], np.min(tensors["minimum"], axis=1))
+    assert np.array_equal(whole["maximum"][:, 0], np.max(tensors["maximum"], axis=1))
+    for entry in ENTRIES:
+        combine = {"+": np.sum, "max": np.max, "min": np.min}[entry.combine]
+        assert np.array_equal(whole[entry.name][:, 0], combine(tensors[entry.name], axis=1))
+    cuts = np.unique([0, count, *generator.integers(0, count + 1, 3)])
+    assert (one_node(merge(tensors, cuts[:-1], cuts[1:])) == whole).all(), "associative"
+    assert (one_node(tensors[:, generator.permutation(count)]) == whole).all(), "commutative"
+    padded = np.concatenate([neutral((len(tensors), 2), signed=True), tensors], axis=1)
+    assert (one_node(padded) == whole).all(), "neutral"
+
+
+def test_nothing_measured_has_no_extremes() -> None:
+    nothing = merge(neutral((1, 3), signed=True), np.array([0, 2, 1]), np.array([3, 2, 2]))
+    assert nothing["minimum"].tolist() == [[np.inf] * 3]
+    assert nothing["maximum"].tolist() == [[-np.inf] * 3]
+    assert [entry.name for entry in table(signed=True)] == list(SIGNED_DTYPE.names or ())
 
 
 def test_counts_stay_exact_beyond_what_float64_can_hold() -> None:

@@ -125,10 +125,6 @@ class RowSpan:
     def count_names(self) -> Sequence[str]:
         return self._session.schema.counts
 
-    @property
-    def metric_names(self) -> Sequence[str]:
-        return list(self._session.metrics)
-
     def metric(self, name: str, which: Index) -> Floats:
         """``[mean min max, row, node]``; NaN where no step had the metric."""
         if name not in self._session.metrics:

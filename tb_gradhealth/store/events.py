@@ -28,7 +28,7 @@ SEGMENT_BYTES = 1 << 20
 #: Level k has the share (1/4)(3/4)^k of the budget, so that all levels together stay within it, however long the run.
 FIRST_SHARE, NEXT_SHARE = 0.25, 0.75
 #: A model too large for the budget gets as much as this many rows take.
-MIN_ROWS = 64
+MIN_ROWS = 32
 #: Levels that a row may have for want of room in a finer one.
 MAX_LEVELS = 16
 #: Steps that no row shows yet are shown after so many seconds, or this part of the session's age.

@@ -182,7 +182,10 @@ class RowGroup:
         self._groups = -(-nodes // self.width)
         if chunks != len(self.columns) * self._groups + 2:
             raise FormatError(f"expected {len(self.columns) * self._groups + 2} chunks, got {chunks}")
-        tables = read(len(head), rows * ROW.itemsize + chunks * _CHUNK.itemsize)
+        size_of_tables = rows * ROW.itemsize + chunks * _CHUNK.itemsize
+        tables = read(len(head), size_of_tables)
+        if len(tables) < size_of_tables:
+            raise FormatError(f"expected {size_of_tables} bytes of tables, got {len(tables)}")
         if _CHECK.unpack_from(head, _HEADER.size) != (zlib.crc32(head[: _HEADER.size] + tables),):
             raise FormatError("the checksum of a row group's tables does not fit")
         self.table = np.frombuffer(tables, ROW, rows)

@@ -93,14 +93,14 @@ class Recording:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._rows: list[tuple[Any, Any, int]] = []
         self._began = time.time()
-        encode: Callable[..., bytes] = vars(encoder_module)["encode_row"]
+        code: Callable[..., Any] = vars(encoder_module)["code"]
 
-        def keep(rows: Any, index: int, schema: Any, *rest: Any, **options: Any) -> bytes:
-            if schema.wall_time >= self._began:  # not what an earlier test forgot to close
-                self._rows.append((schema, rows, index))
-            return encode(rows, index, schema, *rest, **options)
+        def keep(row: Any, level: int, schema: Any) -> Any:
+            if level == 0 and schema.wall_time >= self._began:  # not what an earlier test forgot to close
+                self._rows.append((schema, row.rows, 0))
+            return code(row, level, schema)
 
-        monkeypatch.setattr(encoder_module, "encode_row", keep)
+        monkeypatch.setattr(encoder_module, "code", keep)
 
     def of(self, name: str, stream: str = "gradients") -> dict[int, Figures | None]:
         """``{step: figures}`` of the node ``name`` over all sessions that have it."""

@@ -53,21 +53,22 @@ class Report:
 @contextmanager
 def recorded(report: Report, directory: Path, rank: int) -> Iterator[None]:
     """Notes in ``report`` each warning, and in ``<rank>.npz`` the rows as they are before they are coded."""
-    original, taken, schemas = encoder.encode_row, [], []
+    original, taken, schemas = encoder.code, [], []
 
-    def spy(rows: Any, index: int, schema: Any, *args: Any, **kwargs: Any) -> bytes:
-        taken.append({name: np.array(getattr(rows, name)[..., index, :]) for name in PLANES})
-        taken[-1] |= {"start": rows.start[index], "stop": rows.stop[index]}
-        schemas.append(schema)
-        return original(rows, index, schema, *args, **kwargs)
+    def spy(row: Any, level: int, schema: Any) -> Any:
+        if level == 0:
+            taken.append({name: np.array(getattr(row.rows, name)[..., 0, :]) for name in PLANES})
+            taken[-1] |= {"start": row.start, "stop": row.stop}
+            schemas.append(schema)
+        return original(row, level, schema)
 
-    encoder.encode_row = spy
+    encoder.code = spy
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", GradHealthWarning)
             yield
     finally:
-        encoder.encode_row = original
+        encoder.code = original
         report.rows = len(taken)
         report.warnings = [str(w.message) for w in caught if issubclass(w.category, GradHealthWarning)]
     if taken and all(schema.nodes == schemas[0].nodes for schema in schemas):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +62,10 @@ def write(logdir: Path) -> Path:
     waiting = small.write(logdir / "waiting" / "gradhealth")
     waiting.write_bytes(waiting.read_bytes()[: list(read_events(waiting))[1][1]])
 
-    rewrite(logdir / "future", small, lambda tag: (metadata(0, 0.0).replace(b'"format": 1', b'"format": 2'), None))
-    damaged_row = b"GHRW" + bytes(60)
-    rewrite(logdir / "damaged", small, lambda tag: (None, damaged_row if tag.level == 0 else None), only=3)
+    rewrite(logdir / "future", small, lambda tag: (metadata(0, 0.0).replace(b'"format": 2', b'"format": 3'), None))
+    damaged_row = b"GHRG" + bytes(60)
+    # The second row, and the coarser one, which would stand in for it.
+    rewrite(logdir / "damaged", small, lambda tag: (None, damaged_row if tag.level is not None else None), only=(3, 8))
     flipped = small.write(logdir / "flipped" / "gradhealth")
     data = bytearray(flipped.read_bytes())
     data[list(read_events(flipped))[4][1] + 40] ^= 1  # in the data of the fourth row
@@ -75,14 +76,14 @@ def write(logdir: Path) -> Path:
     return logdir
 
 
-def rewrite(run: Path, recording: Recording, change: object, only: int | None = None) -> None:
-    """The recording's file again, with metadata or data of our values changed; ``only`` one event of the file."""
+def rewrite(run: Path, recording: Recording, change: object, only: Sequence[int] = range(100)) -> None:
+    """The recording's file again, with metadata or data of our values changed, those of some events of the file."""
     made = recording.write(run / "made")
     file = EventFile(run / "gradhealth", SESSION)
     for number, (event, _) in enumerate(read_events(made)):
         assert event is not None
         for value in event.summary.value:
-            if value.tag.startswith("gradhealth/") and only in (None, number):
+            if value.tag.startswith("gradhealth/") and number in only:
                 about, data = change(Tag.parse(value.tag))  # type: ignore[operator]
                 if about is not None:
                     value.metadata.plugin_data.content = about

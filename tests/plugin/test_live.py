@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tb_gradhealth.store.encoder import Encoder, RowBuilder
+from tb_gradhealth.store.builder import RowBuilder
+from tb_gradhealth.store.encoder import Encoder
+from tb_gradhealth.store.events import EventTier
 from tb_gradhealth.store.records import EventFile
 
 from ..synthetic import Recording, recorded
@@ -21,8 +23,9 @@ def test_rows_appear_while_the_run_goes_on_and_after_a_restart(tmp_path: Path, f
     board = Board(tmp_path, fast, "--reload_interval", "0.2")
     recording = Recording(recorded(100))
     problems: list[str] = []
-    file = EventFile(tmp_path / "exp" / "gradhealth", recording.session)
-    encoder = Encoder(file, recording.schema, RowBuilder(recording.tree, recording.chosen, 10), problems.append)
+    events = EventTier(EventFile(tmp_path / "exp" / "gradhealth", recording.session), recording.schema, 32 << 20)
+    builder = RowBuilder(recording.tree, recording.chosen, 10)
+    encoder = Encoder(events, None, recording.schema, builder, problems.append)
     revisions = []
     for block in recording.blocks():
         encoder.submit(block)

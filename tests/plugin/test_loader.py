@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tb_gradhealth.plugin.loader import GradHealthLoader
@@ -16,6 +17,9 @@ from tb_gradhealth.plugin.loader import GradHealthLoader
 from ..synthetic import Recording, recorded
 from .board import Board
 from .logs import long
+
+SAMPLES = 5
+LEVELS = 4  # that 1,500 steps have
 
 
 @pytest.mark.parametrize(
@@ -37,15 +41,17 @@ def test_the_sampling_default_is_ours_and_the_users_word_wins(given: object, kep
 @pytest.mark.parametrize("fast", ["true", "false"], ids=["rust", "python"])
 def test_a_users_sampling_is_obeyed_and_what_is_left_is_shown(tmp_path: Path, fast: str) -> None:
     long().write(tmp_path / "long" / "gradhealth")
-    board = Board(tmp_path, fast, "--samples_per_plugin", "gradhealth=5")
+    board = Board(tmp_path, fast, "--samples_per_plugin", f"gradhealth={SAMPLES}")
     board.wait(lambda b: b.get("meta", run="long/gradhealth").status == 200)
 
-    def shown() -> int:
-        tiles = (board.tile("long/gradhealth", "norm", "max", f"0.0.{column}") for column in range(3))
-        return sum(int(np.isfinite(tile.values[0]).sum()) for tile in tiles)
+    def values() -> npt.NDArray[np.float64]:
+        tiles = [board.tile("long/gradhealth", "norm", "max", f"0.0.{column}") for column in range(3)]
+        return np.concatenate([tile.values[0, : tile.columns] for tile in tiles])
 
     board.wait(lambda b: b.get("meta", run="long/gradhealth").json["steps"][1] == 1500)
-    assert 0 < shown() <= 5
+    assert len(values()) == 1500
+    assert np.isfinite(values()).all(), "coarser rows show the rest"
+    assert np.count_nonzero(np.diff(values())) <= 2 * SAMPLES * LEVELS
 
 
 @pytest.mark.parametrize("fast", ["true", "false"], ids=["rust", "python"])

@@ -66,7 +66,7 @@ class Provider:
 
 
 def starts(runs: Runs) -> list[int]:
-    found: list[int] = runs.get(None, "", NAME).timeline("gradients").sessions[0].start.tolist()
+    found: list[int] = runs.get(None, "", NAME).timeline("gradients").sessions[0].cover(0).start.tolist()
     return found
 
 
@@ -141,12 +141,12 @@ def test_the_revision_that_is_listed_is_the_one_that_is_read() -> None:
 
 
 def test_rows_are_kept_for_the_runs_viewed_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_RUNS", 2)
     provider = Provider()
     for name in "abc":
         provider.put_rows(1, run=name)
     runs = Runs(provider)
-    for name in "abac":
+    monkeypatch.setattr(module, "MAX_BYTES", 2 * runs.get(None, "", "a").nbytes)
+    for name in "bac":
         runs.get(None, "", name)
     assert len(provider.reads) == 3
     runs.get(None, "", "b")

@@ -14,7 +14,7 @@ from gradhealth_kernels.metrics import select
 from tb_gradhealth.rows import Floats
 from tb_gradhealth.store.cells import Grid
 from tb_gradhealth.store.reader import DirectoryRun, open_directory
-from tb_gradhealth.store.timeline import Timeline
+from tb_gradhealth.store.records import frame
 
 from ..synthetic import Recording, recorded
 
@@ -38,26 +38,23 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return RECORDING.write(tmp_path_factory.mktemp("whole"), together=3).read_bytes()
 
 
-def bounds(timeline: Timeline) -> list[tuple[int, int]]:
-    found = [pair for span in timeline.rows(0, STEPS) for pair in zip(span.start, span.stop, strict=True)]
-    return [(int(start), int(stop)) for start, stop in found]
-
-
 def check_is_right(run: DirectoryRun) -> set[int]:
     """The steps that are shown; every row of them is what its steps say."""
     if not run.streams():
         return set()
     timeline, shown = run.timeline("gradients"), set[int]()
-    for start, stop in bounds(timeline):
-        assert not shown & set(range(start, stop))
-        shown |= set(range(start, stop))
-        cells = timeline.cells("norm", np.array([0, 1]), Grid(start, stop - start, 1))
-        own = NORMS[start:stop]
-        for view in ("mean", "min", "max"):
-            expected = getattr(np, view)(own)
-            assert getattr(cells, view)[:, 0] == pytest.approx([expected] * 2, rel=0.0018), (start, stop, view)
-        tally = timeline.tally(np.array([0]), Grid(start, stop - start, 1))
-        assert tally.recorded.tolist() == [stop - start]
+    finest, nodes = Grid(0, 1, STEPS), np.array([0, 1])
+    timeline.cells("norm", nodes, finest)
+    timeline.tally(nodes, finest)  # damage comes to light when it is seen
+    for span in timeline.rows(0, STEPS):
+        metric = span.metric("norm", nodes)
+        for row, (start, stop) in enumerate(zip(span.start.tolist(), span.stop.tolist(), strict=True)):
+            assert not shown & set(range(start, stop))
+            shown |= set(range(start, stop))
+            own = NORMS[start:stop]
+            expected = np.array([[own.mean()], [own.min()], [own.max()]])
+            assert (np.abs(metric[:, row] / expected - 1) <= 0.0018).all(), (start, stop)
+            assert span.recorded[row] == stop - start
     return shown
 
 
@@ -90,18 +87,14 @@ def test_a_file_cut_at_any_byte_loses_only_its_tail(whole: bytes, tmp_path: Path
 
 
 def test_a_flipped_byte_costs_little_and_never_gives_a_wrong_value(whole: bytes, tmp_path: Path) -> None:
-    """The checksums of the records are right here, as for TensorBoard's data server, which does not look at them."""
     path = tmp_path / "events.out.tfevents.flipped"
     records = [0, *ends(whole)]
     detected = lost = 0
-    for place in range(0, len(whole), 3):
+    for place in range(0, len(whole), 31):
         data = bytearray(whole)
         data[place] ^= 1 << place % 8
         path.write_bytes(data)
         run = open_directory(tmp_path)
-        if run.streams():
-            timeline = run.timeline("gradients")
-            timeline.cells("norm", np.array([0, 1]), Grid(0, EVERY, STEPS // EVERY))  # damage comes to light when seen
         shown = check_is_right(run)
         number = next(i for i, (a, b) in enumerate(itertools.pairwise(records)) if a <= place < b)
         inside = place - records[number]
@@ -112,25 +105,21 @@ def test_a_flipped_byte_costs_little_and_never_gives_a_wrong_value(whole: bytes,
         if inside >= 12 and number >= 2:  # not in a length, where the rest of the file is lost
             assert noticed, place
             assert shown == set(range(STEPS)) or number == len(records) - 2 or STEPS - len(shown) <= 8, place
-    assert detected > 0.9 * len(range(0, len(whole), 3))
+    assert detected > 0.9 * len(range(0, len(whole), 31))
 
 
-def test_flipped_bytes_behind_records_whose_checksums_fit_are_found_all_the_same(whole: bytes, tmp_path: Path) -> None:
-    from tb_gradhealth.store.records import frame
-
+def test_where_nobody_checks_records_damage_is_found_all_the_same(whole: bytes, tmp_path: Path) -> None:
+    """As behind TensorBoard's data server, which does not look at their checksums: here they fit."""
     path = tmp_path / "events.out.tfevents.flipped"
     records = [0, *ends(whole)]
     parts = [whole[a + 12 : b - 4] for a, b in itertools.pairwise(records)]
     wrong = 0
     for number in range(2, len(parts)):
-        for place in range(0, len(parts[number]), 5):
+        for place in range(number % 7, len(parts[number]), 13):
             data = bytearray(parts[number])
             data[place] ^= 1 << place % 8
             path.write_bytes(b"".join(map(frame, [*parts[:number], bytes(data), *parts[number + 1 :]])))
             run = open_directory(tmp_path)
-            if run.streams():
-                timeline = run.timeline("gradients")
-                timeline.cells("norm", np.array([0, 1]), Grid(0, EVERY, STEPS // EVERY))
             check_is_right(run)
             wrong += bool(run.problems)
-    assert wrong > 20
+    assert wrong > 10

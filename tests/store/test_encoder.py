@@ -76,8 +76,8 @@ def recorded_once(timeline: Timeline, steps: int) -> bool:
     """Whether the finest rows have each of the steps [0, steps) once."""
     at = 0
     for span in timeline.rows(0, 1 << 40):
-        for start, stop, recorded in zip(*(x.tolist() for x in (span.start, span.stop, span.recorded)), strict=True):
-            if start != at or recorded != stop - start:
+        for start, stop, own in zip(*(x.tolist() for x in (span.start, span.stop, span.recorded)), strict=True):
+            if start != at or own != stop - start:
                 return False
             at = stop
     return at == steps
@@ -267,6 +267,7 @@ def test_steps_that_no_row_shows_yet_are_shown_by_and_by(monkeypatch: pytest.Mon
     """The budget is too small for rows of level 0, and one of level 1 is far away."""
     monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
     monkeypatch.setattr(tier, "TAIL_SECONDS", 0.01)
+    monkeypatch.setattr(tier, "MIN_ROWS", 128)
     recording, sink = Recording(recorded(300), every=2, block=2), Sink()
     encoder, problems = started(recording, sink, budget=1)
     for end, block in enumerate(recording.blocks(), 1):

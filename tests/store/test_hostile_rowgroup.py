@@ -86,8 +86,7 @@ def with_chunk(index: int, stored: bytes, small: bool) -> bytes:
 def refused(data: bytes) -> bool:
     try:
         read_all(data)
-    except FormatError as error:
-        assert len(str(error)) < 300
+    except FormatError:
         return True
     return False
 
@@ -216,7 +215,8 @@ def absurd_tables() -> None:
 PEAKS = """
 import tracemalloc
 from tests.store.test_hostile_rowgroup import CHUNKS, absurd_tables, sparse, too_much
-for read in [*(lambda i=i: too_much(i) for i in range(CHUNKS)), *(lambda i=i: sparse(i) for i in range(CHUNKS)), absurd_tables]:
+reads = [lambda i=i, each=each: each(i) for each in (too_much, sparse) for i in range(CHUNKS)]
+for read in [*reads, absurd_tables]:
     tracemalloc.start()
     read()
     print(tracemalloc.get_traced_memory()[1])

@@ -1,4 +1,4 @@
-"""A reader of format version 1 made from ``docs/format_v1.md`` alone: nothing of tb_gradhealth, numpy or TensorBoard."""
+"""A reader of format 1 made from ``docs/format_v1.md`` alone: nothing of tb_gradhealth, numpy or TensorBoard."""
 
 from __future__ import annotations
 
