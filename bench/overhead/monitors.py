@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from tb_gradhealth import GradHealthWriter
+from tb_gradhealth.store.cells import Grid
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
-from tb_gradhealth.store.timeline import Grid
 
 from .hooks import GradientHooks
 from .own_time import time_writer

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tb_gradhealth.demo import report
-from tb_gradhealth.store.timeline import Grid
+from tb_gradhealth.store.cells import Grid
 
 from .trained import STEPS, Trained
 

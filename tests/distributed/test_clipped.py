@@ -13,7 +13,7 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from tb_gradhealth import GradHealthWriter
-from tb_gradhealth.store.timeline import Grid
+from tb_gradhealth.store.cells import Grid
 from tests.boundary.recorded import run_of
 
 from .configurations import Setup, ddp, fsdp2

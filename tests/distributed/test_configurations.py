@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tb_gradhealth.store.timeline import Grid
+from tb_gradhealth.store.cells import Grid
 from tests.writer.loops import cells, node, timeline
 
 from .compare import check_rows, check_whole

@@ -224,7 +224,7 @@ def test_a_sink_that_fails_at_any_event_and_recovers_loses_no_step(clock: Clock,
         check_steps_grow(run.sink)
         if trouble.count < number:
             break
-    assert number > 15
+    assert number > 10, "or there were hardly any events"
 
 
 def test_a_sink_that_fails_for_long_costs_resolution_and_bounded_memory() -> None:
