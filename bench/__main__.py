@@ -9,8 +9,16 @@ from collections.abc import Sequence
 from . import boundary, fuzz, tune
 from .kernels import command as kernels
 from .overhead import command as overhead
+from .store import command as store
 
-COMMANDS = {"kernels": kernels, "overhead": overhead, "boundary": boundary, "fuzz": fuzz, "tune": tune}
+COMMANDS = {
+    "kernels": kernels,
+    "overhead": overhead,
+    "boundary": boundary,
+    "store": store,
+    "fuzz": fuzz,
+    "tune": tune,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

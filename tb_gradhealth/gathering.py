@@ -84,7 +84,7 @@ class Gathering:
             self._report(f"steps from {block.first_step} on are not recorded: other ranks are too far behind")
             return
         self._blocks.append(block)
-        self._worker.wake.set()
+        self._worker.wake()
 
     def finish(self, timeout: float) -> None:
         """Merge what waits and write it, for at most ``timeout`` seconds from now; does not wait."""
@@ -106,8 +106,7 @@ class Gathering:
         except Exception as error:
             self._part(error)
         while True:
-            self._worker.wake.wait()
-            self._worker.wake.clear()
+            self._worker.wait(None)
             closing = self._worker.closing.is_set()
             while self._blocks:
                 self._pass_on(self._blocks.popleft())

@@ -194,8 +194,6 @@ class Session:
 
     def close(self) -> None:
         """Hand over what is pending and begin to end; :meth:`join` waits until it is written."""
-        if self._dropped and not self._filled and self._first % self._settings.every == 0:
-            self.begin(self._first)  # no row is open that the notes could end: an empty one
         if self._filled:
             self._hand_over()
         for stage in self._stages.values():

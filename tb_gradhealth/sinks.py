@@ -11,7 +11,7 @@ from typing import Any
 from tensorboard.compat.proto.event_pb2 import Event
 
 from .store.events import Sink
-from .store.records import EventFile
+from .store.records import EventFile, FileLost
 
 #: Our own TensorBoard run below the user's: a second event file in the user's directory would stop live reading of the
 #: first on TensorBoard's Python path.
@@ -25,7 +25,15 @@ class SummaryWriterSink:
         self._file_writer = summary_writer.file_writer
 
     def append(self, event: Event) -> None:
-        self._file_writer.add_event(event)
+        try:
+            self._file_writer.add_event(event)
+        except OSError as error:
+            if "closed" not in str(error):
+                raise
+            raise OSError(
+                "the SummaryWriter was closed before ours: call optimizer.gradhealth.close() first, and "
+                "summary_writer.close() then"
+            ) from error
 
     def close(self) -> None:
         """The file stays the user's: only what we added is flushed."""
@@ -38,23 +46,46 @@ class SharedSink:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._lock = threading.Lock()
-        self._users = 0
+        self._shares: list[_Share] = []
 
-    def share(self) -> SharedSink:
+    def share(self) -> Sink:
         """The sink, for one more encoder."""
+        share = _Share(self)
         with self._lock:
-            self._users += 1
-        return self
+            self._shares.append(share)
+        return share
+
+    def append(self, event: Event, share: _Share) -> None:
+        with self._lock:
+            lost, share.lost = share.lost, None
+            if lost is not None:
+                raise lost
+            try:
+                self._sink.append(event)
+            except FileLost as error:
+                for other in self._shares:
+                    other.lost = error if other is not share else None
+                raise
+
+    def close(self, share: _Share) -> None:
+        with self._lock:
+            self._shares.remove(share)
+            if not self._shares:
+                self._sink.close()
+
+
+class _Share:
+    """What one encoder has of a shared sink: each learns of a file that was lost, whichever met it."""
+
+    def __init__(self, shared: SharedSink) -> None:
+        self.lost: FileLost | None = None
+        self._shared = shared
 
     def append(self, event: Event) -> None:
-        with self._lock:
-            self._sink.append(event)
+        self._shared.append(event, self)
 
     def close(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if not self._users:
-                self._sink.close()
+        self._shared.close(self)
 
 
 def event_directory(logdir: str | Path | None) -> Path:

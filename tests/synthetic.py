@@ -124,7 +124,9 @@ class Recording:
         schema = self.schema
         return [encode([code(row, 0, schema)], schema) for row in self.rows()]
 
-    def write(self, directory: Path, archive: bool | int = False, event_bytes: int = 32 << 20, together: int = 1) -> Path:
+    def write(
+        self, directory: Path, archive: bool | int = False, event_bytes: int = 32 << 20, together: int = 1
+    ) -> Path:
         """All levels into an event file, and into an archive that keeps so many bytes (True: all); ``together`` rows of
         level 0 between two flushes. What the encoder's thread does, one thing after the other."""
         schema, levels, file = self.schema, Levels(self.every), EventFile(directory, self.session)

@@ -22,13 +22,13 @@ SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "p
 
 
 def export(options: argparse.Namespace) -> int:
-    chosen = options.format or SUFFIXES.get(Path(options.output or "").suffix.lower(), "csv")
+    chosen = options.format or _by_name(options.output)
     if chosen == "parquet" and options.output in (None, "-"):
         raise AskedError("parquet is no text: name a file with -o FILE")
     run = open_run(options.run)
     lines = run.lines(
         stream=options.stream,
-        metrics=options.metric and [name for names in options.metric for name in names.split(",")],
+        metrics=options.metric and [name for name in map(str.strip, ",".join(options.metric).split(",")) if name],
         nodes=options.nodes,
         steps=options.steps,
         width=options.width,
@@ -43,6 +43,14 @@ def export(options: argparse.Namespace) -> int:
     for problem in run.problems:
         complain(problem)
     return 0
+
+
+def _by_name(output: str | None) -> str:
+    """The format that a file's name tells of; CSV for one without ending, and for what is no file of ours."""
+    suffix = Path(output or "").suffix.lower()
+    if suffix and suffix not in SUFFIXES and not Path(output or "").is_char_device():
+        raise AskedError(f"expected a file called {', '.join(SUFFIXES)}, got {suffix!r}: or say --format")
+    return SUFFIXES.get(suffix, "csv")
 
 
 @contextlib.contextmanager

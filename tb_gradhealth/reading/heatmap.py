@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ..nodes import Index, Tree
 from ..rows import Floats, Ints
-from ..store.cells import BAD, NO_GRADIENT, RowSpan
-from ..store.timeline import Timeline, View
+from ..store.cells import RowSpan
+from ..store.timeline import LEAVES_AT_ONCE, Timeline, View
 from .extras import needed
 from .lines import BATCH_VALUES
 from .spans import each
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Where each view stands among the planes of a metric; of "worst" the largest tensor's.
 PLANES: dict[View, int] = {"mean": 0, "min": 1, "max": 2, "worst": 2}
-#: Tensors that the worst one is looked for among at a time.
-LEAVES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +64,7 @@ def of_rows(timeline: Timeline, metric: str, view: View, which: Index, begin: in
     def read(span: RowSpan) -> tuple[Ints, Floats, npt.NDArray[np.uint8]]:
         worst = view == "worst"
         values = _worst(span, metric, timeline.tree, which) if worst else span.metric(metric, which)[PLANES[view]]
-        return np.stack([span.start, span.stop], axis=1), values, _flags(span, which)
+        return np.stack([span.start, span.stop], axis=1), values, span.flags(which)
 
     nothing = np.zeros((0, 2), np.int64), np.zeros((0, len(which))), np.zeros((0, len(which)), np.uint8)
     most = max(1, BATCH_VALUES // max(1, len(which)))
@@ -92,16 +90,6 @@ def _some_leaves(tree: Tree, which: Index) -> Iterator[tuple[int, Index]]:
     low, high = int(tree.start[which].min(initial=len(tree))), int(tree.stop[which].max(initial=0))
     for first in range(low, high, LEAVES_AT_ONCE):
         yield first, tree.leaf_nodes[first : min(first + LEAVES_AT_ONCE, high)]
-
-
-def _flags(span: RowSpan, which: Index) -> npt.NDArray[np.uint8]:
-    """``[row, node]``."""
-    counts = dict(zip(span.count_names, span.counts(which), strict=True))
-    flags = np.where(span.steps(which)[0] < span.recorded[:, None], NO_GRADIENT, 0).astype(np.uint8)
-    for name, bit in BAD.items():
-        if name in counts:
-            flags |= np.where(counts[name] > 0, bit, 0).astype(np.uint8)
-    return flags
 
 
 def _names(tree: Tree, which: Index) -> tuple[str, ...]:

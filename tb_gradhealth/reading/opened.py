@@ -224,7 +224,10 @@ class OpenRun:
     def notes(self, stream: str | None = None, steps: Steps = None) -> list[Note]:
         """What happened at single steps and is no statistic: skipped, not stepped, diverged."""
         timeline, _, begin, end = self._asked(stream, None, steps)
-        return timeline.notes(begin, end, np.iinfo(np.int64).max)[0] if begin < end else []
+        if begin == end:
+            return []
+        # What came after the last step stands behind it.
+        return timeline.notes(begin, end + (end == timeline.end), np.iinfo(np.int64).max)[0]
 
     def _asked(self, stream: str | None, nodes: Names, steps: Steps) -> tuple[Timeline, npt.NDArray[np.intp], int, int]:
         timeline = self.timeline(stream)

@@ -6,34 +6,34 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from ..store.cells import RowSpan
+from ..store.history import SPAN_ROWS
 from ..store.sessions import Lost
 from ..store.timeline import Timeline
 
 T = TypeVar("T")
 
-ROWS = 256
-
 
 def each(
-    timeline: Timeline, begin: int, end: int, read: Callable[[RowSpan], T], steps: int = 1, most: int = ROWS
+    timeline: Timeline, begin: int, end: int, read: Callable[[RowSpan], T], steps: int = 1, most: int = SPAN_ROWS
 ) -> Iterator[T]:
     """``read`` of the rows that hold steps of ``[begin, end)``, in step order, at most ``most`` at a time: the finest,
     or those that show intervals of so many ``steps``.
 
-    Where rows turn out to be unreadable, coarser ones that cover their steps are read instead.
+    Where rows turn out to be unreadable, coarser ones that cover their steps are read instead. Of these, too, each step
+    is given once: one that begins in rows already given begins behind them.
     """
-    at, most = begin, min(most, ROWS)
+    at, given, most = begin, 0, min(most, SPAN_ROWS)
     while (span := _next(timeline, at, end, steps)) is not None:
         if len(span) > most:
             span = _next(timeline, at, int(span.start[most]), steps)
             assert span is not None
         try:
-            found = read(span)
+            found = read(span.after(given))
         except Lost:
             for session in timeline.sessions:
                 session.forget_lost()
             continue
-        at = int(span.stop[-1])
+        at = given = int(span.stop[-1])
         yield found
 
 

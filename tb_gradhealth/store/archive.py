@@ -16,7 +16,7 @@ import re
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from itertools import islice
@@ -104,16 +104,26 @@ class Entry:
 
 
 def files(directory: Path) -> Iterator[tuple[str, Name, os.DirEntry[str]]]:
-    """Session, name and entry of every file of an archive; nothing where there is none."""
-    with suppress(OSError), os.scandir(directory) as sessions:
+    """Session, name and entry of every file of an archive; nothing where there is none. Raises OSError when this
+    process has no means to look, which says nothing of what is there."""
+    with _left_out(), os.scandir(directory) as sessions:
         for session in islice((one for one in sessions if is_session(one.name)), MAX_SESSIONS):
-            with suppress(OSError):
+            with _left_out():
                 if session.is_dir(follow_symlinks=False):
                     with os.scandir(session.path) as entries:
                         for entry in islice(entries, MAX_FILES):
                             name = Name.parse(entry.name)
                             if name is not None:
                                 yield session.name, name, entry
+
+
+@contextmanager
+def _left_out() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise
 
 
 def open_file(path: Path) -> FileIO:

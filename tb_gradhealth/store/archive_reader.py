@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import FileIO
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ MAX_JOURNAL_BYTES = 1 << 29  # of one record of it
 MAX_PROBLEMS = 100
 
 _Listing = dict[tuple[str, str], dict[Name, tuple[int, int]]]  # (session, stream) → file → size, time of last change
-_Told = Callable[[str], None]
 
 
 @dataclass
@@ -50,51 +50,69 @@ class Archive:
     def __init__(self, directory: Path) -> None:
         self.streams: dict[tuple[str, str], Archived] = {}  # by (session, stream)
         self.problems: list[str] = []
+        self.nbytes = 0  # memory that the tables of all parts take
         self._directory = directory
         self._streams: dict[tuple[str, str], _Stream] = {}
         self._listed: _Listing = {}
+        self._again = False  # whether something could not be read now
         self._updating = threading.Lock()
         self._seen: _Listing = {}
         self._progress = 0
         self._looking = threading.Lock()
 
     def progress(self) -> int:
-        """A number that has grown if anything was written since the last call; 0 when there is nothing."""
+        """A number that has grown if anything was written since the last call, or if the last update could not read
+        everything; 0 when there is nothing."""
         with self._looking:
-            seen = self._list()
-            if seen != self._seen:
+            try:
+                seen = self._list()
+            except OSError:
+                return self._progress
+            if seen != self._seen or (seen and self._again):
                 self._seen, self._progress = seen, self._progress + 1
             return self._progress if seen else 0
 
     def update(self) -> bool:
-        """Takes in what is new; returns whether there was anything. Reads indexes and journals, no segment."""
+        """Takes in what is new; returns whether there was anything. Reads indexes and journals, no segment. What cannot
+        be read now is a problem until an update can."""
         with self._updating:
-            listed = self._list()
-            if listed == self._listed:
+            try:
+                return self._update()
+            except OSError as error:
+                self._again = True
+                self._tell([f"the archive cannot be listed now: {error.strerror}"])
                 return False
-            for key in self._streams.keys() - listed.keys():
-                del self._streams[key]
-            room = MAX_KNOWN_BYTES - sum(stream.nbytes for stream in self._streams.values())
-            for key, these in listed.items():
-                stream = self._streams.setdefault(key, _Stream(self._directory / key[0], *key, self._tell))
-                if these != self._listed.get(key):
-                    before = stream.nbytes
-                    stream.update(these, before + room)
-                    room -= stream.nbytes - before
-            # Listed behind the index, so that every segment that it tells of is there, unless it has been deleted.
-            now = self._list()
-            streams = {}
-            for key, stream in self._streams.items():
-                stream.forget_all_but(now.get(key, {}))
-                if stream.schema is not None:
-                    streams[key] = Archived(stream.schema, stream.parts())
-            changed = streams != self.streams
-            self.streams, self._listed = streams, listed
-            return changed
 
-    def _tell(self, problem: str) -> None:
-        if problem not in self.problems and len(self.problems) < MAX_PROBLEMS:
-            self.problems = [*self.problems, problem]
+    def _update(self) -> bool:
+        listed = self._list()
+        if listed == self._listed and not self._again:
+            return False
+        for key in self._streams.keys() - listed.keys():
+            del self._streams[key]
+        room = MAX_KNOWN_BYTES - sum(stream.nbytes for stream in self._streams.values())
+        for key, these in listed.items():
+            stream = self._streams.setdefault(key, _Stream(self._directory / key[0], *key))
+            if these != self._listed.get(key) or stream.unread:
+                before = stream.nbytes
+                stream.update(these, before + room)
+                room -= stream.nbytes - before
+        # Listed behind the index, so that every segment that it tells of is there, unless it has been deleted.
+        now = self._list()
+        streams = {}
+        for key, stream in self._streams.items():
+            stream.forget_all_but(now.get(key, {}))
+            if stream.schema is not None:
+                streams[key] = Archived(stream.schema, stream.parts())
+        changed = streams != self.streams
+        self.streams, self._listed = streams, listed
+        self.nbytes = sum(_nbytes(archived.parts) for archived in streams.values())
+        self._again = any(stream.unread for stream in self._streams.values())
+        self._tell([])
+        return changed
+
+    def _tell(self, problems: list[str]) -> None:
+        told = chain(problems, *(stream.problems() for stream in self._streams.values()))
+        self.problems = list(islice(told, MAX_PROBLEMS))
 
     def _list(self) -> _Listing:
         found: _Listing = {}
@@ -118,10 +136,12 @@ class _Journal:
 class _Stream:
     """What was read of one stream until now."""
 
-    def __init__(self, directory: Path, session: str, stream: str, tell: _Told) -> None:
+    def __init__(self, directory: Path, session: str, stream: str) -> None:
         self.schema: Schema | None = None
         self.nbytes = 0  # memory for what the index tells of
-        self._directory, self._session, self._stream, self._tell = directory, session, stream, tell
+        self.unread: dict[Name, str] = {}  # what is wrong with files that could not be read by the last update
+        self._damage: dict[Name, list[str]] = {}
+        self._directory, self._session, self._stream = directory, session, stream
         self._file, self._offset = 0, 0  # the index's inode, bytes read
         self._segments: dict[int, dict[int, deque[Part]]] = {}  # level → number → row groups
         self._stop: dict[int, int] = {}  # level → the step where its indexed rows end
@@ -130,10 +150,16 @@ class _Stream:
     def path(self, name: Name) -> Path:
         return self._directory / str(name)
 
+    def problems(self) -> Iterator[str]:
+        for name, told in (*self._damage.items(), *((name, [text]) for name, text in self.unread.items())):
+            yield from (f"{self._session}/{name}: {text}" for text in told)
+
     def update(self, listed: Iterable[Name], most: int) -> None:
+        self.unread = {}
         journals = sorted(n.number for n in listed if n.level is None and n.number is not None)
         for number in self._journals.keys() - set(journals):
             del self._journals[number]
+            self._damage.pop(Name(self._stream, None, number), None)
         try:
             with open_file(self.path(Name(self._stream))) as index:
                 about = os.fstat(index.fileno())
@@ -141,6 +167,7 @@ class _Stream:
                     self.schema, self.nbytes, self._segments, self._stop = None, 0, {}, {}
                     self._file, self._offset = about.st_ino, 0
                 if self.schema is None:
+                    self._damage.pop(Name(self._stream), None)
                     self._read_schema(index)
                 if self.schema is None:
                     return
@@ -151,7 +178,7 @@ class _Stream:
         except FileNotFoundError:
             return
         except OSError as error:
-            self._problem(Name(self._stream), str(error.strerror))
+            self.unread[Name(self._stream)] = str(error.strerror)
 
     def forget_all_but(self, listed: Container[Name]) -> None:
         """Rows of segments that were deleted are to be had from coarser ones alone."""
@@ -223,6 +250,7 @@ class _Stream:
                 journal = self._journals.get(number)
                 if journal is None or journal.file != about.st_ino or about.st_size < journal.offset:
                     journal = self._journals[number] = _Journal(about.st_ino)
+                    self._damage.pop(name, None)
                 for data, end in read_records(file, journal.offset, MAX_JOURNAL_BYTES, ROW_GROUP):
                     journal.offset = end
                     if data is None:
@@ -237,13 +265,12 @@ class _Stream:
         except FileNotFoundError:  # its rows are in the index by now
             return
         except OSError as error:
-            self._problem(name, str(error.strerror))
+            self.unread[name] = str(error.strerror)
 
     def _problem(self, name: Name, problem: str) -> None:
-        self._tell(self._sentence(name, problem))
-
-    def _sentence(self, name: Name, problem: str) -> str:
-        return f"{self._session}/{name}: {problem}"
+        told = self._damage.setdefault(name, [])
+        if problem not in told and len(told) < MAX_PROBLEMS:
+            told.append(problem)
 
 
 def _nbytes(parts: Iterable[Part]) -> int:

@@ -15,7 +15,8 @@ from collections import defaultdict, deque
 from itertools import accumulate, islice
 from pathlib import Path
 
-from .archive import MAGIC, SCHEMA, Entry, Name, files, open_file
+from .archive import MAGIC, SCHEMA, Entry, Name, open_file
+from .archive_room import make_room, total_bytes
 from .format import MAX_SCHEMA_BYTES, FormatError, Schema
 from .records import HEAD_BYTES, RecordFile, read_records
 from .rowgroup import CodedRow, RowGroup, encode
@@ -71,7 +72,7 @@ class ArchiveWriter:
     """Writes one stream of one session below ``directory``, which it shares with others; used by one thread.
 
     ``keep``: bytes that all of them together may have, None for as many as it takes. Beyond, segments and journals are
-    deleted, level 0 before level 1 and so on, the oldest first. Rows queue in :meth:`add`; :meth:`flush` is to be
+    deleted as ``archive_room.py`` says. Rows queue in :meth:`add`; :meth:`flush` is to be
     called before :data:`MAX_WAITING` of them wait, else the oldest are dropped, as they are when the disk fails for
     long: the coarser rows have them.
     """
@@ -201,7 +202,8 @@ class ArchiveWriter:
                 file.open(_NEW)
                 try:
                     if level is not None:  # the index will tell of it, and may be on the disk before its name is
-                        _sync_directory(self._directory)
+                        for path in (self._directory, self._archive, self._archive.parent):
+                            _sync_directory(path)
                 except OSError:
                     file.close()
                     raise
@@ -242,28 +244,14 @@ class ArchiveWriter:
         index.cut(whole)
 
     def _make_room(self, index: RecordFile, keep: int) -> None:
-        """Deletes what is more than ``keep`` bytes, but nothing that is being written here."""
-        own = {file.path for file in (*self._segments.values(), self._journal) if file is not None}
-        total, others = 0, []
-        for _, name, file in files(self._archive):
-            with contextlib.suppress(OSError):  # another one that makes room was here before
-                about, path = file.stat(follow_symlinks=False), Path(file.path)
-                total += about.st_size
-                if name.number is not None and path not in own:
-                    others.append((name.level or 0, about.st_mtime_ns, path, about.st_size))
-        if total <= keep:
+        if total_bytes(self._archive) <= keep:
             return
         # Steps that now go are to be had from coarser rows alone, so these do not wait until they are many.
         with contextlib.suppress(OSError):
             for level in sorted(level for level in self._rows if level > 0):
                 while rows := self._rows[level].group(True):
                     self._write_group(index, level, rows)
-        for _, _, path, size in sorted(others):
-            if total <= keep:
-                break
-            with contextlib.suppress(OSError):
-                path.unlink()
-                total -= size
+        make_room(self._archive, keep)
 
 
 def _sync_directory(path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from gradhealth_kernels.metrics import Metric
 from gradhealth_kernels.statistics import COUNTS, neutral
 from gradhealth_kernels.statistics import merge as merge_space
@@ -50,7 +52,7 @@ class RowBuilder:
             one = PendingRow(interval.take(merged, i), _scalars(logged) if i == len(merged) - 1 else {})
             one.notes, self._notes = _until(self._notes, one.rows)
             if self._open is not None and int(self._open.rows.start[0]) // self._every != int(number[groups[i]]):
-                done += self.cut()  # steps are missing up to the end of the open row
+                done += self._end()  # steps are missing up to the end of the open row
             self._open = one if self._open is None else self._open.merged(one)
             if int(self._open.rows.stop[0]) % self._every == 0:
                 done.append(self._open)
@@ -58,12 +60,23 @@ class RowBuilder:
         return done
 
     def cut(self) -> list[PendingRow]:
+        """The row under construction, ended early, and a row without a step for the notes that no other can take."""
+        done = self._end()
+        if self._notes:
+            step = max(note.step for note in self._notes)
+            nothing = interval.from_steps(step, neutral((1, len(self._tree))), self._metrics)
+            empty = PendingRow(replace(nothing, recorded=np.zeros(1, np.int64)), {})
+            empty.notes, self._notes = _until(self._notes, empty.rows)
+            done.append(empty)
+        return done
+
+    def _end(self) -> list[PendingRow]:
         """The row under construction, ended early, with the notes of what came after its last step."""
         row, self._open = self._open, None
         if row is None:
             return []
-        row.notes = bounded([*row.notes, *(note for note in self._notes if note.step <= int(row.rows.stop[0]))])
-        self._notes = []
+        row.notes = bounded([*row.notes, *(note for note in self._notes if note.step <= row.stop)])
+        self._notes = [note for note in self._notes if note.step > row.stop]
         return [row]
 
 

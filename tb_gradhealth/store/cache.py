@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, TypeVar
 
-CACHE_BYTES = 96 << 20
+CACHE_BYTES = 48 << 20
 
 
 class Sized(Protocol):

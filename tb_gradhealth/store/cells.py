@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,14 @@ class RowSpan:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def after(self, step: int) -> RowSpan:
+        """The same rows without their steps before ``step``, which other rows have shown. Of the rest at most so many
+        as :attr:`recorded` says were measured: nobody knows which of a row's steps are missing."""
+        start = np.maximum(self._rows.start, step)
+        recorded = np.minimum(self._rows.recorded, self._rows.stop - start)
+        rows = replace(self._rows, start=start, recorded=recorded)
+        return RowSpan(self._session, rows, self._columns, self._until)
+
     @property
     def start(self) -> Ints:
         """``[row]``, steps."""
@@ -120,6 +128,11 @@ class RowSpan:
     def recorded(self) -> Ints:
         """``[row]``, steps measured."""
         return self._rows.recorded
+
+    @property
+    def figures_of(self) -> Ints:
+        """``[row, 2]``, steps that metrics and counts are of: more than are shown where a coarse row is shown in part."""
+        return np.stack([self._rows.begin, self._rows.end], axis=1)
 
     @property
     def count_names(self) -> Sequence[str]:
@@ -139,6 +152,15 @@ class RowSpan:
         """``[count, row, node]``, totals in the order of :attr:`count_names`."""
         names = self._session.schema.counts
         return np.stack(self._session.counts(range(len(names)), self._rows, self._columns[which]))
+
+    def flags(self, which: Index) -> npt.NDArray[np.uint8]:
+        """``[row, node]``, sums of what is seen of :data:`BAD` and :data:`NO_GRADIENT`."""
+        counts = dict(zip(self.count_names, self.counts(which), strict=True))
+        flags = np.where(self.steps(which)[0] < self._rows.recorded[:, None], NO_GRADIENT, 0).astype(np.uint8)
+        for name, bit in BAD.items():
+            if name in counts:
+                flags |= np.where(counts[name] > 0, bit, 0).astype(np.uint8)
+        return flags
 
     def scalars(self, index: int) -> dict[str, Scalar]:
         """What the loop logged during a row."""

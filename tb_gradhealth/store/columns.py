@@ -101,26 +101,25 @@ def unpack(
     """
     cells = rows * nodes
     item = np.dtype(column.dtype).itemsize
-    masks = np.unpackbits(np.frombuffer(raw[: column.planes], np.uint8)[:, None], axis=1, bitorder="little")
-    if len(masks) < column.planes or masks[:, item:].any():
+    masks = raw[: column.planes]
+    if len(masks) < column.planes or any(mask >> item for mask in masks):
         raise FormatError(f"expected {column.planes} masks of {item} bits before column {column.name!r}")
     at = column.planes
-    end = at + int(masks.sum()) * cells
+    end = at + sum(mask.bit_count() for mask in masks) * cells
     if end > len(raw):
         raise FormatError(f"column {column.name!r} has {len(raw)} bytes, its masks tell of {end}")
     planes: list[Codes | None] = []
     for mask in masks:
-        if not mask.any():
-            planes.append(None)
-            continue
-        plane = np.zeros((cells, item), np.uint8)
-        for byte in np.flatnonzero(mask):
-            plane[:, byte] = np.frombuffer(raw, np.uint8, cells, at)
-            at += cells
-        planes.append(plane.view(column.dtype).reshape(rows, nodes))
+        plane = np.zeros((cells, item), np.uint8) if mask else None
+        for byte in range(item):
+            if plane is not None and mask >> byte & 1:
+                plane[:, byte] = np.frombuffer(raw, np.uint8, cells, at)
+                at += cells
+        planes.append(None if plane is None else plane.view(column.dtype).reshape(rows, nodes))
     planes = _restored(column, planes)
-    escaped = sum(int(np.count_nonzero(plane == ESCAPED)) for plane in planes if plane is not None)
-    escaped = escaped if column.escapes else 0
+    escaped = 0
+    if column.escapes:
+        escaped = sum(int(np.count_nonzero(plane == ESCAPED)) for plane in planes if plane is not None)
     if len(raw) != end + 8 * escaped:
         raise FormatError(f"column {column.name!r} has {len(raw)} bytes, expected {end + 8 * escaped}")
     return planes, np.frombuffer(raw, "<f8", escaped, end) if escaped else None

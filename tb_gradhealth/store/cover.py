@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from ..nodes import Index
 from ..rows import Ints
@@ -14,24 +15,28 @@ from .part import Part
 
 @dataclass(frozen=True)
 class Cover:
-    """Disjoint rows in step order."""
+    """Disjoint rows in step order. A row may be shown in part, since finer ones show the rest of it; its figures are
+    those of all its steps ``[begin, end)`` even so."""
 
     level: Ints  # [row]
-    start: Ints  # [row], steps
-    stop: Ints  # [row], steps
-    recorded: Ints  # [row], steps measured
+    start: Ints  # [row], steps shown
+    stop: Ints  # [row], steps shown
+    recorded: Ints  # [row], steps measured of those shown
     flags: Ints  # [row], as in rowgroup.ROW
     part: Index  # [row], position of the part
     row: Index  # [row], row within the part
+    begin: Ints  # [row], steps
+    end: Ints  # [row], steps
+    total: Ints  # [row], steps measured in [begin, end)
 
     def __len__(self) -> int:
         return len(self.start)
 
-    def take(self, which: Index | slice) -> Cover:
+    def take(self, which: Index | npt.NDArray[np.bool_] | slice) -> Cover:
         return Cover(**{name: value[which] for name, value in vars(self).items()})
 
 
-def by_level(parts: Sequence[Part], lost: Set[Part] = frozenset()) -> dict[int, Cover]:
+def by_level(parts: Sequence[Part], lost: Container[Part] = frozenset()) -> dict[int, Cover]:
     """The rows of each level, but for those of parts that are ``lost``.
 
     Of rows that overlap the one that begins first counts, then the longer, then the one of the earlier part.
@@ -58,13 +63,16 @@ def by_level(parts: Sequence[Part], lost: Set[Part] = frozenset()) -> dict[int, 
             table["flags"][order].astype(np.int64),
             position[order],
             row[order],
+            start[order],
+            stop[order],
+            table["recorded"][order].astype(np.int64),
         )
     return found
 
 
 def cover(levels: Mapping[int, Cover], wanted: int) -> Cover:
-    """Rows of the level ``wanted``; finer ones where it has none, as where it is not finished; and coarser ones where
-    these are not all there either."""
+    """Rows of the level ``wanted``; finer ones where it has none, as where it is not finished; and of coarser ones the
+    parts that these leave out."""
     chosen = levels.get(wanted) or _none()
     for level in sorted((level for level in levels if level < wanted), reverse=True):
         chosen = _joined([chosen, levels[level].take(_apart(levels[level], chosen))])
@@ -75,10 +83,46 @@ def cover(levels: Mapping[int, Cover], wanted: int) -> Cover:
         needed = before[last] - before[first] < coarser.recorded
         # Rows lie within each other; those of a damaged file may not, and then what is there already counts.
         needed &= (first == 0) | (chosen.stop[np.maximum(first, 1) - 1] <= coarser.start) if len(chosen) else True
+        partly = needed & (first < last)
+        rest = [
+            _rest(coarser.take(slice(row, row + 1)), chosen.take(slice(int(first[row]), int(last[row]))))
+            for row in np.flatnonzero(partly).tolist()
+        ]
         if needed.any():
-            added = coarser.take(np.flatnonzero(needed))
-            chosen = _joined([added, chosen.take(_apart(chosen, added))])
+            chosen = _joined([chosen, coarser.take(np.flatnonzero(needed & ~partly)), *rest])
     return chosen
+
+
+def _rest(row: Cover, inside: Cover) -> Cover:
+    """The parts of one row between the finer ones inside it.
+
+    Where more than one is left, nobody knows how many of its recorded steps each has: one, as far as they go, and the
+    others in the first parts that have room. What was noted and logged is in the last part alone, not to be told twice.
+    """
+    start, stop = np.concatenate([row.start, inside.stop]), np.concatenate([inside.start, row.stop])
+    start, stop = start[start < stop], stop[start < stop]
+    left = int(row.recorded[0] - inside.recorded.sum())
+    one = (np.arange(len(start)) < left).astype(np.int64)
+    room = stop - start - one
+    more = np.clip(left - one.sum() - (np.cumsum(room) - room), 0, room)
+    parts = row.take(np.zeros(len(start), np.intp))
+    flags = np.where(np.arange(len(start)) == len(start) - 1, parts.flags, 0)
+    return replace(parts, start=start, stop=stop, recorded=one + more, flags=flags)
+
+
+def surviving(levels: Mapping[int, Cover], wanted: int, until: int) -> Cover:
+    """The cover of the level ``wanted`` where a later session replaced the steps from ``until`` on: finer rows in place
+    of one that reaches over ``until``, so that of what was replaced no more shows than the finest row there holds."""
+    rows = cover(levels, wanted)
+    rows = rows.take(rows.start < until)
+    for level in range(wanted - 1, -1, -1):
+        if not len(rows) or rows.stop[-1] <= until:
+            break
+        finer = cover(levels, level)
+        finer = finer.take((finer.start >= rows.start[-1]) & (finer.start < until))
+        if len(finer):  # none only where rows do not lie within each other
+            rows = _joined([rows.take(slice(-1)), finer])
+    return rows
 
 
 def within(rows: Cover, begin: int, end: int) -> Cover:
@@ -103,4 +147,5 @@ def _joined(parts: Sequence[Cover]) -> Cover:
 
 
 def _none() -> Cover:
-    return Cover(*(np.zeros(0, np.int64) for _ in range(5)), *(np.zeros(0, np.intp) for _ in range(2)))
+    nothing = np.zeros(0, np.int64)
+    return Cover(**{field.name: nothing for field in fields(Cover)})

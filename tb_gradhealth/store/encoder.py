@@ -1,7 +1,8 @@
 """Blocks of measured steps → rows of every level → the two tiers, on a thread of its own.
 
-The training thread only hands blocks over. When the disk is slower than the training, rows that wait are merged
-pairwise: memory stays bounded and no spike is lost, only resolution. What cannot be written is kept and tried again.
+The training thread only hands blocks over, unless so many wait that it has to help. Where the disk is slower than the
+training, rows that wait are merged pairwise: memory stays bounded and no spike is lost, only resolution. What cannot be
+written is kept and tried again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from ..worker import Worker
@@ -84,7 +86,7 @@ class Encoder:
             crowded = len(self._blocks) > self._max_blocks
         if crowded:
             self._build()
-        self._worker.wake.set()
+        self._worker.wake()
 
     def close(self, timeout: float) -> None:
         """Cut the open rows and write what waits, for at most ``timeout`` seconds."""
@@ -115,13 +117,13 @@ class Encoder:
 
     def _run(self) -> None:
         while True:
-            self._worker.wake.wait(self._pause())
-            self._worker.wake.clear()
+            self._worker.wait(self._pause())
             closing = self._worker.closing.is_set()
+            # One after the other, since blocks may come as fast as they are built.
             while self._build():
-                pass
+                self._pass_on()
             if closing:
-                self._queue(self._builder.cut())
+                self._guarded(lambda: self._queue(self._builder.cut()))
             self._pass_on()
             if closing:
                 self._end()
@@ -152,8 +154,7 @@ class Encoder:
         return min(times)
 
     def _end(self) -> None:
-        for level, row in self._levels.cut():
-            self._write(level, row)
+        self._guarded(self._write_open)
         pause = RETRY_SECONDS[0]
         while sum(not tier.flush(force=True) for tier in self._tiers):
             left = self._worker.left()
@@ -194,20 +195,31 @@ class Encoder:
                 row = self._rows.popleft() if self._rows else None
             if row is None:
                 return
-            for level, done in self._levels.add(row):
-                self._write(level, done)
+            self._guarded(partial(self._write_all, row))
             self._unflushed += 1
-            if self._unflushed >= self._at_once:
+            if self._unflushed >= self._at_once or time.monotonic() >= self._due():
                 self._flush()
 
+    def _write_open(self) -> None:
+        for level, row in self._levels.cut():
+            self._write(level, row)
+
     def _write(self, level: int, row: PendingRow) -> None:
+        wanted = self._archive is not None or self._events.wants(level)
+        coded = code(row, level, self._schema) if wanted else None
+        self._events.add(row, coded, level)
+        if self._archive is not None and coded is not None:
+            self._archive.add(coded)
+
+    def _write_all(self, row: PendingRow) -> None:
+        for level, done in self._levels.add(row):
+            self._write(level, done)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """A row that cannot be encoded must not stop the ones behind it, nor the thread."""
         try:
-            wanted = self._archive is not None or self._events.wants(level)
-            coded = code(row, level, self._schema) if wanted else None
-            self._events.add(row, coded, level)
-            if self._archive is not None and coded is not None:
-                self._archive.add(coded)
-        except Exception as error:  # one row that cannot be encoded must not stop the ones behind it
+            work()
+        except Exception as error:
             self._report(f"a row could not be encoded ({type(error).__name__}: {error})")
 
 

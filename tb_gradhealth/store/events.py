@@ -18,7 +18,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from .format import PLUGIN, Schema, Tag, metadata
 from .pending import PendingRow
-from .records import FRAME_BYTES
+from .records import FRAME_BYTES, FileLost
 from .rowgroup import CodedRow, code, encode
 
 #: Rows in one event at most.
@@ -36,12 +36,13 @@ TAIL_SECONDS, TAIL_AGE = 4.0, 0.01
 #: … or so many times the part of its level's share that showing them takes: while a level is the finest, the age grows
 #: about twelvefold, and exp(5 / 2) is 12, so that half of the share is left for complete rows.
 TAIL_SPREAD = 5.0
-#: Rows that may wait for the disk; older ones are given up: a coarser row has them, too.
-MAX_WAITING_ROWS, MAX_WAITING_BYTES, MIN_WAITING_ROWS = 2 * GROUP_ROWS, 64 << 20, 20
+#: Rows of a level that may wait for the disk, and their bytes; older ones are given up: a coarser row has them, too.
+#: At least so many, since the last 16 of them may be in none yet.
+MAX_WAITING_ROWS, MAX_WAITING_BYTES, MIN_WAITING_ROWS = 2 * GROUP_ROWS, 64 << 20, 17
 
 
 class Sink(Protocol):
-    """Where events go; raises OSError when it cannot take one now."""
+    """Where events go; raises OSError when it cannot take one now, FileLost when those before are lost."""
 
     def append(self, event: Event) -> None: ...
 
@@ -62,7 +63,8 @@ class EventTier:
         self._tail_bytes = 0  # of the last one
         self._summarised = 0  # TensorBoard's own scalars are written of the steps before
         self._began = self._shown = time.monotonic()
-        self._described = False
+        self._described = False  # whether the schema is in the file
+        self._counted = False  # whether the budget is without it
 
     @property
     def waiting(self) -> int:
@@ -85,7 +87,7 @@ class EventTier:
             self._tail = None
         waiting = self._waiting.setdefault(level, [])
         waiting.append((row, coded))
-        room = max(MIN_WAITING_ROWS, min(MAX_WAITING_ROWS, MAX_WAITING_BYTES // coded.nbytes))
+        room = max(MIN_WAITING_ROWS, min(MAX_WAITING_ROWS, MAX_WAITING_BYTES // (row.nbytes + coded.nbytes)))
         del waiting[: max(0, len(waiting) - room)]
 
     def due(self) -> float:
@@ -97,13 +99,7 @@ class EventTier:
 
     def flush(self) -> None:
         """Write what waits. Raises OSError, after which what could not be written still waits."""
-        if not self._described:
-            schema = Event(wall_time=time.time(), step=self._schema.start_step)
-            tag = Tag(self._schema.session, self._schema.stream)
-            schema.summary.value.append(self._tensor(tag, self._schema.encode()))
-            self._sink.append(schema)
-            self._budget -= _size(schema)
-            self._described = True
+        self._describe()
         for level in sorted(self._waiting):
             while self._waiting.get(level):
                 self._write(level)
@@ -114,10 +110,31 @@ class EventTier:
         """Write the steps that no row shows, at whichever level has room, and close the sink. Raises OSError."""
         try:
             while self._tail is not None and self._finest < MAX_LEVELS:
+                self._describe()
                 self._write_tail()
                 self._finest += self._tail is not None
         finally:
             self._sink.close()
+
+    def _describe(self) -> None:
+        """Write the schema, without which no row can be read, unless it is there."""
+        if self._described:
+            return
+        schema = Event(wall_time=time.time(), step=self._schema.start_step)
+        tag = Tag(self._schema.session, self._schema.stream)
+        schema.summary.value.append(self._tensor(tag, self._schema.encode()))
+        self._put(schema)
+        self._described = True
+        if not self._counted:  # a file that was lost takes no room
+            self._budget -= _size(schema)
+            self._counted = True
+
+    def _put(self, event: Event) -> None:
+        try:
+            self._sink.append(event)
+        except FileLost:
+            self._described = False
+            raise
 
     def _write(self, level: int) -> None:
         """Some of the rows of a level that wait, or none if they would exceed its share."""
@@ -180,7 +197,7 @@ class EventTier:
     def _append(self, event: Event, level: int) -> None:
         if not event.summary.value:
             return
-        self._sink.append(event)
+        self._put(event)
         self._spent[level] = self._spent.get(level, 0) + _size(event)
         if level == self._finest:
             self._shown = time.monotonic()

@@ -3,7 +3,8 @@
 A *session* is one life of a writer. Per session and stream there is one schema event (names, shapes, metrics) and a row
 event for each interval of steps, all as uint8 tensors under tags that carry the session, so that two sessions in one
 directory never mix. Everything read here comes from a file and is hostile until checked: sizes are capped before they
-are allocated, and decompression stops at the size that the schema implies.
+are allocated, decompression stops at a limit, and JSON is parsed only once its brackets and commas are counted, since
+each may become an object that takes far more memory than its character.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ PLUGIN = "gradhealth"
 FACTOR = 16  # rows of a level that one of the next covers
 
 MAX_NODES = 1 << 17
-MAX_SCHEMA_BYTES = 1 << 26
+MAX_SCHEMA_BYTES = 1 << 25  # of JSON: 256 a node
+MAX_BRACKETS = 4 * MAX_NODES  # { and [; a node has 3 at most: itself, its shape, its aliases
+MAX_COMMAS = 12 * MAX_NODES  # a node of 3 dimensions without an alias has 6
+MAX_METADATA_BYTES = 1 << 12
 MAX_METRICS = 256
 MAX_COUNTS = 64
 MAX_STEP = 1 << 62
@@ -75,6 +79,8 @@ def metadata(start_step: int, wall_time: float) -> bytes:
 
 def check_metadata(content: bytes) -> None:
     """Raises FormatError when the metadata is unreadable or names a version that this reader does not know."""
+    if len(content) > MAX_METADATA_BYTES:
+        raise FormatError(f"expected at most {MAX_METADATA_BYTES} bytes of metadata, got {len(content)}")
     try:
         version = json.loads(content)["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -143,12 +149,21 @@ class Schema:
     def decode(cls, data: bytes) -> Schema:
         """Raises FormatError on anything that is not a schema of this version."""
         try:
-            fields = json.loads(inflate(data, MAX_SCHEMA_BYTES))
-            return _schema(fields)
+            return _schema(_parsed(inflate(data, MAX_SCHEMA_BYTES)))
         except FormatError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise FormatError(f"expected a schema of format {VERSION}, but {type(error).__name__}: {error}") from error
+
+
+def _parsed(text: bytes) -> Any:
+    brackets, commas = text.count(b"{") + text.count(b"["), text.count(b",")
+    if brackets > MAX_BRACKETS or commas > MAX_COMMAS:
+        raise FormatError(
+            f"schema out of bounds: expected at most {MAX_BRACKETS} objects and arrays and {MAX_COMMAS} commas, got "
+            f"{brackets} and {commas}"
+        )
+    return json.loads(text)
 
 
 def _schema(fields: Mapping[str, Any]) -> Schema:

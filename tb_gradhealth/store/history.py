@@ -46,6 +46,7 @@ class History:
         end = np.iinfo(np.int64).max
         for key in sorted(self.begins, reverse=True):
             if key in present and present[key].start < end:  # otherwise nothing of it survives, its tensors neither
+                present[key].until = end
                 self.sessions.insert(0, present[key])
                 self.until.insert(0, end)
             end = min(end, self.begins[key])
@@ -112,7 +113,7 @@ class History:
         ]
         if not found:
             return None
-        return min(int(rows.start[0]) for rows in found), max(int(rows.stop[-1]) for rows in found)
+        return min(int(rows.begin.min()) for rows in found), max(int(rows.end.max()) for rows in found)
 
     def rows(self, begin: int, end: int, steps: int = 1) -> Iterator[RowSpan]:
         """The rows of the steps ``[begin, end)`` that survive, in step order, at most :data:`SPAN_ROWS` at a time: the

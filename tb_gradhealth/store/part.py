@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
@@ -18,3 +19,6 @@ class Part:
     level: int
     table: npt.NDArray[Any]  # rowgroup.ROW: which rows
     open: Callable[[], RowGroup]
+    in_memory: bool = False  # ``open`` only hands over what is there anyway
+    #: Names it in a cache, which must not keep a part, and with it an event, alive.
+    token: int = field(default_factory=itertools.count().__next__, init=False)

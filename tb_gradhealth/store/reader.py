@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .archive import DIRECTORY
-from .archive_reader import Archive
+from .archive_reader import PART_BYTES, Archive
 from .files import FileSource
 from .format import FormatError, Schema, Tag, check_metadata
 from .part import Part
@@ -23,13 +23,16 @@ from .source import Content, Source, revision
 from .timeline import Timeline
 
 Key = tuple[str, str]  # session, stream
+ROW_BYTES = 80  # of its part's table, and of the rows by level
 
 
 class Run:
-    """All that is known of one run. ``revision`` changes whenever its data does; ``problems`` are sentences."""
+    """All that is known of one run. ``revision`` changes whenever its data does; ``problems`` are sentences; ``nbytes``
+    is the memory that events and tables of rows take, about."""
 
     def __init__(self, archive: Archive | None = None) -> None:
         self.revision = 0
+        self.nbytes = 0
         self._archive = archive
         self._archived = -1
         self._lock = threading.RLock()
@@ -37,22 +40,17 @@ class Run:
         self._bytes: dict[str, int] = {}
         self._schemas: dict[Key, Schema] = {}
         self._parts: dict[Key, dict[str, list[Part]]] = {}
-        self._lost: set[Part] = set()
+        self._lost: dict[Part, Exception] = {}  # why it is unreadable
         self._problems: dict[str, str] = {}
-        self._flawed: dict[str, set[int]] = {}
+        self._flawed: dict[str, dict[int, tuple[str, Exception]]] = {}  # session → first step of rows → what, why
         self._timelines: dict[str, Timeline] = {}
 
     @property
     def problems(self) -> list[str]:
         with self._lock:
             archived = [] if self._archive is None else self._archive.problems
-            return list(dict.fromkeys([*self._problems.values(), *archived]))
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that the events take."""
-        with self._lock:
-            return sum(self._bytes.values())
+            flawed = [_sentence(session, rows) for session, rows in self._flawed.items()]
+            return list(dict.fromkeys([*self._problems.values(), *flawed, *archived]))
 
     def streams(self) -> list[str]:
         """Streams of which at least one row survives, gradients first."""
@@ -87,11 +85,27 @@ class Run:
                 else:
                     self._problems[text] = f"a part of session {tag.session} could not be read; it is tried again"
             archived = self._take_archive()
-            if changed or archived:
+            again = self._try_again()
+            if changed or archived or again:
                 self._rebuild()
             if grown or archived:
                 self.revision = revision(contents, max(0, self._archived))
-            return bool(changed) or archived
+            return bool(changed) or archived or again
+
+    def _try_again(self) -> bool:
+        """Forgets what could not be read for a reason that may pass, as when too many files were open; returns whether
+        there was any. What is broken stays so."""
+        reasons = [*self._lost.copy().values(), *(why for rows in self._flawed.values() for _, why in rows.values())]
+        if all(isinstance(why, FormatError) for why in reasons):
+            return False
+        # Others: timelines of before may still add to theirs.
+        self._lost = {part: why for part, why in self._lost.copy().items() if isinstance(why, FormatError)}
+        for session, rows in list(self._flawed.items()):
+            broken = {step: why for step, why in rows.items() if isinstance(why[1], FormatError)}
+            self._flawed[session] = broken
+            if not broken:
+                del self._flawed[session]
+        return True
 
     def _take_archive(self) -> bool:
         if self._archive is None:
@@ -162,7 +176,10 @@ class Run:
             if any(part not in self._lost for part in parts):
                 report = functools.partial(self._report, key[0])
                 by_stream.setdefault(key[1], []).append(Session(self._schemas[key], parts, self._lost, report))
-        self._lost &= known
+        for part in self._lost.keys() - known:
+            del self._lost[part]
+        rows = sum(len(part.table) for part in known)
+        self.nbytes = sum(self._bytes.values()) + ROW_BYTES * rows + PART_BYTES * len(known)
         before, self._timelines = self._timelines, {}
         lead: Timeline | None = None
         for stream in sorted(by_stream, key=lambda name: (name != "gradients", name)):
@@ -171,13 +188,16 @@ class Run:
             if timeline.sessions:
                 self._timelines[stream] = timeline
 
-    def _report(self, session: str, step: int, reason: str) -> None:
+    def _report(self, session: str, step: int, what: str, why: Exception) -> None:
         """Rows that cannot be used, which may come to light only when a cell of them is asked for."""
         with self._lock:
-            rows = self._flawed.setdefault(session, set())
-            rows.add(step)
-            what = f"{len(rows)} groups of rows of session {session} are damaged and left out in full or in part"
-            self._problems[f"rows of {session}"] = f"{what} (from step {min(rows)} on; {reason})"
+            self._flawed.setdefault(session, {})[step] = what, why
+
+
+def _sentence(session: str, rows: Mapping[int, tuple[str, Exception]]) -> str:
+    what, why = list(rows.values())[-1]
+    damage = f"{len(rows)} groups of rows of session {session} are damaged and left out in full or in part"
+    return f"{damage} (from step {min(rows)} on; {what}{why})"
 
 
 def _part(data: bytes, schema: Schema, level: int) -> Part:
@@ -186,7 +206,7 @@ def _part(data: bytes, schema: Schema, level: int) -> Part:
     group = RowGroup.of(data, schema)
     if group.level != level:
         raise FormatError(f"expected rows of level {level} under its tag, got level {group.level}")
-    return Part(level, group.table, lambda: group)
+    return Part(level, group.table, lambda: group, in_memory=True)
 
 
 class DirectoryRun(Run):
@@ -200,7 +220,7 @@ class DirectoryRun(Run):
     def problems(self) -> list[str]:
         damaged = self.source.damaged
         records = [f"{damaged} records of the event files are damaged and left out"] if damaged else []
-        return [*records, *super().problems]
+        return [*records, *self.source.problems, *super().problems]
 
     def refresh(self) -> bool:
         """Take in what was written meanwhile; True when anything was."""

@@ -7,6 +7,7 @@ writer is not used: its checksum in pure Python runs at 3 MB/s with the GIL held
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+from weakref import WeakValueDictionary
 
 import google_crc32c
 from google.protobuf.message import DecodeError
@@ -29,6 +31,10 @@ FRAME_BYTES = HEAD_BYTES + _CRC.size
 MAX_RECORD_BYTES = 1 << 30
 #: Behind a damaged length the next record is looked for in so many bytes, so many at a time.
 _SEARCH_BYTES, _SEARCHED_BYTES = 1 << 26, 1 << 20
+
+
+#: What this process has open for writing, by descriptor.
+_open_files: WeakValueDictionary[int, RecordFile] = WeakValueDictionary()
 
 
 def masked_crc(data: bytes) -> int:
@@ -53,14 +59,18 @@ class RecordFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.end = 0  # bytes of whole records
+        self.identity: tuple[int, int] | None = None  # device and inode, from when it was opened
         self._fd: int | None = None
         self._torn = False  # whether something stands behind them
 
     def open(self, flags: int = 0) -> None:
         """Makes the file, or continues one that is there (unless ``flags``, of ``os.open``, forbid it)."""
         if self._fd is None:
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | flags, 0o644)
-            self.end = os.fstat(self._fd).st_size
+            flags |= os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)  # which Windows needs to add no byte
+            self._fd = os.open(self.path, flags, 0o644)
+            about = os.fstat(self._fd)
+            self.end, self.identity = about.st_size, (about.st_dev, about.st_ino)
+            _open_files[self._fd] = self
 
     def append(self, *records: bytes) -> None:
         fd = self._opened()
@@ -100,6 +110,7 @@ class RecordFile:
     def close(self) -> None:
         fd, self._fd = self._fd, None
         if fd is not None:
+            _open_files.pop(fd, None)
             os.close(fd)
 
     def _opened(self) -> int:
@@ -108,29 +119,53 @@ class RecordFile:
         return self._fd
 
 
+def open_files() -> set[tuple[int, int]]:
+    """Device and inode of every record file that this process has open for writing, in whichever thread."""
+    found = (ref() for ref in _open_files.valuerefs())
+    return {file.identity for file in found if file is not None and file.identity is not None}
+
+
+class FileLost(FileNotFoundError):
+    """The event file is gone, with all that it had: what comes next begins another one, which needs a schema again."""
+
+
 class EventFile:
     """Appends events to a new file in ``directory``, made at the first one.
 
     The name holds time, host, process and session, so no two writers share a file. Raises OSError as
-    :class:`RecordFile` does.
+    :class:`RecordFile` does, and :class:`FileLost` when the file was deleted or moved away.
     """
 
     def __init__(self, directory: Path, session: str) -> None:
         self.directory = directory
-        stamp = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{session}"
-        self.path = directory / f"events.out.tfevents.{stamp}"
-        self._records = RecordFile(self.path)
+        self._session = session
+        self._began = False
+        self._records = self._named()
+
+    @property
+    def path(self) -> Path:
+        return self._records.path
 
     def append(self, event: Event) -> None:
+        if self._records.identity is not None and not self._records.linked():
+            self._records.close()
+            lost, self._records = str(self.path), self._named()
+            raise FileLost(errno.ENOENT, "the event file was deleted or moved away, and a new one will be begun", lost)
         if self._records.end == 0:  # also after an attempt that failed right here
-            self.directory.mkdir(parents=True, exist_ok=True)
+            # If the directory's own has vanished, it may be one that is mounted: it is not made a second time.
+            self.directory.mkdir(parents=not self._began, exist_ok=True)
             self._records.open()
+            self._began = True
         if self._records.end == 0:
             self._records.append(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
         self._records.append(event.SerializeToString())
 
     def close(self) -> None:
         self._records.close()
+
+    def _named(self) -> RecordFile:
+        stamp = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{self._session}"
+        return RecordFile(self.directory / f"events.out.tfevents.{stamp}")
 
 
 def read_records(

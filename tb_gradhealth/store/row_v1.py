@@ -138,7 +138,7 @@ def part_of_row(data: bytes, schema: Schema) -> Part:
         raise FormatError(f"expected a row of level 0 in version 1, got level {row.level}")
     flags = HAS_SCALARS | HAS_NOTES * row.has_notes
     table = np.array([(row.start, row.stop, row.stop - row.start, flags)], ROW)
-    return Part(0, table, lambda: _Single(row, schema))  # type: ignore[arg-type, return-value]
+    return Part(0, table, lambda: _Single(row, schema), in_memory=True)  # type: ignore[arg-type, return-value]
 
 
 class _Single:

@@ -6,6 +6,7 @@ A column is cut into chunks of so many nodes that one is quickly read, and a rea
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -19,8 +20,9 @@ import numpy.typing as npt
 
 from .. import notes as noted
 from ..notes import Note
-from ..rows import NEVER, Floats
+from ..rows import NEVER, Floats, Ints
 from . import scalars as logged
+from .cache import CACHE
 from .codes import CODES, ESCAPED
 from .columns import Codes, Column, columns, deflate, pack, unpack
 from .format import MAX_STEP, FormatError, Schema, inflate
@@ -29,7 +31,7 @@ from .scalars import Scalar
 
 MAX_ROWS = 4096
 #: Rows × nodes of a chunk: as many as a writer makes, as a reader allows.
-CHUNK_CELLS, MAX_CHUNK_CELLS = 1 << 14, 1 << 18
+CHUNK_CELLS, MAX_CHUNK_CELLS = 1 << 12, 1 << 18
 MIN_WIDTH = 64  # nodes of a chunk, if there are so many
 NO_STEP = 0xFFFFFFFF
 MAGIC = b"GHRG"
@@ -41,7 +43,8 @@ _CHUNK = np.dtype([("size", "<u4"), ("crc", "<u4")])
 _DEFLATED = 1 << 31
 HAS_NOTES, HAS_SCALARS = 1, 2
 
-MAX_TEXT_BYTES = 1 << 26  # of the scalars, or the notes, of all rows
+#: Of the scalars, and of the notes, of all rows; a writer puts no more than 64 rows together.
+MAX_SCALARS_BYTES, MAX_NOTES_BYTES = 1 << 26, 64 * (4 + noted.MAX_BYTES)
 
 T = TypeVar("T")
 Read = Callable[[int, int], bytes]
@@ -158,6 +161,25 @@ class Chunk:
         return 64 + sum(plane.nbytes for plane in self.planes if plane is not None)
 
 
+@dataclass(frozen=True)
+class _Texts:
+    """One text for each row."""
+
+    data: bytes
+    ends: Ints  # [row], bytes
+    sizes: Ints  # [row], bytes
+
+    @property
+    def nbytes(self) -> int:
+        return 256 + len(self.data) + self.ends.nbytes + self.sizes.nbytes
+
+    def __getitem__(self, row: int) -> bytes:
+        return self.data[self.ends[row] - self.sizes[row] : self.ends[row]]
+
+
+_numbers = itertools.count()
+
+
 class RowGroup:
     """Rows as they stand in a file. ``read`` fetches bytes; chunks are fetched when they are asked for.
 
@@ -192,7 +214,8 @@ class RowGroup:
         self._chunks = np.frombuffer(tables, _CHUNK, chunks, rows * ROW.itemsize)
         check_rows(self.table)
         self._read = read
-        self._texts: dict[int, list[bytes]] = {}
+        self._number = next(_numbers)
+        self._broken: dict[int, str] = {}  # chunks of texts, and why
         sizes = (self._chunks["size"] & ~np.uint32(_DEFLATED)).astype(np.int64)
         self._ends = len(head) + len(tables) + np.cumsum(sizes)
         if self._ends[-1] != size:
@@ -218,12 +241,17 @@ class RowGroup:
 
     def scalars(self, row: int) -> dict[str, Scalar]:
         """What the loop logged during a row."""
-        return self._text(-2, row, HAS_SCALARS, logged.MAX_BYTES, logged.decode) or {}
+        if not self.table["flags"][row] & HAS_SCALARS:
+            return {}
+        return _decoded(logged.decode, self._texts(-2, logged.MAX_BYTES, MAX_SCALARS_BYTES)[row])
 
     def notes(self, row: int) -> list[Note]:
         """What happened during a row, in step order; a note may stand at ``stop``, too."""
+        if not self.table["flags"][row] & HAS_NOTES:
+            return []
         start, stop = int(self.table["start"][row]), int(self.table["stop"][row])
-        return self._text(-1, row, HAS_NOTES, noted.MAX_BYTES, lambda data: noted.decode(data, start, stop)) or []
+        data = self._texts(-1, noted.MAX_BYTES, MAX_NOTES_BYTES)[row]
+        return _decoded(lambda data: noted.decode(data, start, stop), data)
 
     def check(self) -> None:
         """Reads everything there is. Raises FormatError on the first thing that is not as it should be."""
@@ -244,25 +272,31 @@ class RowGroup:
             raise FormatError(f"the checksum of chunk {index} does not fit")
         return inflate(data, most, wbits=-15) if stored & _DEFLATED else data
 
-    def _text(self, index: int, row: int, flag: int, most: int, decode: Callable[[bytes], T]) -> T | None:
-        if not self.table["flags"][row] & flag:
-            return None
-        if index not in self._texts:
-            self._texts[index] = self._split(index, most)
+    def _texts(self, index: int, most: int, most_of_all: int) -> _Texts:
+        """The scalars, or the notes, of the rows; read once for all of them, and kept as long as there is room."""
+        if index in self._broken:  # asked for again by each row
+            raise FormatError(self._broken[index])
         try:
-            return decode(self._texts[index][row])
-        except ValueError as error:
-            raise FormatError(str(error)) from error
+            return CACHE.get((RowGroup, self._number, index), lambda: self._split(index, most, most_of_all))
+        except FormatError as error:
+            self._broken[index] = str(error)
+            raise
 
-    def _split(self, index: int, most: int) -> list[bytes]:
-        """The scalars, or the notes, of each row."""
+    def _split(self, index: int, most: int, most_of_all: int) -> _Texts:
         rows = len(self.table)
-        data = self._fetch(len(self._chunks) + index, min(rows * (4 + most), MAX_TEXT_BYTES))
+        data = self._fetch(len(self._chunks) + index, min(rows * (4 + most), most_of_all))
         sizes = np.frombuffer(data[: 4 * rows], "<u4").astype(np.int64)
         ends = 4 * rows + np.cumsum(sizes)
         if len(sizes) != rows or ends[-1] != len(data) or sizes.max() > most:
             raise FormatError(f"{len(data)} bytes do not hold the texts of {rows} rows")
-        return [data[end - size : end] for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)]
+        return _Texts(data, ends, sizes)
+
+
+def _decoded(decode: Callable[[bytes], T], data: bytes) -> T:
+    try:
+        return decode(data)
+    except ValueError as error:
+        raise FormatError(str(error)) from error
 
 
 def check_rows(table: npt.NDArray[np.void]) -> None:

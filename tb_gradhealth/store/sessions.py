@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..notes import Note
 from ..rows import NEVER, Floats, Ints
 from .cache import CACHE
 from .columns import columns
-from .cover import Cover, by_level, cover
+from .cover import Cover, by_level, surviving
 from .format import FormatError, Schema
 from .levels import top, width
 from .part import Part
@@ -22,28 +22,31 @@ from .rowgroup import HAS_NOTES, HAS_SCALARS, NO_STEP, Chunk, RowGroup, values
 from .scalars import Scalar
 
 Codes = npt.NDArray[Any]
+Report = Callable[[int, str, Exception], None]
+"""First step of the rows, what of them, and why."""
 STEPS, COUNTS = 0, 1  # columns; metrics follow
 
 
 class Lost(Exception):
-    """A part turned out unreadable: what was to be read of it must be had elsewhere. Ask again."""
+    """Parts turned out unreadable: what was to be read of them must be had elsewhere. Ask again."""
 
 
 class _Known:
     """Rows by level, and the covers made of them so far."""
 
-    def __init__(self, parts: Sequence[Part], lost: set[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], lost: Container[Part]) -> None:
         self.levels = by_level(parts, lost)
         self.covers: dict[int, Cover] = {}
 
 
 class Session:
-    """``parts``: the better copy of a row first. At least one is not in ``lost``, those known to be unreadable;
-    ``report`` is told each new one of these, its first step and why."""
+    """``parts``: the better copy of a row first. At least one is not in ``lost``, those known to be unreadable and why;
+    ``report`` is told each new one of these, its first step and what the matter is."""
 
-    def __init__(
-        self, schema: Schema, parts: Sequence[Part], lost: set[Part], report: Callable[[int, str], None]
-    ) -> None:
+    #: A later session replaced the steps from here on; set before any row is asked for.
+    until: int = np.iinfo(np.int64).max
+
+    def __init__(self, schema: Schema, parts: Sequence[Part], lost: dict[Part, Exception], report: Report) -> None:
         self.schema = schema
         self.columns = columns(schema)
         self.metrics = {metric.name: position for position, metric in enumerate(schema.metrics)}
@@ -51,51 +54,55 @@ class Session:
         self._known = _Known(parts, lost)
         every = self._known.levels.values()
         self.start = min(int(rows.start[0]) for rows in every)
-        self.stop = max(int(rows.stop[-1]) for rows in every)
+        self.stop = max(int(rows.stop[rows.recorded > 0].max(initial=self.start + 1)) for rows in every)
 
     def forget_lost(self) -> None:
         """Do without the parts that are lost."""
         self._known = _Known(self._parts, self._lost)
 
     def cover(self, steps: float) -> Cover:
-        """The rows that show intervals of so many steps: the coarsest that fit in them, finer or coarser ones where
-        these are not there."""
+        """The surviving rows that show intervals of so many steps: the coarsest that fit in them, finer or coarser ones
+        where these are not there. Only the last may reach over :attr:`until`."""
         level, most = 0, top(self.schema.every)
         while level < most and width(self.schema.every, level + 1) <= steps:
             level += 1
         known = self._known
         if level not in known.covers:
-            known.covers[level] = cover(known.levels, level)
+            known.covers[level] = surviving(known.levels, level, self.until)
         return known.covers[level]
 
     def is_full(self) -> bool:
-        """Whether all steps are there at full resolution."""
+        """Whether all surviving steps are there at full resolution."""
         return not (self.cover(0).level > 0).any()
 
     def planes(self, column: int, which: Sequence[int], rows: Cover, nodes: Index) -> list[Codes]:
         """Planes ``which`` of a column as ``[row, node]``: codes, or float64 for a metric with escaped values; 0 for a
-        node of -1. Raises Lost."""
+        node of -1. Raises Lost, once all parts have been tried."""
         about = self.columns[column]
         shape = (len(rows), len(nodes))
         found: list[Codes] = [np.zeros(shape, about.dtype) for _ in which]
+        failed: Lost | None = None
         ends = np.flatnonzero(np.diff(rows.part, append=-1)) + 1
-        for first, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        for first, end in zip([0, *ends.tolist()], ends.tolist(), strict=False):
             part = self._parts[rows.part[first]]
             picked = rows.row[first:end]
-            group = self._opened(part)
-            for number, columns_here, within in _by_chunk(nodes, group.width):
-                chunk = self._chunk(part, group, column, number)
-                for index, plane in enumerate(which):
-                    stored = chunk.planes[plane]
-                    if stored is None:
-                        continue
-                    if stored.dtype == np.float64 and found[index].dtype != np.float64:
-                        found[index] = values(about, found[index])
-                    some = stored[picked[0] : picked[-1] + 1] if _consecutive(picked) else stored[picked]
-                    some = some[:, within]
-                    if found[index].dtype == np.float64 and some.dtype != np.float64:
-                        some = values(about, some)
-                    found[index][first:end, columns_here] = some
+            try:
+                for chunk, columns_here, within in self._chunks(part, column, nodes):
+                    for index, plane in enumerate(which):
+                        stored = chunk.planes[plane]
+                        if stored is None:
+                            continue
+                        if stored.dtype == np.float64 and found[index].dtype != np.float64:
+                            found[index] = values(about, found[index])
+                        some = stored[picked[0] : picked[-1] + 1] if _consecutive(picked) else stored[picked]
+                        some = some[:, within]
+                        if found[index].dtype == np.float64 and some.dtype != np.float64:
+                            some = values(about, some)
+                        found[index][first:end, columns_here] = some
+            except Lost as error:
+                failed = error
+        if failed is not None:
+            raise failed
         return found
 
     def metric(self, name: str, which: Sequence[int], rows: Cover, nodes: Index) -> list[Floats]:
@@ -107,7 +114,11 @@ class Session:
         return found
 
     def steps(self, which: Sequence[int], rows: Cover, nodes: Index) -> list[Ints]:
-        """Of steps with data, with finite data and the first bad step (0, 1, 2) those in ``which``, ``[row, node]``."""
+        """Of steps with data, with finite data and the first bad step (0, 1, 2) those in ``which``, ``[row, node]``.
+
+        Of a row that is shown in part, what its steps lack is taken to be lacking there, so that it is not overlooked;
+        and a first bad step counts only if it is one of those shown.
+        """
         wanted = sorted({0 if one == 1 else one for one in which} | set(which))
         planes = dict(zip(wanted, self.planes(STEPS, wanted, rows, nodes), strict=True))
         planes = {one: plane.astype(np.int64) for one, plane in planes.items()}
@@ -115,8 +126,11 @@ class Session:
             planes[1] = planes[0] - planes[1]
         if 2 in planes:
             bad = planes[2]
-            planes[2] = np.where(bad == 0, NEVER, rows.start[:, None] + NO_STEP - bad)
-        return [planes[one] for one in which]
+            first = np.where(bad == 0, NEVER, rows.begin[:, None] + NO_STEP - bad)
+            shown = (rows.start[:, None] <= first) & (first < rows.stop[:, None])
+            planes[2] = np.where(shown, first, NEVER)
+        elsewhere = (rows.total - rows.recorded)[:, None]
+        return [planes[one] if one == 2 else np.maximum(planes[one] - elsewhere, 0) for one in which]
 
     def counts(self, which: Sequence[int], rows: Cover, nodes: Index) -> list[Ints]:
         """Totals of the counts ``which``, ``[row, node]``."""
@@ -127,9 +141,10 @@ class Session:
         if not rows.flags[index] & HAS_NOTES:
             return []
         try:
-            return self._opened(self._parts[rows.part[index]]).notes(int(rows.row[index]))
+            notes = self._opened(self._parts[rows.part[index]]).notes(int(rows.row[index]))
+            return [note for note in notes if note.step >= rows.start[index]]
         except (FormatError, OSError) as error:
-            self._report(int(rows.start[index]), f"its notes: {error}")
+            self._report(int(rows.start[index]), "its notes: ", error)
         except Lost:  # reported where it was found
             pass
         return []
@@ -142,29 +157,35 @@ class Session:
         try:
             return self._opened(part).scalars(int(rows.row[index]))
         except (FormatError, OSError) as error:
-            self._report(int(rows.start[index]), f"what was logged: {error}")
+            self._report(int(rows.start[index]), "what was logged: ", error)
             return {}
 
     def _opened(self, part: Part) -> RowGroup:
-        opened: RowGroup = self._sound(part, lambda: CACHE.get(part, part.open))
-        return opened
-
-    def _chunk(self, part: Part, group: RowGroup, column: int, number: int) -> Chunk:
-        key = part, column, number
-        chunk: Chunk = self._sound(part, lambda: CACHE.get(key, lambda: group.chunk(column, number)))
-        return chunk
-
-    def _sound(self, part: Part, read: Callable[[], Any]) -> Any:
+        if part in self._lost:
+            raise Lost
         try:
-            return read()
-        except FileNotFoundError as error:
-            # No damage: a journal whose rows are in a segment by now, or a segment that was deleted to make room.
-            self._lost.add(part)
-            raise Lost from error
+            return part.open() if part.in_memory else CACHE.get(part.token, part.open)
         except (FormatError, OSError) as error:
-            self._lost.add(part)
-            self._report(int(part.table["start"][0]), str(error))
-            raise Lost from error
+            raise self._losing(part, error) from error
+
+    def _chunks(self, part: Part, column: int, nodes: Index) -> Iterator[tuple[Chunk, Any, Any]]:
+        """The chunks of a column that hold ``nodes``, where their nodes go, and which of theirs these are."""
+        group = self._opened(part)
+        for number, goes, within in _by_chunk(nodes, group.width):
+            key = part.token, column, number
+            try:
+                chunk = CACHE.get(key, functools.partial(group.chunk, column, number))
+            except (FormatError, OSError) as error:
+                raise self._losing(part, error) from error
+            yield chunk, goes, within
+
+    def _losing(self, part: Part, error: Exception) -> Lost:
+        self._lost[part] = error
+        # A file that is not there is no damage: a journal whose rows are in a segment by now, or a segment that was
+        # deleted to make room.
+        if not isinstance(error, FileNotFoundError):
+            self._report(int(part.table["start"][0]), "", error)
+        return Lost()
 
 
 def _consecutive(picked: Index) -> bool:

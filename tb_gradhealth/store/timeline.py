@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from .cells import BAD, NO_GRADIENT, Cells, Grid, Reading, Spread, Tally
 from .cover import Cover, within
 from .history import History
 from .levels import top, width
-from .sessions import Lost, Session
+from .sessions import STEPS, Lost, Session
 
 T = TypeVar("T")
 View = Literal["max", "mean", "min", "worst"]
@@ -60,10 +61,13 @@ class Timeline(History):
     def _extreme(self, metric: str, which: Index, grid: Grid, kind: int) -> Floats:
         combine = np.fmin if kind == PLANES["min"] else np.fmax
         found = np.full((grid.count, len(which)), np.nan)
-        for spread, session, columns in self._spreads(which, grid):
+
+        def take(spread: Spread, session: Session, columns: Index) -> None:
             if metric in session.metrics:
                 (plane,) = session.metric(metric, [kind], spread.rows, columns)
                 spread.into(found, combine, plane)
+
+        self._each(which, grid, take)
         shown: npt.NDArray[Any] = found.T
         return shown
 
@@ -71,7 +75,8 @@ class Timeline(History):
         shape = (grid.count, len(which))
         total, steps = np.zeros(shape), np.zeros(shape)
         over = 0 if self.metrics[metric].over == "all" else 1
-        for spread, session, columns in self._spreads(which, grid):
+
+        def take(spread: Spread, session: Session, columns: Index) -> None:
             if metric in session.metrics:
                 (mean,) = session.metric(metric, [0], spread.rows, columns)
                 (weight,) = session.steps([over], spread.rows, columns)
@@ -81,6 +86,8 @@ class Timeline(History):
                 with np.errstate(over="ignore"):
                     spread.into(total, np.add, mean * weight)
                 spread.into(steps, np.add, weight)
+
+        self._each(which, grid, take)
         with np.errstate(invalid="ignore", divide="ignore"):
             shown: Floats = (total / steps).T
         return shown
@@ -104,18 +111,19 @@ class Timeline(History):
 
     def _worst_row(self, metric: str, node: int, grid: Grid) -> tuple[int, int, int] | None:
         leaves = self.tree.leaf_nodes[self.tree.start[node] : self.tree.stop[node]]
-        best, found = -np.inf, None
-        for spread, session, columns in self._spreads(leaves, grid):
+        found: list[tuple[float, Session, Index, int, Cover]] = []  # the first of each span with the largest value
+
+        def take(spread: Spread, session: Session, columns: Index) -> None:
             if metric in session.metrics:
                 row, leaf, most = _largest(session, metric, spread.rows, columns)
-                if most > best:
-                    best, found = (
-                        most,
-                        (session, columns[[leaf]], int(leaves[leaf]), spread.rows.take(slice(row, row + 1))),
-                    )
-        if found is None:
+                if most > -np.inf:
+                    rows = spread.rows.take(slice(row, row + 1))
+                    found.append((most, session, columns[[leaf]], int(leaves[leaf]), rows))
+
+        self._each(leaves, grid, take)
+        if not found:
             return None
-        session, column, tensor, rows = found
+        _, session, column, tensor, rows = max(found, key=itemgetter(0))
         # Found at the level that suits the grid; inside that row finer ones tell more exactly when, level by level.
         for level in range(int(rows.level[0]) - 1, -1, -1):
             finer = within(
@@ -127,7 +135,7 @@ class Timeline(History):
                 break
             at = _largest(session, metric, finer, column)[0]
             rows = finer.take(slice(at, at + 1))
-        return tensor, int(rows.start[0]), int(rows.stop[0])
+        return tensor, int(rows.begin[0]), int(rows.end[0])
 
     def flags(self, which: Index, grid: Grid) -> npt.NDArray[np.uint8]:
         """``[node, cell]``, sums of what is seen of :data:`BAD` and :data:`NO_GRADIENT`."""
@@ -135,14 +143,20 @@ class Timeline(History):
 
     def _flags(self, which: Index, grid: Grid) -> npt.NDArray[np.uint8]:
         found = np.zeros((grid.count, len(which)), np.uint8)
-        for spread, session, columns in self._spreads(which, grid):
+
+        def take(spread: Spread, session: Session, columns: Index) -> None:
             (steps,) = session.steps([0], spread.rows, columns)
             seen = np.where(steps < spread.rows.recorded[:, None], NO_GRADIENT, 0).astype(np.uint8)
             kinds = {name: bit for name, bit in BAD.items() if name in session.schema.counts}
-            planes = session.counts([session.schema.counts.index(name) for name in kinds], spread.rows, columns)
+            # Of most rows no count need be read. Not by the first bad step: that may be one which is not shown.
+            bad = np.flatnonzero(session.planes(STEPS, [2], spread.rows, columns)[0].any(axis=1))
+            rows = spread.rows.take(bad)
+            planes = session.counts([session.schema.counts.index(name) for name in kinds], rows, columns)
             for plane, bit in zip(planes, kinds.values(), strict=True):
-                seen |= np.where(plane > 0, bit, 0).astype(np.uint8)
+                seen[bad] |= np.where(plane > 0, bit, 0).astype(np.uint8)
             spread.into(found, np.bitwise_or, seen)
+
+        self._each(which, grid, take)
         shown: npt.NDArray[Any] = found.T
         return shown
 
@@ -156,7 +170,8 @@ class Timeline(History):
         recorded, with_data = np.zeros((grid.count, 1), np.int64), np.zeros(shape, np.int64)
         first_bad = np.full(shape, NEVER)
         counts = {name: np.zeros(shape, np.int64) for name in names}
-        for spread, session, columns in self._spreads(which, grid):
+
+        def take(spread: Spread, session: Session, columns: Index) -> None:
             steps, bad = session.steps([0, 2], spread.rows, columns)
             spread.into(recorded, np.add, spread.rows.recorded[:, None])
             spread.into(with_data, np.add, steps)
@@ -164,18 +179,27 @@ class Timeline(History):
             own = session.schema.counts
             for name, plane in zip(own, session.counts(range(len(own)), spread.rows, columns), strict=True):
                 spread.into(counts[name], np.add, plane)
+
+        self._each(which, grid, take)
         return Tally(recorded[:, 0], with_data.T, first_bad.T, {name: plane.T for name, plane in counts.items()})
 
-    def _spreads(self, which: Index, grid: Grid) -> Iterator[tuple[Spread, Session, Index]]:
-        """The surviving rows that ``grid`` touches, a bounded number at a time."""
+    def _each(self, which: Index, grid: Grid, take: Callable[[Spread, Session, Index], None]) -> None:
+        """``take`` of the surviving rows that ``grid`` touches, a bounded number at a time. Raises Lost, but behind the
+        last of them: then all parts that are unreadable are known, and covers made anew once, not once for each."""
+        failed: Lost | None = None
         for session, until, columns in self.alive():
             own = columns[which]
             rows = within(session.cover(grid.width), grid.begin, min(until, grid.end))
             for some in _spans(rows, len(which)):
-                yield Spread(some, grid, min(until, grid.end)), session, own
+                try:
+                    take(Spread(some, grid, min(until, grid.end)), session, own)
+                except Lost as error:
+                    failed = error
+        if failed is not None:
+            raise failed
 
     def _stable(self, read: Callable[[], T]) -> T:
-        """``read``, again and again while parts turn out to be unreadable; each time there is one less."""
+        """``read``, again and again while parts turn out to be unreadable; each time there are fewer."""
         while True:
             try:
                 return read()

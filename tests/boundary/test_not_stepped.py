@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from tb_gradhealth import GradHealthWriter
+from tb_gradhealth import GradHealthWriter, open_run
 
 from ..writer.loops import Net
 from .amp import batch
-from .recorded import Recording, Step, bad, consumed, faults, notes_of, together
+from .recorded import Recording, Step, bad, consumed, faults, notes_of, run_of, together
 
 ORDERS = ["zero first", "zero last"]
 
@@ -77,6 +77,12 @@ def test_dropped_at_the_very_end(tmp_path: Path, to_none: bool) -> None:
     loop(optimizer, model, "zero last", to_none, {3}, steps=4)
     optimizer.gradhealth.close()
     assert [(note.step, note.kind) for note in notes_of(tmp_path)] == [(3, "not_stepped")]
+    (session,) = run_of(tmp_path).timeline("gradients").sessions
+    rows = session.cover(0)
+    assert rows.start.tolist() == [0, 1, 2, 3]
+    assert rows.recorded.tolist() == [1, 1, 1, 0], "a step that was never made is none"
+    assert [note.step for note in open_run(tmp_path).notes()] == [3]
+    assert open_run(tmp_path).steps == (0, 3)
 
 
 @pytest.mark.parametrize("after", ["unscale_", "our clipping", "torch's clipping"])

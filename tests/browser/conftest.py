@@ -76,7 +76,7 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
             optimizer.load_state_dict(state)
             for parameter, value in zip(model.parameters(), kept, strict=True):
                 parameter.data.copy_(value)
-    whole = next((directory / "planted" / "gradhealth").iterdir())
+    whole = next((directory / "planted" / "gradhealth").glob("*tfevents*"))
     (directory / "broken" / "gradhealth").mkdir(parents=True)
     data = bytearray(whole.read_bytes())
     data[len(data) // 3] ^= 0xFF

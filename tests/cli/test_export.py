@@ -172,6 +172,15 @@ def test_numbers_keep_their_sign(runs: Path, capfd: pytest.CaptureFixture[str]) 
     assert min(found) < 0
 
 
+@pytest.mark.parametrize("name", ["exp1.xlsx", "exp1.json", "exp1.csv.gz"])
+def test_an_ending_of_another_format_is_not_written_as_csv(
+    runs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["export", str(runs / "exp1"), "-o", str(tmp_path / name)]) == 2
+    assert "expected a file called .csv, .jsonl" in capfd.readouterr().err
+    assert list(tmp_path.glob("exp1.*")) == []
+
+
 def test_other_formats_have_the_names_as_they_are(
     hostile: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -151,6 +152,32 @@ def test_rows_are_kept_for_the_runs_viewed_last(monkeypatch: pytest.MonkeyPatch)
     assert len(provider.reads) == 3
     runs.get(None, "", "b")
     assert len(provider.reads) == 4, "b was dropped for c"
+
+
+def test_a_run_that_is_being_read_keeps_no_other_waiting() -> None:
+    begun, answered = threading.Event(), threading.Event()
+
+    def slow(tags: list[str]) -> bool:
+        if threading.current_thread() is reader:
+            begun.set()
+            answered.wait(30)
+        return False
+
+    provider = Provider(refuse=slow)
+    for name in "ab":
+        provider.put_rows(1, run=name)
+    runs = Runs(provider)
+    reader = threading.Thread(target=lambda: runs.get(None, "", "a"))
+    other = threading.Thread(target=lambda: (runs.get(None, "", "b"), answered.set()))
+    reader.start()
+    assert begun.wait(30)
+    other.start()
+    other.join(20)
+    done = answered.is_set()
+    answered.set()
+    reader.join()
+    other.join()
+    assert done, "the other run was answered while the first was being read"
 
 
 @pytest.mark.parametrize("name", ["", "exp", "../exp/gradhealth", "exp/gradhealth/"])

@@ -11,6 +11,10 @@ import pytest
 from tb_gradhealth import open_run
 from tb_gradhealth.reading.choose import AskedError
 from tb_gradhealth.reading.opened import OpenRun
+from tb_gradhealth.store.archive import SCHEMA, Entry
+from tb_gradhealth.store.cache import Cache
+from tb_gradhealth.store.history import SPAN_ROWS
+from tb_gradhealth.store.records import read_records
 from tests.planted import BAD, MISSING, NODES, RELATIVE, ROWS, SPIKE, STEPS, Planted, over, planted
 from tests.synthetic import Recording, recorded
 
@@ -87,7 +91,14 @@ def test_a_rewind_into_the_middle_of_a_row(tmp_path: Path) -> None:
     lines = itertools.islice(run.rows(nodes="", metrics="norm"), 100)
     assert [(line["start"], line["stop"]) for line in lines] == expected
     lines = itertools.islice(run.rows(nodes="", level=1), 100)
-    assert [(line["start"], line["stop"]) for line in lines] == [(0, 47), (47, 67)]
+    assert [(line["start"], line["stop"]) for line in lines] == [
+        (0, 10),
+        (10, 20),
+        (20, 30),
+        (30, 40),
+        (40, 47),  # what level 1 has of it reaches far beyond the restart
+        (47, 67),
+    ]
     assert [(one.start, one.stop) for one in run.sessions] == [(0, STEPS), (47, 67)]
 
 
@@ -103,3 +114,29 @@ def test_a_deleted_archive_leaves_what_the_events_have(tmp_path: Path) -> None:
     assert left["recorded"].sum() == STEPS
     np.testing.assert_allclose(left["norm_max"].max(), truth.norm("blocks.1.attn.weight")[SPIKE], RELATIVE)
     assert not open_run(tmp_path).full
+
+
+def test_coarser_rows_for_damaged_ones_give_no_step_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = range(5, 1505)
+    recording = Recording(np.repeat(recorded(1), len(steps), axis=0), every=1, block=100, start=steps.start)
+    recording.write(tmp_path / "gradhealth", archive=True, event_bytes=100_000, together=64)
+    (index,), (segment,) = tmp_path.rglob("*.index"), tmp_path.rglob("*.L0-*")
+    with index.open("rb") as file:
+        records = [data for data, _ in read_records(file)]
+    entries = [Entry.decode(data) for data in records if data and not data.startswith(SCHEMA)]
+    (hit,) = (e for e in entries if e.level == 0 and e.table["start"][0] == steps.start + 3 * SPAN_ROWS)
+    begin = int(hit.table["start"][0]) + 5
+
+    lines = open_run(tmp_path).rows(nodes="", metrics="norm", steps=(begin - SPAN_ROWS, None))
+    found = list(itertools.islice(lines, SPAN_ROWS))  # some rows of the group
+    content = bytearray(segment.read_bytes())
+    content[hit.offset : hit.offset + hit.size] = bytes(hit.size)
+    segment.write_bytes(content)
+    monkeypatch.setattr("tb_gradhealth.store.sessions.CACHE", Cache())  # as if others had been read meanwhile
+    found += list(lines)
+    intervals = [(line["start"], line["stop"]) for line in found]
+    assert intervals[0][0] == begin - SPAN_ROWS
+    assert intervals[-1][1] == steps.stop
+    assert intervals[SPAN_ROWS] == (begin, begin // 16 * 16 + 16), "what is left of the coarser row"
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(intervals))
+    assert all(line["recorded"] == line["with_data"] == line["stop"] - line["start"] for line in found)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import shutil
 import threading
 from collections.abc import Sequence
@@ -445,15 +447,16 @@ def test_a_budget_takes_the_oldest_session_and_then_coarser_levels(tmp_path: Pat
     assert left_files == {
         f"{old.session}/{STREAM}.index",
         f"{SESSION}/{STREAM}.index",
+        f"{SESSION}/{STREAM}.L0-000001",
+        f"{SESSION}/{STREAM}.L1-000000",
         f"00000000/{STREAM}.index",
         f"00000000/{STREAM}.L0-000000",
-    }, "nothing but what is being written, and the indexes"
-    assert starts(tmp_path) == list(range(64))
+    }, "nothing but what is being written, by this process at all, and the indexes"
     give(writer, 192, 1, schema)
     writer.close()
     archive = opened(tmp_path)
     (alive,) = [stream.parts for key, stream in archive.streams.items() if key[0] == SESSION]
-    assert [part.table["start"].tolist() for part in alive if part.level == 0] == [[1920]], "one deleted, it began anew"
+    assert [part.table["start"].tolist()[-1] for part in alive if part.level == 0][-1] == 1920
 
 
 def test_a_directory_that_vanishes_is_made_again(tmp_path: Path) -> None:
@@ -545,6 +548,144 @@ def test_the_budget_of_a_reader_drops_the_oldest_of_the_finest_level(
     assert starts(archive, 1) == list(range(125))
     (problem,) = archive.problems
     assert "oldest" in problem
+
+
+def numbers(directory: Path, session: str, stream: str = STREAM) -> list[int]:
+    """Numbers of the rows of level 0 of one stream that a reader finds."""
+    return [row[0] // EVERY for row in read(directory, 0, (session, stream))]
+
+
+@pytest.mark.parametrize("count", [320, 1100])
+def test_the_only_record_of_some_steps_goes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_segments: int, count: int
+) -> None:
+    """A killed session had its coarser rows in memory, all of them or (of 1,100) but the first 64."""
+    monkeypatch.setattr(archive_writer, "MAX_SEGMENT_BYTES", small_segments)
+    old = make_schema(60, "fedcba9876543210")
+    written(tmp_path, count, schema=old, flush=5)
+    for path in (tmp_path / old.session).iterdir():
+        os.utime(path, (1_600_000_000,) * 2)
+    covered = count // 1024 * 1024
+    size = sum(files(tmp_path).values())
+    keep = size + (size if covered == 0 else 0)
+    writer = written(tmp_path, 1500, schema=make_schema(60), keep=keep, flush=5)
+    assert sum(files(tmp_path).values()) <= keep + small_segments
+    assert numbers(tmp_path, old.session)[-(count - covered) :] == list(range(covered, count))
+    assert len(numbers(tmp_path, old.session)) < count or not covered, "what coarser rows have went"
+    assert len(numbers(tmp_path, SESSION)) < 1500
+    tight = written(tmp_path, 200, schema=make_schema(60, "00000000"), keep=1, flush=5)
+    assert numbers(tmp_path, old.session) == [], "the budget holds all the same"
+    for one in (writer, tight):
+        one.close()
+
+
+def test_streams_of_one_process_do_not_delete_what_the_other_writes(tmp_path: Path, small_segments: int) -> None:
+    schemas = [make_schema(60, SESSION, stream) for stream in ("gradients", "unclipped")]
+    directories = [tmp_path, Path(os.path.relpath(tmp_path))]
+    keep = 3 * small_segments
+    writers = [ArchiveWriter(where, schema, keep) for where, schema in zip(directories, schemas, strict=True)]
+    for number in range(400):
+        for writer, schema in zip(writers, schemas, strict=True):
+            give(writer, number, 2, schema)
+            writer.flush()
+        for writer in writers:
+            live = [file for file in (*writer._segments.values(), writer._journal) if file is not None]
+            assert all(file.linked() for file in live), number
+    assert len(list(tmp_path.glob("*/*.L0-*"))) < 6, "or nothing was deleted"
+    for writer in writers:
+        writer.close()
+    assert files(tmp_path).keys() >= {str(Name(schema.stream, 1, 0)) for schema in schemas}
+
+
+def test_the_names_of_new_directories_are_on_the_disk_before_an_entry_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, fsync = set[int](), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.add(os.fstat(fd).st_ino) or fsync(fd))
+    writer = written(tmp_path / "archive", 63)
+    assert synced == set(), "a journal does not wait for the disk"
+    give(writer, 63)
+    writer.flush()
+    assert synced >= {path.stat().st_ino for path in (tmp_path, tmp_path / "archive", tmp_path / "archive" / SESSION)}
+    writer.close()
+
+
+@pytest.mark.parametrize("name", [Name(STREAM), Name(STREAM, None, 1)])
+def test_what_cannot_be_read_now_is_read_later_and_no_longer_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Name
+) -> None:
+    def opened_not(path: Path) -> Any:
+        if path.name == str(name):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return open_file(path)
+
+    writer, archive = written(tmp_path, 70), Archive(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_reader, "open_file", opened_not)
+        progress = [archive.progress()]
+        for _ in range(3):
+            archive.update()
+            assert archive.problems == [f"{SESSION}/{name}: Too many open files"]
+            progress.append(archive.progress())
+    assert len(set(progress)) == 4, "or nobody would call for an update"
+    assert archive.update()
+    assert archive.problems == []
+    assert starts(archive) == list(range(70))
+    assert archive.progress() == archive.progress()
+    assert not archive.update()
+    writer.close()
+
+
+def test_a_process_without_descriptors_forgets_nothing(tmp_path: Path) -> None:
+    writer, archive = written(tmp_path, 70), Archive(tmp_path)
+    archive.update()
+    give(writer, 70)
+    writer.flush()
+    limits, free = resource.getrlimit(resource.RLIMIT_NOFILE), os.dup(0)
+    os.close(free)
+    progress = archive.progress()
+    for room in (0, 1):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + room, limits[1]))
+        try:
+            assert not archive.update()
+            assert archive.progress() == progress
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert "Too many open files" in archive.problems[0]
+        assert starts(archive) == list(range(70))
+    assert archive.progress() > progress
+    assert archive.update()
+    assert (starts(archive), archive.problems) == (list(range(71)), [])
+    writer.close()
+
+
+def test_damage_to_a_journal_is_no_problem_once_the_rows_are_elsewhere(tmp_path: Path) -> None:
+    writer, archive = written(tmp_path, 10), Archive(tmp_path)
+    journal = tmp_path / SESSION / str(Name(STREAM, None, 0))
+    data = bytearray(journal.read_bytes())
+    data[-5] ^= 1
+    journal.write_bytes(data)
+    archive.update()
+    assert len(archive.problems) == 1
+    for number in range(10, 70):
+        give(writer, number)
+    writer.flush()
+    archive.update()
+    assert (starts(archive), archive.problems) == (list(range(70)), [])
+    writer.close()
+
+
+def test_memory_that_tables_take_is_counted(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.update()
+    assert archive.nbytes == 0
+    written(tmp_path, 130).close()
+    archive.update()
+    # Row groups of 64, 64, 2 rows of level 0 and of 8 of level 1, of 24 bytes a row.
+    assert archive.nbytes == 4 * archive_reader.PART_BYTES + 138 * 24
+    shutil.rmtree(tmp_path / SESSION)
+    archive.update()
+    assert archive.nbytes == 0
 
 
 @pytest.mark.parametrize("name", [Name("gradients"), Name("a_1", None, 0), Name("x", 15, 999_999_999), Name("x", 0, 7)])

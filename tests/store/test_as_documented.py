@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradhealth_kernels.metrics import METRICS
-from tb_gradhealth.store.cover import by_level, cover
+from tb_gradhealth.store.cover import by_level, cover, surviving
 from tb_gradhealth.store.part import Part
 from tb_gradhealth.store.rowgroup import ROW, RowGroup, code, encode
 
@@ -51,8 +51,10 @@ def row_lists(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
     return made[:cut], made[cut:]
 
 
-@given(row_lists(), st.integers(0, 3))
-def test_the_rows_that_count_are_those_of_the_document(rows: tuple[list[Row], list[Row]], level: int) -> None:
+@given(row_lists(), st.integers(0, 3), st.integers(0, 40))
+def test_the_rows_that_count_are_those_of_the_document(
+    rows: tuple[list[Row], list[Row]], level: int, until: int
+) -> None:
     session = Session({}, archive=rows[0], events=rows[1])
     parts = [
         Part(row.level, np.array([(row.start, row.stop, row.recorded, 0)], ROW), unopened)
@@ -63,6 +65,11 @@ def test_the_rows_that_count_are_those_of_the_document(rows: tuple[list[Row], li
     theirs = [(row.level, row.start, row.stop, row.recorded) for row in v2_decoder.counting(session, level)]
     assert ours == theirs
     assert all(one[2] <= other[1] for one, other in pairwise(ours))
+    if found is not None:
+        left = surviving(by_level(parts), level, until)
+        kept = list(zip(left.level, left.start, left.stop, left.recorded, strict=True))
+        theirs = [(row.level, row.start, row.stop, row.recorded) for row in v2_decoder.surviving(session, level, until)]
+        assert kept == theirs
 
 
 def unopened() -> RowGroup:

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tb_gradhealth.store.cover import Cover, by_level, cover
+from tb_gradhealth.store.cover import Cover, by_level, cover, surviving
 from tb_gradhealth.store.format import FACTOR
 from tb_gradhealth.store.part import Part
 from tb_gradhealth.store.rowgroup import ROW, RowGroup
@@ -105,7 +105,10 @@ def test_a_cover_is_disjoint_complete_and_no_coarser_than_needed(
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(found)), "in step order, disjoint"
     there = {step for rows in session.rows.values() for row in rows for step in session.recorded(row)}
     assert {step for row in found for step in session.recorded(row)} == there
-    assert shown.recorded.tolist() == [len(session.recorded(row)) for row in found]
+    whole = (shown.begin == shown.start) & (shown.end == shown.stop)
+    exact = np.array([len(session.recorded(row)) for row in found], np.int64)
+    assert (shown.recorded == exact)[whole].all()
+    assert shown.recorded.sum() == len(there)
     for row, level in zip(found, shown.level.tolist(), strict=True):
         below = [own for number, rows in session.rows.items() if number < level for own in rows]
         if level > wanted:
@@ -113,6 +116,22 @@ def test_a_cover_is_disjoint_complete_and_no_coarser_than_needed(
             assert session.recorded(row) - had, "finer rows show all of it"
         for coarser in range(level + 1, wanted + 1):
             assert not touching(row, session.rows.get(coarser, [])), "a coarser row would have done"
+
+
+@settings(max_examples=150, deadline=None)
+@given(sessions(), st.integers(0, 4), st.integers(0, 2600))
+def test_what_was_replaced_is_left_out_and_nothing_before_it(session: Session, wanted: int, until: int) -> None:
+    levels = by_level(session.parts([7]))
+    shown = surviving(levels, wanted, until)
+    found = bounds(shown)
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(found)), "in step order, disjoint"
+    assert all(start < until for start, _ in found)
+    assert all(stop <= until for _, stop in found[:-1])
+    there = {step for row in bounds(cover(levels, wanted)) for step in session.recorded(row) if step < until}
+    assert {step for row in found for step in session.recorded(row) if step < until} == there
+    if found and found[-1][1] > until:
+        finer = [row for level, rows in session.rows.items() if level < shown.level[-1] for row in rows]
+        assert not touching((found[-1][0], until), finer), "finer rows show it"
 
 
 @settings(max_examples=50, deadline=None)
@@ -127,7 +146,9 @@ def test_the_rows_that_are_chosen_are_where_they_say(session: Session, sizes: li
             source = parts[shown.part[i]]
             assert source not in lost
             start, stop, recorded, _ = source.table[shown.row[i]].tolist()
-            assert (source.level, start, stop, recorded) == (shown.level[i], *row, shown.recorded[i])
+            assert (source.level, start, stop) == (shown.level[i], shown.begin[i], shown.end[i])
+            assert start <= row[0] < row[1] <= stop
+            assert recorded == shown.recorded[i] if (start, stop) == row else 0 <= shown.recorded[i] < recorded
 
 
 def test_of_rows_that_overlap_the_first_the_longest_and_the_earlier_part_count() -> None:
@@ -150,11 +171,14 @@ def test_of_an_unfinished_level_the_finer_rows_show_the_rest() -> None:
     assert bounds(cover(levels, 0)) == [(a, a + 1) for a in range(20)]
 
 
-def test_a_row_that_is_missing_is_shown_by_the_coarser_one_alone() -> None:
-    finest = [(a, a + 1, 1) for a in range(32) if a not in (3, 20)]
+def test_of_a_row_that_is_missing_the_coarser_one_shows_its_steps_alone() -> None:
+    finest = [(a, a + 1, 1) for a in range(32) if a not in (3, 20, 21)]
     levels = by_level([part(1, [(0, 16, 15), (16, 32, 16)]), part(0, finest)])
-    # Step 3 was not recorded at all, step 20 was.
-    assert bounds(cover(levels, 0)) == [*((a, a + 1) for a in range(16) if a != 3), (16, 32)]
+    # Step 3 was not recorded at all, steps 20 and 21 were.
+    shown = cover(levels, 0)
+    assert bounds(shown) == [*((a, a + 1) for a in range(20) if a != 3), (20, 22), *((a, a + 1) for a in range(22, 32))]
+    (at,) = np.flatnonzero(shown.level)
+    assert (shown.begin[at], shown.end[at], shown.recorded[at]) == (16, 32, 2)
 
 
 def test_rows_that_no_writer_makes_are_disjoint_all_the_same() -> None:

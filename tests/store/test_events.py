@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import tracemalloc
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +18,14 @@ from hypothesis import strategies as st
 from gradhealth_kernels.metrics import select
 from tb_gradhealth import rows as interval
 from tb_gradhealth.notes import Note
+from tb_gradhealth.sinks import SharedSink
 from tb_gradhealth.store import events as module
 from tb_gradhealth.store.events import EventTier
 from tb_gradhealth.store.format import PLUGIN, Schema, Tag, check_metadata
 from tb_gradhealth.store.levels import Levels
 from tb_gradhealth.store.pending import PendingRow
+from tb_gradhealth.store.reader import open_directory
+from tb_gradhealth.store.records import EventFile, FileLost
 from tb_gradhealth.store.rowgroup import code
 from tb_gradhealth.store.scalars import Scalar
 from tb_gradhealth.store.timeline import Grid, Timeline
@@ -144,17 +149,31 @@ def test_no_run_exceeds_its_budget_and_its_end_is_always_shown(
 
 @pytest.mark.parametrize("together", [7, 50])
 def test_all_but_the_last_seconds_are_shown_at_any_time(clock: Clock, together: int) -> None:
-    run, second = Run(500_000), 0.25
+    """At most as old as 4 s, as 1 % of the session's age, or as that part of it that five tails are of what the finest
+    level may use, whichever is the most; and as long as rows wait for the next flush."""
+    budget, second = 100_000, 0.25
+    run = Run(budget)
+    shown, largest, seen, finest, behind = 0, 0, 0, 0, 0
     for number, row in enumerate(rows(4000), 1):
         run.add(row)
         clock.now += second
         if number % together == 0:
             run.tier.flush()
+            for event in run.sink.events[seen:]:
+                first = event.summary.value[0].tag
+                level = Tag.parse(first).level if first.startswith(PLUGIN) else None
+                if level is not None:
+                    shown, finest = max(shown, event.step + 1), max(finest, level)
+                    largest = max(largest, event.ByteSize()) if level else 0
+            seen = len(run.sink.events)
+            part = 5 * largest / (0.25 * 0.75**finest * budget)
+            lag = (number - shown) * second
+            assert lag <= max(4.0, max(0.01, part) * number * second) + second * together, number
+            behind = max(behind, number - shown)
             if number % 1301 < together:
-                age = second * number
-                delay = max(module.TAIL_SECONDS, module.TAIL_AGE * age) + second * together
-                assert run.shown() >= number - delay / second - 1, number
+                assert run.shown() == shown, number
     assert not run.tier.wants(0), "or no tails were needed"
+    assert behind > 0, "or every row was shown at once"
 
 
 def test_the_pause_between_tails_grows_with_the_age_of_the_session(clock: Clock) -> None:
@@ -249,6 +268,78 @@ def test_a_sink_that_fails_for_long_costs_resolution_and_bounded_memory() -> Non
     whole = timeline.cells("norm", np.array([0]), Grid(0, 3000, 1))
     assert whole.max[0, 0] == pytest.approx(max(row.rows.max[0, 0, 0] for row in made), rel=0.0018)
     assert whole.min[0, 0] == pytest.approx(min(row.rows.min[0, 0, 0] for row in made), rel=0.0018)
+
+
+def test_rows_that_wait_are_bounded_with_all_that_is_kept_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trouble() -> None:
+        raise OSError(5, "Input/output error")
+
+    made = rows(200, logged=4)
+    one = made[0].nbytes + code(made[0], 0, SMALL.schema).nbytes
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 40 * one)
+    run = Run(trouble=trouble)
+    for row in made:
+        run.add(row)
+    kept = run.tier._waiting[0]
+    assert 35 <= len(kept) <= 40
+    assert sum(row.nbytes + coded.nbytes for row, coded in kept) <= 40 * one
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 1)
+    for row in rows(230, logged=4)[200:]:
+        run.add(row)
+    assert len(run.tier._waiting[0]) == 17, "16 of them may be in no coarser row yet"
+
+
+def test_the_size_of_a_row_that_waits_is_about_what_it_takes() -> None:
+    for count, logged in ((1, 200), (3000, 0)):
+        entries = np.tile(SMALL.entries[:1], (1, count))
+        tracemalloc.start()
+        row = PendingRow(
+            interval.from_steps(0, entries, CHOSEN),
+            {f"scalar {n}": Scalar(n, n * 0.5, n * 0.3, n) for n in range(logged)},
+        )
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert 0.7 * taken < row.nbytes < 1.5 * taken
+
+
+def lose_and_go_on(tiers: Sequence[EventTier], directory: Path) -> None:
+    """Rows 0 … 79 to each tier; after 40 of them all event files are deleted."""
+    levels = [Levels(1) for _ in tiers]
+    for number, row in enumerate(rows(80)):
+        if number == 40:
+            for path in directory.iterdir():
+                path.unlink()
+        for tier, own in zip(tiers, levels, strict=True):
+            for level, done in own.add(row):
+                tier.add(done, code(done, level, tier._schema), level)
+            if number % 5 == 4:
+                if number == 44:
+                    with pytest.raises(FileLost, match="deleted"):
+                        tier.flush()
+                tier.flush()
+
+
+def test_after_an_event_file_was_deleted_rows_go_on_in_another_one(tmp_path: Path) -> None:
+    tier = EventTier(EventFile(tmp_path, SESSION), SMALL.schema, 1 << 20)
+    lose_and_go_on([tier], tmp_path)
+    tier.close()
+    run = open_directory(tmp_path)
+    assert run.problems == []
+    assert [b for b in row_bounds(run.timeline("gradients")) if b[0] >= 40] == [(n, n + 1) for n in range(40, 80)]
+
+
+def test_both_streams_of_a_file_that_was_deleted_go_on(tmp_path: Path) -> None:
+    shared = SharedSink(EventFile(tmp_path, SESSION))
+    schemas = [SMALL.schema, replace(SMALL.schema, stream="unclipped")]
+    tiers = [EventTier(shared.share(), schema, 1 << 20) for schema in schemas]
+    lose_and_go_on(tiers, tmp_path)
+    for tier in tiers:
+        tier.close()
+    run = open_directory(tmp_path)
+    assert run.problems == []
+    for schema in schemas:
+        found = [b for b in row_bounds(run.timeline(schema.stream)) if b[0] >= 40]
+        assert found == [(n, n + 1) for n in range(40, 80)], schema.stream
 
 
 def attempt(call: Callable[[], None]) -> None:

@@ -135,7 +135,7 @@ def test_a_tag_that_is_not_ours_is_refused_without_repeating_it_at_length(text: 
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("version", [3, 0, -1, "1", None, "x" * 10**6])
+@pytest.mark.parametrize("version", [3, 0, -1, "1", None, "x" * 1000])
 def test_an_unknown_version_is_named_with_what_to_do(version: Any) -> None:
     schema = json.loads(zlib.decompress(eventful().schema.encode()))
     packed = zlib.compress(json.dumps({**schema, "format": version}).encode())

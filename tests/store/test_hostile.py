@@ -20,7 +20,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tb_gradhealth.notes import Fault, Note
-from tb_gradhealth.store.format import MAX_ALIASES, MAX_COUNTS, MAX_NODES, FormatError, Schema, check_metadata, inflate
+from tb_gradhealth.store.format import (
+    MAX_ALIASES,
+    MAX_BRACKETS,
+    MAX_COMMAS,
+    MAX_COUNTS,
+    MAX_METADATA_BYTES,
+    MAX_NODES,
+    FormatError,
+    Schema,
+    check_metadata,
+    inflate,
+)
 from tb_gradhealth.store.row_v1 import RowPayload
 
 from ..synthetic import NAMES, Recording, recorded
@@ -242,6 +253,35 @@ TOTAL = node("", "total")
 def test_a_schema_out_of_bounds_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         Schema.decode(zlib.compress(json.dumps({**CONTENT, **change}).encode()))
+
+
+def packed(nodes: str) -> bytes:
+    text = json.dumps({**CONTENT, "nodes": "NODES"}).replace('"NODES"', f"[{nodes}]")
+    return zlib.compress(text.encode(), 9)
+
+
+@pytest.mark.parametrize(
+    "many", ["{}," * MAX_BRACKETS, "[]," * MAX_BRACKETS, "0," * MAX_COMMAS, '{"a":[]},' * (MAX_BRACKETS // 2)]
+)
+def test_json_of_too_many_objects_is_not_parsed(many: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = packed(many + "0")
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("each may take hundreds of bytes"))
+    with pytest.raises(FormatError, match=r"objects and arrays and .* commas, got"):
+        Schema.decode(data)
+
+
+def test_the_largest_schema_is_parsed() -> None:
+    about = {"shape": [256, 128, 3, 3], "dtype": "bfloat16", "aliases": ["tied.weight"]}
+    nodes = [node("", "total"), *(node(f"{i:0100}", **about) for i in range(MAX_NODES - 1))]
+    found = Schema.decode(packed(json.dumps(nodes)[1:-1])).nodes
+    assert len(found) == MAX_NODES
+    assert (found[-1].shape, found[-1].aliases) == ((256, 128, 3, 3), ("tied.weight",))
+
+
+def test_long_metadata_is_refused() -> None:
+    content = b'{"format": 2, "x": "' + b"x" * MAX_METADATA_BYTES + b'"}'
+    with pytest.raises(FormatError, match=f"at most {MAX_METADATA_BYTES} bytes of metadata"):
+        check_metadata(content)
 
 
 @pytest.mark.parametrize("missing", list(CONTENT))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import struct
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tb_gradhealth.store.archive_reader import Archive, Archived
 from tb_gradhealth.store.cells import Cells, Grid
-from tb_gradhealth.store.format import Tag, metadata
+from tb_gradhealth.store.cover import Cover, by_level
+from tb_gradhealth.store.format import FormatError, Tag, metadata
 from tb_gradhealth.store.levels import Levels
+from tb_gradhealth.store.part import Part
 from tb_gradhealth.store.reader import Run
-from tb_gradhealth.store.rowgroup import code, encode
+from tb_gradhealth.store.rowgroup import RowGroup, code, encode
 from tb_gradhealth.store.source import Content
 
 from ..synthetic import NAMES, SESSION, Memory, Recording, history, recorded
@@ -221,6 +228,101 @@ def test_a_damaged_chunk_costs_its_row_group_and_is_said_once_it_is_seen() -> No
         ]
 
 
+def test_all_that_is_damaged_is_found_before_rows_are_chosen_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Recording(recorded(120), every=1)
+    payloads = [bytearray(payload) for payload in one.payloads()]
+    for payload in payloads[10:110]:
+        payload[chunk_at(bytes(payload), 2)] ^= 0xFF
+    source, run = Memory(), Run()
+    source.add(SCHEMA, [one.schema.encode()])
+    source.add(ROWS, [bytes(payload) for payload in payloads])
+    run.update(source)
+    made: list[int] = []
+
+    def counted(parts: Sequence[Part], lost: Container[Part]) -> dict[int, Cover]:
+        made.append(sum(part in lost for part in parts))
+        return by_level(parts, lost)
+
+    monkeypatch.setattr("tb_gradhealth.store.sessions.by_level", counted)
+    monkeypatch.setattr("tb_gradhealth.store.timeline.SPAN_CELLS", 30)
+    shown = run.timeline("gradients").cells("norm", np.arange(3), Grid(0, 1, 120)).max
+    assert np.flatnonzero(np.isfinite(shown[0])).tolist() == [*range(10), *range(110, 120)]
+    assert made == [100]
+
+
+class Failing(Archive):
+    """One row group, which cannot be opened while ``error`` is set."""
+
+    error: Exception | None = None
+
+    def __init__(self, one: Recording) -> None:
+        super().__init__(Path("nowhere"))
+        coded = [replace(code(row, 0, one.schema), notes=b"[]") for row in one.rows()]
+        self.group = RowGroup.of(encode(coded, one.schema), one.schema)
+        self.part = Part(0, self.group.table, self.opened)
+        self.streams = {(SESSION, "gradients"): Archived(one.schema, [self.part])}
+
+    def opened(self) -> RowGroup:
+        if self.error is not None:
+            raise self.error
+        return self.group
+
+    def progress(self) -> int:
+        return 1
+
+    def update(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), FileNotFoundError()])
+def test_what_may_pass_is_tried_again_with_the_next_update(error: OSError) -> None:
+    archive, source = Failing(recording()), Memory()
+    run = Run(archive)
+    run.update(source)
+    archive.error = error
+    for _ in range(2):
+        timeline = run.timeline("gradients")
+        assert timeline.notes(0, 30, 1) == ([], True)
+        assert np.isnan(cells(run).max).all()
+        assert starts(run) == [[]]
+        assert len(run.problems) == isinstance(error, FileNotFoundError) ^ 1
+        assert run.update(source)
+        assert run.problems == []
+    archive.error = None
+    assert np.isfinite(cells(run).max).all()
+    assert starts(run) == [[0, 10, 20]]
+    assert not run.update(source)
+
+
+def test_what_is_broken_stays_so() -> None:
+    archive, source = Failing(recording()), Memory()
+    run = Run(archive)
+    run.update(source)
+    archive.error = FormatError("no row group")
+    assert np.isnan(cells(run).max).all()
+    archive.error = None
+    assert not run.update(source)
+    assert "no row group" in run.problems[0]
+    assert np.isnan(cells(run).max).all()
+
+
+def test_a_run_that_is_gone_leaves_no_events_in_the_cache() -> None:
+    run = run_of(Memory(recording()))
+    cells(run)
+    groups = [weakref.ref(part.open()) for parts in run._parts.values() for some in parts.values() for part in some]
+    assert len(groups) == 3
+    del run
+    gc.collect()
+    assert [group() for group in groups] == [None] * 3
+
+
+def test_tables_of_rows_count_for_the_memory_that_a_run_takes() -> None:
+    run, archived = run_of(Memory(recording())), Run(Failing(recording()))
+    archived.update(Memory())
+    assert archived.nbytes >= 64 * 3
+    assert run.nbytes >= sum(map(len, recording().payloads())) + 64 * 3
+
+
 def test_a_coarser_row_stands_in_for_what_is_damaged() -> None:
     one = Recording(recorded(40), every=2, block=2)
     schema, rows = one.schema, one.rows()
@@ -242,10 +344,11 @@ def test_a_coarser_row_stands_in_for_what_is_damaged() -> None:
     assert not timeline.full
     assert "damaged" in run.problems[0]
     whole = history(one).cells("norm", which, grid).max
-    merged = np.repeat(whole[:, :16].max(axis=1, keepdims=True), 16, axis=1)
-    assert np.array_equal(shown.max, np.concatenate([merged, whole[:, 16:]], axis=1))
+    expected = whole.copy()
+    expected[:, 3] = whole[:, :16].max(axis=1)
+    assert np.array_equal(shown.max, expected)
     (spans,) = timeline.rows(0, 40)
-    assert spans.start.tolist() == [0, 32, 34, 36, 38]
+    assert (spans.start.tolist(), spans.recorded.tolist()) == ([*range(0, 40, 2)], [2] * 20)
 
 
 def test_rows_of_another_level_than_their_tag_are_damaged() -> None:

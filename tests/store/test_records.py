@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from gradhealth_kernels.metrics import select
 from tb_gradhealth.store import records
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.format import Schema, Tag
-from tb_gradhealth.store.records import EventFile, RecordFile, frame, masked_crc, read_events, read_records
+from tb_gradhealth.store.records import EventFile, FileLost, RecordFile, frame, masked_crc, read_events, read_records
 from tb_gradhealth.store.rowgroup import RowGroup
 
 from ..synthetic import NAMES, SESSION, Recording, recorded
@@ -233,6 +235,79 @@ def test_whether_a_file_is_still_there(tmp_path: Path) -> None:
     assert not file.linked(), "another one of the same name"
     (tmp_path / "moved").replace(file.path)
     assert file.linked()
+
+
+def test_files_are_opened_so_that_windows_adds_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary, seen, opened = 1 << 40, list[bool](), os.open
+
+    def open_binary(path: Path, flags: int, mode: int) -> int:
+        seen.append(bool(flags & binary))
+        return opened(path, flags & ~binary, mode)
+
+    monkeypatch.setattr(os, "O_BINARY", binary, raising=False)
+    monkeypatch.setattr(os, "open", open_binary)
+    RecordFile(tmp_path / "records").append(b"\n")
+    EventFile(tmp_path, SESSION).append(Event(step=1))
+    assert seen == [True, True]
+
+
+def test_what_this_process_has_open_for_writing(tmp_path: Path) -> None:
+    def of(path: Path) -> bool:
+        return (path.stat().st_dev, path.stat().st_ino) in records.open_files()
+
+    one, other = RecordFile(tmp_path / "one"), RecordFile(tmp_path / "other")
+    assert not records.open_files()
+    one.append(b"1")
+    other.append(b"2")
+    assert (of(one.path), of(other.path)) == (True, True)
+    one.close()
+    assert (of(one.path), of(other.path)) == (False, True)
+    path, thread = other.path, threading.Thread(target=lambda: one.append(b"3"))
+    thread.start()
+    thread.join()
+    del other
+    assert (of(one.path), of(path)) == (True, False)
+
+
+@pytest.mark.parametrize("gone", ["file", "moved", "directory"])
+def test_an_event_file_that_is_gone_is_told_once_and_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    directory = tmp_path / "run" / "gradhealth"
+    file = EventFile(directory, SESSION)
+    file.append(Event(step=1))
+    first = file.path
+    if gone == "directory":
+        shutil.rmtree(directory)
+    elif gone == "file":
+        first.unlink()
+    else:
+        first.rename(tmp_path / "elsewhere")
+    monkeypatch.setattr(records.time, "time", lambda: 3e9)
+    with pytest.raises(FileLost, match=r"deleted or moved.*events\.out"):
+        file.append(Event(step=2))
+    for step in (3, 4):
+        file.append(Event(step=step))
+    file.close()
+    assert file.path != first
+    assert [event.step for event, _ in read_events(file.path) if event is not None] == [0, 3, 4]
+
+
+def test_a_directory_is_made_again_only_where_its_own_is_still_there(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    file = EventFile(run / "gradhealth", SESSION)
+    file.append(Event(step=1))
+    shutil.rmtree(run)
+    with pytest.raises(FileLost):
+        file.append(Event(step=2))
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            file.append(Event(step=3))
+    assert not run.exists(), "it may be a mount that is gone"
+    run.mkdir()
+    file.append(Event(step=4))
+    file.close()
+    assert [event.step for event, _ in read_events(file.path) if event is not None] == [0, 4]
 
 
 @pytest.mark.parametrize("byte", range(12))

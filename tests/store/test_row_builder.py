@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from gradhealth_kernels.metrics import METRICS
 from tb_gradhealth import nodes
 from tb_gradhealth import rows as interval
-from tb_gradhealth.notes import MAX_NAME_BYTES
+from tb_gradhealth.notes import MAX_NAME_BYTES, Note
 from tb_gradhealth.store.blocks import Block, Ready
 from tb_gradhealth.store.builder import RowBuilder
 from tb_gradhealth.store.pending import PendingRow
 from tb_gradhealth.store.scalars import Scalar
 
 from .. import directly
-from ..synthetic import NAMES, Recording, gradients, measured, recorded
+from ..synthetic import NAMES, Recording, gradients, history, measured, recorded
 
 
 @given(
@@ -74,6 +74,42 @@ def test_steps_that_are_missing_do_not_stretch_a_row() -> None:
     assert [(row.start, row.stop) for row in rows] == [(0, 7), (13, 20)]
 
 
+def test_notes_behind_a_gap_stay_with_their_own_row() -> None:
+    builder = RowBuilder(nodes.build(["a"]), METRICS, 10)
+    entries = recorded(20, 1)
+    builder.add(Block(0, Ready(entries[:3])))
+    noted = Block(20, Ready(entries), notes=[Note(25, "skipped"), Note(35, "skipped")])
+    found = {(row.start, row.stop): [note.step for note in row.notes] for row in builder.add(noted)}
+    assert found == {(0, 3): [], (20, 30): [25], (30, 40): [35]}
+    assert builder.cut() == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "late", "expected"),
+    [
+        (10, [10], [((0, 10), 10, []), ((10, 11), 0, [10])]),
+        (7, [7], [((0, 7), 7, [7])]),
+        (7, [7, 9], [((0, 7), 7, [7]), ((9, 10), 0, [9])]),
+        (0, [0, 0], [((0, 1), 0, [0, 0])]),
+    ],
+)
+def test_notes_behind_the_last_step_make_none(
+    steps: int, late: list[int], expected: list[tuple[tuple[int, int], int, list[int]]]
+) -> None:
+    tree = nodes.build(["a", "b.c"])
+    builder = RowBuilder(tree, METRICS, 10)
+    rows = builder.add(Block(0, Ready(recorded(steps, 2)))) if steps else []
+    for step in late:
+        rows += builder.add(Block(step, Ready(recorded(1, 2)), dropped=True, notes=[Note(step, "not_stepped")]))
+    rows += builder.cut()
+    found = [((row.start, row.stop), int(row.rows.recorded[0]), [note.step for note in row.notes]) for row in rows]
+    assert found == expected
+    for row in rows[len(rows) - (expected[-1][1] == 0) :]:
+        assert row.rows.steps.tolist() == [[0] * len(tree)]
+        assert not row.rows.counts.any()
+    assert builder.cut() == []
+
+
 def test_what_was_logged_in_the_blocks_of_a_row_adds_up() -> None:
     builder = RowBuilder(nodes.build(["a"]), METRICS, 10)
     entries = recorded(5, 1)
@@ -88,3 +124,18 @@ def test_a_name_that_is_no_text_does_not_cost_the_row() -> None:
     assert list(row.scalars) == ["?", "é" * (MAX_NAME_BYTES // 2)]
     assert interval.merge(row.rows, [0]).steps.tolist() == [[5, 5]]
     assert np.isfinite(row.rows.max).all()
+
+
+def test_a_session_ends_with_its_last_step_not_with_its_last_note() -> None:
+    class Noted(Recording):
+        def blocks(self) -> list[Block]:
+            late = Block(30, Ready(recorded(1)), dropped=True)
+            return [*super().blocks(), late]
+
+    timeline = history(Noted(recorded(30)))
+    assert (timeline.first, timeline.end) == (0, 30)
+    assert timeline.sessions[0].cover(0).recorded.tolist() == [10, 10, 10, 0]
+    notes, complete = timeline.notes(0, 31, 10)
+    assert ([(note.step, note.kind) for note in notes], complete) == ([(30, "not_stepped")], True)
+    resumed = history(Noted(recorded(30)), Recording(recorded(10), start=30, session="f" * 16, wall_time=1.8e9))
+    assert resumed.sessions[0].stop == resumed.sessions[1].start == 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tb_gradhealth.notes import Fault, Note
 from tb_gradhealth.rows import NEVER, Rows, from_steps
+from tb_gradhealth.store.cache import Cache
 from tb_gradhealth.store.codes import CODES, ESCAPED
 from tb_gradhealth.store.columns import columns
 from tb_gradhealth.store.format import FormatError, NodeInfo, Schema
@@ -234,3 +236,46 @@ def test_the_documented_bytes() -> None:
             assert len(zlib.decompress(stored, -15)) > len(stored)
         at += len(stored)
     assert at == len(data)
+
+
+def noted_rows(count: int, size: int) -> tuple[Schema, list[CodedRow]]:
+    """Rows with notes that are nothing but blanks."""
+    schema = of_nodes(2)
+    text = b"[]".ljust(size)
+    return schema, [replace(row, notes=text, scalars=b"") for row in coded(schema, count, 1, wild=False)]
+
+
+def test_inflated_texts_are_kept_in_the_cache_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache()
+    monkeypatch.setattr("tb_gradhealth.store.rowgroup.CACHE", cache)
+    monkeypatch.setattr("tb_gradhealth.store.cache.CACHE_BYTES", 3 << 20)
+    schema, rows = noted_rows(16, 1 << 16)
+    data = encode(rows, schema)
+    groups = [RowGroup.of(data, schema) for _ in range(4)]
+    tracemalloc.start()
+    try:
+        assert all(group.notes(row) == [] for group in groups for row in range(16))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 2 << 20 < cache._bytes <= 3 << 20, "two of four MiB: they are counted"
+    assert held < 4 << 20
+
+
+def test_more_notes_than_a_writer_puts_together_are_refused_and_read_but_once() -> None:
+    schema, rows = noted_rows(64, 1 << 16)
+    assert RowGroup.of(encode(rows, schema), schema).notes(63) == []
+    schema, rows = noted_rows(65, 1 << 16)
+    data = encode(rows, schema)
+    reads: list[int] = []
+
+    def read(offset: int, size: int) -> bytes:
+        reads.append(offset)
+        return data[offset : offset + size]
+
+    group = RowGroup(read, len(data), schema)
+    reads.clear()
+    for row in range(65):
+        with pytest.raises(FormatError):
+            group.notes(row)
+    assert len(reads) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -176,6 +177,58 @@ def test_zoomed_in_behind_a_restart_in_the_middle_of_a_row_only_the_restart_show
         assert timeline.worst_row("norm", 0, cell) == (1, step, step + 1)
     straddled = timeline.cells("norm", which, Grid(54, 1, 1)).max
     assert straddled.tolist() == history(first).cells("norm", which, Grid(54, 1, 1)).max.tolist()
+
+
+@pytest.mark.parametrize("until", [1, 255, 256, 257, 420, 700])
+def test_what_a_restart_replaced_shows_at_no_level(tmp_path: Path, until: int) -> None:
+    """The training diverged and was rewound: NaN and a spike at every step from there on."""
+    sound = np.repeat(recorded(1, 2), 800, axis=0)
+    diverged = sound.copy()
+    diverged["nan"][until:, 0] = 1
+    for figure in ("sum_sq", "abs_max"):
+        diverged[figure][until:, 1] *= 1e6
+    first = Recording(diverged, names=("a", "b"), every=1, block=100)
+    first.write(tmp_path, archive=True, together=64)
+    first.again(entries=sound, start=until, session="f" * 16, wall_time=2e9).write(tmp_path, archive=True, together=64)
+    timeline, which = open_directory(tmp_path).timeline("gradients"), np.arange(3)
+    norm = timeline.cells("norm", which, Grid(0, 1, 1)).max
+    end = until + 800
+    for width in (1, 4, 16, 100, 256, 512, 4096):
+        grid = Grid(0, width, -(-end // width))
+        assert not timeline.flags(which, grid).any()
+        shown = timeline.cells("norm", which, grid)
+        for plane in (shown.mean, shown.min, shown.max, timeline.worst("norm", which, grid)[1:]):
+            np.testing.assert_allclose(plane, np.broadcast_to(norm[-len(plane) :], plane.shape), rtol=1e-12)
+        tally = timeline.tally(which, grid)
+        assert (tally.first_bad == NEVER).all()
+        assert not tally.counts["nan"].any()
+        if width in (1, 16, 256, 4096):  # rows touch a cell alone
+            inside = [min(end, a + width) - a for a in range(0, end, width)]
+            assert tally.recorded.sum() >= end
+            over = tally.recorded - inside
+            assert (over == 0).all() or until % width
+            assert over.sum() <= 2 * width * bool(until % width)
+            assert (tally.recorded == tally.with_data).all()
+        spans = list(timeline.rows(0, end, width))
+        assert sum(int(span.recorded.sum()) for span in spans) == end
+        assert all((span.stop - span.start == span.recorded).all() for span in spans)
+    whole = timeline.worst_row("norm", 0, Grid(0, 4096, 1))
+    assert whole is not None
+    assert whole[1:] == (0, 1)
+
+
+def test_only_the_finest_row_that_reaches_over_a_restart_remains(tmp_path: Path) -> None:
+    entries = np.repeat(recorded(1, 1), 600, axis=0)
+    entries["nan"][425:, 0] = 1
+    first = Recording(entries, names=("w",), every=10, block=100)
+    first.write(tmp_path, archive=True, together=64)
+    first.again(entries=entries[:50], start=423, session="f" * 16, wall_time=2e9).write(tmp_path, archive=True)
+    timeline = open_directory(tmp_path).timeline("gradients")
+    for width in (10, 160, 2560):
+        spans = [span for span in timeline.rows(0, 423, width) if len(span)]
+        assert (spans[-1].start[-1], spans[-1].stop[-1], spans[-1].recorded[-1]) == (420, 423, 10)
+    assert timeline.tally(np.arange(1), Grid(0, 420, 1)).first_bad.tolist() == [[NEVER]]
+    assert timeline.tally(np.arange(1), Grid(0, 423, 1)).first_bad.tolist() == [[425]]
 
 
 def test_a_session_of_which_nothing_survives_leaves_no_tensors_behind() -> None:

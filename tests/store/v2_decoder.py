@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -283,14 +283,42 @@ def counting(session: Session, level: int) -> list[Row]:
     for finer in sorted((one for one in levels if one < level), reverse=True):
         shown = shown + [row for row in levels[finer] if not _overlapping(row, shown)]
     for coarser in sorted(one for one in levels if one > level):
-        replacing = []
+        added: list[Row] = []
         for row in levels[coarser]:
-            inside = sum(other.recorded for other in shown if row.start <= other.start < row.stop)
-            reaching = any(other.start < row.start < other.stop for other in shown)
-            if inside < row.recorded and not reaching:
-                replacing.append(row)
-        shown = replacing + [row for row in shown if not _overlapping(row, replacing)]
+            inside = sorted((one for one in shown if row.start <= one.start < row.stop), key=lambda one: one.start)
+            reaching = any(one.start < row.start < one.stop for one in shown)
+            if sum(one.recorded for one in inside) < row.recorded and not reaching:
+                added += parts_left(row, inside)
+        shown = shown + added
     return sorted(shown, key=lambda row: row.start)
+
+
+def parts_left(row: Row, inside: list[Row]) -> list[Row]:
+    """What the rows inside it leave out of a row."""
+    starts, stops = [row.start, *(one.stop for one in inside)], [*(one.start for one in inside), row.stop]
+    gaps = [(start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
+    left = row.recorded - sum(one.recorded for one in inside)
+    recorded = [0] * len(gaps)
+    for number in range(min(left, len(gaps))):
+        recorded[number] = 1
+    left -= sum(recorded)
+    for number, (start, stop) in enumerate(gaps):
+        more = min(left, stop - start - recorded[number])
+        recorded[number] += more
+        left -= more
+    return [
+        replace(row, start=start, stop=stop, recorded=own) for (start, stop), own in zip(gaps, recorded, strict=True)
+    ]
+
+
+def surviving(session: Session, level: int, end: float) -> list[Row]:
+    """The rows that show ``level`` where a later session replaces the steps from ``end`` on."""
+    shown = [row for row in counting(session, level) if row.start < end]
+    for finer in range(level - 1, -1, -1):
+        if shown and shown[-1].stop > end:
+            inside = [row for row in counting(session, finer) if shown[-1].start <= row.start < end]
+            shown = shown[:-1] + (inside or shown[-1:])
+    return shown
 
 
 def _overlapping(row: Row, others: list[Row]) -> bool:
@@ -303,7 +331,7 @@ def history(sessions: list[Session], level: int = 0) -> list[tuple[Session, Row,
     end = math.inf
     for session in sorted(sessions, key=lambda one: (one.about["wall_time"], one.about["session"]), reverse=True):
         rows = [*session.archive, *session.journal, *session.events]
-        shown = [row for row in counting(session, level) if row.start < end] if rows else []
+        shown = surviving(session, level, end) if rows else []
         found = [(session, row, int(min(row.stop, end))) for row in shown] + found
         if rows:
             end = min(end, session.about["start_step"], *(row.start for row in rows))

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from tb_gradhealth import GradHealthWriter
+from tb_gradhealth.monitor import GradHealthWarning
 from tb_gradhealth.store.cells import Grid
 from tb_gradhealth.store.files import FileSource
 from tb_gradhealth.store.reader import Run
@@ -166,6 +167,17 @@ def test_summary_writer_receives_the_rows_instead(tmp_path: Path) -> None:
     run = Run()
     run.update(FileSource(tmp_path / "own"))
     assert run.timeline("gradients").end == 12
+
+
+def test_a_summary_writer_that_is_closed_first_is_named_in_the_warning(tmp_path: Path) -> None:
+    model, summary_writer = Net(), SummaryWriter(str(tmp_path))
+    optimizer: Any = torch.optim.SGD(model.parameters(), lr=0.05)
+    GradHealthWriter(optimizer, model, summary_writer=summary_writer, archive="off")
+    for _ in losses(model, 12):
+        optimizer.step()
+    summary_writer.close()
+    with pytest.warns(GradHealthWarning, match=r"call optimizer.gradhealth.close\(\) first"):
+        optimizer.gradhealth.close()
 
 
 SCRIPT = """
