@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,10 @@ MAX_BYTES = 128 << 20
 TAGS_AT_ONCE = 64
 #: Points asked for per tag: every one of them, since a segment has far fewer.
 ALL_POINTS = 1 << 24
+
+#: What the provider lists is asked for again after so long: the data server takes 44 ms, and a view has many tiles.
+LISTED_SECONDS = 0.5
+MAX_LISTS = 64
 
 Status = Literal["ok", "waiting", "none", "unreadable"]
 
@@ -84,6 +90,9 @@ class Runs:
         self._provider = data_provider
         self._logdir = Path(logdir).expanduser() if logdir and "://" not in logdir else None
         self._lock = threading.Lock()
+        self._lists: dict[
+            str, tuple[float, Mapping[str, Mapping[str, Any]]]
+        ] = {}  # when it was asked for, and what came
         self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
 
     def list(self, context: Any, experiment: str) -> list[RunEntry]:
@@ -120,9 +129,19 @@ class Runs:
         return Archive(self._logdir / path / DIRECTORY)
 
     def _listed(self, context: Any, experiment: str) -> Mapping[str, Mapping[str, Any]]:
+        key = experiment, repr(context)
+        with self._lock:
+            asked, known = self._lists.get(key, (-math.inf, {}))
+            if time.monotonic() - asked < LISTED_SECONDS:
+                return known
+        now = time.monotonic()
         found: Mapping[str, Mapping[str, Any]] = self._provider.list_tensors(
             context, experiment_id=experiment, plugin_name=PLUGIN
         )
+        with self._lock:
+            if len(self._lists) >= MAX_LISTS:
+                self._lists.clear()
+            self._lists[key] = now, found
         return found
 
     def _entry(self, experiment: str, name: str, tags: Mapping[str, Content]) -> RunEntry:

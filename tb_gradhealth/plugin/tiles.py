@@ -56,9 +56,11 @@ def tile(timeline: Timeline, metric: str, view: View, level: int, row: int, colu
     flags = np.zeros((ROWS, COLUMNS), np.uint8)
     fraction = timeline.metrics[metric].kind == "fraction"
     if len(which) and cells.count:
-        shown = _values(timeline, metric, view, which, cells)
+        shown, flagged = timeline.settled(
+            lambda: (_values(timeline, metric, view, which, cells), _flags(timeline, which, cells))
+        )
         values[: len(which), : cells.count] = bf16(folded(shown) if fraction else shown)
-        flags[: len(which), : cells.count] = _flags(timeline, which, cells)
+        flags[: len(which), : cells.count] = flagged
     header = _HEADER.pack(b"GHT1", int(fraction), level, len(which), row, column, cells.count, revision)
     return b"".join([header, shuffle(values), flags.tobytes()])
 
@@ -91,7 +93,11 @@ def folded(fractions: Floats) -> Floats:
 
 
 def cell(timeline: Timeline, node: int, level: int, index: int) -> dict[str, Any]:
-    """The exact figures behind one cell. Raises IndexError for a node or cell that the run does not have."""
+    """The figures behind one cell. Raises IndexError for a node or cell that the run does not have."""
+    return timeline.settled(lambda: _cell(timeline, node, level, index))
+
+
+def _cell(timeline: Timeline, node: int, level: int, index: int) -> dict[str, Any]:
     if not 0 <= node < len(timeline.tree):
         raise IndexError(f"node: expected 0 to {len(timeline.tree) - 1}, got {node}")
     cells = grid(timeline, level, index, 1)

@@ -131,7 +131,7 @@ class RowSpan:
 
     @property
     def figures_of(self) -> Ints:
-        """``[row, 2]``, steps that metrics and counts are of: more than are shown where a coarse row is shown in part."""
+        """``[row, 2]``, steps that metrics and counts are of: more than are shown where a row is shown in part."""
         return np.stack([self._rows.begin, self._rows.end], axis=1)
 
     @property

@@ -29,6 +29,8 @@ SPAN_CELLS = 1 << 20
 class Timeline(History):
     """A history, and what is shown of it: metrics and flags of nodes in the cells of a grid."""
 
+    _forgotten = 0  # how often parts turned out to be unreadable
+
     def read(self, metric: str, which: Index, begin: int, end: int, cells: int, view: View) -> Reading:
         """``metric`` of the nodes ``which`` over the steps ``[begin, end)``, in at most ``cells`` cells.
 
@@ -198,6 +200,14 @@ class Timeline(History):
         if failed is not None:
             raise failed
 
+    def settled(self, read: Callable[[], T]) -> T:
+        """``read``, again if parts turned out to be unreadable meanwhile: what it gives is all of the same rows."""
+        while True:
+            before = self._forgotten
+            found = read()
+            if self._forgotten == before:
+                return found
+
     def _stable(self, read: Callable[[], T]) -> T:
         """``read``, again and again while parts turn out to be unreadable; each time there are fewer."""
         while True:
@@ -207,6 +217,7 @@ class Timeline(History):
                 self._forget()
 
     def _forget(self) -> None:
+        self._forgotten += 1
         for session in self.sessions:
             session.forget_lost()
 

@@ -22,6 +22,11 @@ RECORDING = Recording(recorded(60))
 SCHEMA, PAYLOADS = RECORDING.schema.encode(), RECORDING.payloads()
 
 
+@pytest.fixture(autouse=True)
+def _listed_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tb_gradhealth.plugin.runs.LISTED_SECONDS", 0.0)
+
+
 @dataclass
 class Event:
     step: int

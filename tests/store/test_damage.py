@@ -59,9 +59,9 @@ def check_is_right(run: DirectoryRun) -> set[int]:
         for row, (start, stop) in enumerate(zip(span.start.tolist(), span.stop.tolist(), strict=True)):
             assert not shown & set(range(start, stop))
             shown |= set(range(start, stop))
-            coarser = start // COARSE * COARSE, min(STEPS, start // COARSE * COARSE + COARSE)
-            found = metric[:, row]
-            assert says(found, start, stop) or says(found, *coarser), (start, stop)
+            begin, end = span.figures_of[row].tolist()
+            assert begin <= start < stop <= end <= begin + COARSE
+            assert says(metric[:, row], begin, end), (start, stop)
             assert span.recorded[row] == stop - start
     return shown
 
