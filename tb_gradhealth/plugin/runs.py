@@ -90,9 +90,8 @@ class Runs:
         self._provider = data_provider
         self._logdir = Path(logdir).expanduser() if logdir and "://" not in logdir else None
         self._lock = threading.Lock()
-        self._lists: dict[
-            str, tuple[float, Mapping[str, Mapping[str, Any]]]
-        ] = {}  # when it was asked for, and what came
+        #: By experiment and who asks: when it was asked for, and what came.
+        self._lists: dict[tuple[str, str], tuple[float, Mapping[str, Mapping[str, Any]]]] = {}
         self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
 
     def list(self, context: Any, experiment: str) -> list[RunEntry]:
