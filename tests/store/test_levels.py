@@ -91,7 +91,7 @@ def check_is_the_merge_of_its_steps(row: PendingRow, steps: Sequence[int]) -> No
     assert np.array_equal(row.rows.min[:, 0, 0], single.min[:, :, 0].min(axis=1))
     assert np.array_equal(row.rows.max[:, 0, 0], single.max[:, :, 0].max(axis=1))
     exact = [float(sum(map(float, values))) for values in single.sum[:, :, 0]]
-    assert row.rows.sum[:, 0, 0].tolist() == pytest.approx(exact, rel=1e-13, abs=1e-18)
+    assert row.rows.sum[:, 0, 0].tolist() == pytest.approx(exact, rel=1e-12, abs=1e-12)
 
 
 @settings(max_examples=40, deadline=None)

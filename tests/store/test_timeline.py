@@ -179,7 +179,7 @@ def test_zoomed_in_behind_a_restart_in_the_middle_of_a_row_only_the_restart_show
     assert straddled.tolist() == history(first).cells("norm", which, Grid(54, 1, 1)).max.tolist()
 
 
-@pytest.mark.parametrize("until", [1, 255, 256, 257, 420, 700])
+@pytest.mark.parametrize("until", [1, 256, 420])
 def test_what_a_restart_replaced_shows_at_no_level(tmp_path: Path, until: int) -> None:
     """The training diverged and was rewound: NaN and a spike at every step from there on."""
     sound = np.repeat(recorded(1, 2), 800, axis=0)
