@@ -38,6 +38,7 @@ MAGIC = b"GHA"
 SCHEMA, _ENTRY_MAGIC = b"GHAS", b"GHAE"
 _ENTRY = struct.Struct("<4sHHIIQ")  # magic, level, rows, segment, size, offset
 
+_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _REST = re.compile(r"index|(?:L([0-9]{1,2})|journal)-([0-9]{6,9})")
 
 
@@ -129,11 +130,20 @@ def _left_out() -> Iterator[None]:
 def open_file(path: Path) -> FileIO:
     """A file for reading. Raises OSError for anything but a regular file: a symbolic link could lead anywhere, and who
     opens a FIFO may wait for ever."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    fd = _opened(path)
+    try:
+        return FileIO(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _opened(path: Path | str) -> int:
+    fd = os.open(path, _FLAGS)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.EINVAL, "expected a regular file, this is none", str(path))
-        return FileIO(fd, "rb")
+        return fd
     except BaseException:
         os.close(fd)
         raise
@@ -142,12 +152,16 @@ def open_file(path: Path) -> FileIO:
 def reading(path: Path, offset: int, size: int) -> Read:
     """Reads of the ``size`` bytes at ``offset``. The file is open only meanwhile: one that is deleted gives its room
     back, and there may be more of them than a process may have open."""
+    name = str(path)
 
     def read(at: int, count: int) -> bytes:
-        with open_file(path) as file:
-            if offset + size > os.fstat(file.fileno()).st_size:
+        fd = _opened(name)
+        try:
+            if offset + size > os.fstat(fd).st_size:
                 raise FormatError(f"{path.name} ends before byte {offset + size}")
-            file.seek(offset + at)
-            return file.read(max(0, min(count, size - at)))
+            os.lseek(fd, offset + at, os.SEEK_SET)
+            return os.read(fd, max(0, min(count, size - at)))
+        finally:
+            os.close(fd)
 
     return read

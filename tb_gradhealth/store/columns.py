@@ -93,36 +93,86 @@ def deflate(raw: bytes) -> tuple[bytes, bool]:
 
 
 def unpack(
-    column: Column, raw: bytes, rows: int, nodes: int
-) -> tuple[list[Codes | None], npt.NDArray[np.float64] | None]:
-    """Planes ``[row, node]`` of a chunk, None for one of zeros, and the escaped values in the order of their codes.
+    column: Column, raw: bytes, rows: int, nodes: int, which: Sequence[int] | None = None
+) -> tuple[list[Codes | None], list[npt.NDArray[np.float64]] | None]:
+    """Of a chunk the planes ``which``, all by default: ``[row, node]``, None for one of zeros; and for each of them the
+    escaped values in the order of their codes, None where there are no such values in the chunk.
 
-    Raises FormatError when ``raw`` is not what :func:`pack` makes.
+    Raises FormatError when ``raw`` is not what :func:`pack` makes, as far as that was looked at.
     """
-    cells = rows * nodes
-    item = np.dtype(column.dtype).itemsize
-    masks = raw[: column.planes]
-    if len(masks) < column.planes or any(mask >> item for mask in masks):
-        raise FormatError(f"expected {column.planes} masks of {item} bits before column {column.name!r}")
-    at = column.planes
-    end = at + sum(mask.bit_count() for mask in masks) * cells
-    if end > len(raw):
-        raise FormatError(f"column {column.name!r} has {len(raw)} bytes, its masks tell of {end}")
-    planes: list[Codes | None] = []
-    for mask in masks:
-        plane = np.zeros((cells, item), np.uint8) if mask else None
-        for byte in range(item):
-            if plane is not None and mask >> byte & 1:
-                plane[:, byte] = np.frombuffer(raw, np.uint8, cells, at)
+    stored = _Stored(column, raw, rows, nodes)
+    every = range(column.planes)
+    which = every if which is None else which
+    planes = [stored.plane(plane) for plane in which]
+    if not column.escapes:
+        if stored.rest:
+            raise FormatError(f"column {column.name!r} has {stored.rest} bytes more than its masks tell of")
+        return planes, None
+    counted = every if stored.rest else which
+    escaped = {plane: _count_escaped(stored.plane(plane)) for plane in counted}
+    if stored.rest != 8 * sum(escaped.values()):
+        raise FormatError(
+            f"column {column.name!r} has {stored.rest} bytes behind its codes, expected {8 * sum(escaped.values())}"
+        )
+    if not stored.rest:
+        return planes, None
+    exact = np.split(np.frombuffer(raw, "<f8", stored.rest // 8, stored.end), np.cumsum(list(escaped.values()))[:-1])
+    return planes, [exact[plane] for plane in which]
+
+
+class _Stored:
+    """A chunk whose planes are restored when they are asked for."""
+
+    def __init__(self, column: Column, raw: bytes, rows: int, nodes: int) -> None:
+        self._raw, self._shape, self._predict = raw, (rows, nodes), column.predict
+        self._dtype = np.dtype(column.dtype)
+        self._masks = raw[: column.planes]
+        if len(self._masks) < column.planes or any(mask >> self._dtype.itemsize for mask in self._masks):
+            raise FormatError(f"expected {column.planes} masks of {self._dtype.itemsize} bits before {column.name!r}")
+        self._ends = [column.planes]  # of each plane, behind that of the masks
+        for mask in self._masks:
+            self._ends.append(self._ends[-1] + mask.bit_count() * rows * nodes)
+        self.end = self._ends[-1]
+        self.rest = len(raw) - self.end
+        if self.rest < 0:
+            raise FormatError(f"column {column.name!r} has {len(raw)} bytes, its masks tell of {self.end}")
+        self._restored: dict[int, Codes | None] = {}
+
+    def plane(self, index: int) -> Codes | None:
+        if index not in self._restored:
+            self._restored[index] = self._restore(index)
+        return self._restored[index]
+
+    def _restore(self, index: int) -> Codes | None:
+        codes = self._codes(index)
+        if self._predict == "none":
+            return codes
+        if self._predict == "rows" or index == 0:
+            return None if codes is None else _sums(codes)
+        mean = self.plane(0)
+        if mean is None:
+            return codes if index == 2 or codes is None else np.negative(codes, out=codes)
+        if codes is None:
+            return mean
+        return np.subtract(mean, codes, out=codes) if index == 1 else np.add(mean, codes, out=codes)
+
+    def _codes(self, index: int) -> Codes | None:
+        mask, at = self._masks[index], self._ends[index]
+        if not mask:
+            return None
+        cells = self._shape[0] * self._shape[1]
+        # Every byte is written where all are used.
+        plane = (np.empty if mask + 1 >> self._dtype.itemsize else np.zeros)((cells, self._dtype.itemsize), np.uint8)
+        for byte in range(self._dtype.itemsize):
+            if mask >> byte & 1:
+                plane[:, byte] = np.frombuffer(self._raw, np.uint8, cells, at)
                 at += cells
-        planes.append(None if plane is None else plane.view(column.dtype).reshape(rows, nodes))
-    planes = _restored(column, planes)
-    escaped = 0
-    if column.escapes:
-        escaped = sum(int(np.count_nonzero(plane == ESCAPED)) for plane in planes if plane is not None)
-    if len(raw) != end + 8 * escaped:
-        raise FormatError(f"column {column.name!r} has {len(raw)} bytes, expected {end + 8 * escaped}")
-    return planes, np.frombuffer(raw, "<f8", escaped, end) if escaped else None
+        codes: Codes = plane.view(self._dtype).reshape(self._shape)
+        return codes
+
+
+def _count_escaped(codes: Codes | None) -> int:
+    return 0 if codes is None else int(np.count_nonzero(codes == ESCAPED))
 
 
 def _predicted(column: Column, values: Codes) -> Codes:
@@ -135,18 +185,6 @@ def _predicted(column: Column, values: Codes) -> Codes:
     return np.concatenate([_differences(mean), mean - values[..., 1:2, :, :], values[..., 2:, :, :] - mean], axis=-3)
 
 
-def _restored(column: Column, planes: list[Codes | None]) -> list[Codes | None]:
-    if column.predict == "none":
-        return planes
-    if column.predict == "rows":
-        return [_sums(plane) for plane in planes]
-    mean, low, high = planes
-    mean = _sums(mean)
-    if mean is None:
-        return [None, None if low is None else np.zeros_like(low) - low, high]
-    return [mean, mean if low is None else mean - low, mean if high is None else mean + high]
-
-
 def _differences(values: Codes) -> Codes:
     """From the row before, wrapped around; zigzag brings the sign into the lowest bit, so small ones have few bytes."""
     step = values.copy()
@@ -156,10 +194,10 @@ def _differences(values: Codes) -> Codes:
     return folded
 
 
-def _sums(folded: Codes | None) -> Codes | None:
-    if folded is None:
-        return None
-    one = folded.dtype.type(1)
-    step = (folded >> one) ^ (np.zeros_like(folded) - (folded & one))
-    restored: Codes = np.cumsum(step, axis=0, dtype=folded.dtype)
-    return restored
+def _sums(folded: Codes) -> Codes:
+    """What :func:`_differences` was made of, in its place."""
+    sign = folded & folded.dtype.type(1)
+    np.negative(sign, out=sign)
+    folded >>= folded.dtype.type(1)
+    folded ^= sign
+    return np.add.accumulate(folded, axis=0, out=folded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -151,7 +152,7 @@ class _Single:
         self.columns = columns(schema)
         self.width = len(schema.nodes)
 
-    def chunk(self, column: int, group: int) -> Chunk:
+    def chunk(self, column: int, group: int, which: Sequence[int] | None = None) -> Chunk:
         if column == 0:
             steps, finite, bad = self._row.steps()
             late = np.where(bad == NEVER, 0, NO_STEP - (bad - self._row.start))
@@ -160,7 +161,7 @@ class _Single:
             planes = self._row.counts().view("<u8")
         else:
             planes = self._row.metric(column - 2)
-        return Chunk(list(planes[:, None, :]))
+        return Chunk([planes[None, plane] for plane in (range(len(planes)) if which is None else which)])
 
     def scalars(self, row: int) -> dict[str, Scalar]:
         return self._row.scalars()

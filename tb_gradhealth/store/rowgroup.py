@@ -151,8 +151,8 @@ def _joined(texts: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Planes ``[row, node]`` of one column of some nodes; None for one of zeros. Codes, or float64 where some are
-    escaped."""
+    """Planes ``[row, node]`` of one column of some nodes, those that were asked for; None for one of zeros. Codes, or
+    float64 where some are escaped."""
 
     planes: Sequence[npt.NDArray[np.generic] | None]
 
@@ -231,13 +231,15 @@ class RowGroup:
         """Memory of the tables."""
         return 1024 + self.table.nbytes + self._chunks.nbytes
 
-    def chunk(self, column: int, group: int) -> Chunk:
-        """Column ``column`` of the nodes ``[group * width, (group + 1) * width)``."""
+    def chunk(self, column: int, group: int, which: Sequence[int] | None = None) -> Chunk:
+        """The planes ``which``, all by default, of a column of the nodes ``[group * width, (group + 1) * width)``."""
         about = self.columns[column]
         nodes = min(self.width, self.nodes - group * self.width)
         raw = self._fetch(column * self._groups + group, about.most_bytes(len(self.table) * nodes))
-        planes, exact = unpack(about, raw, len(self.table), nodes)
-        return Chunk(planes if exact is None else _unescaped(about, planes, exact))
+        planes, exact = unpack(about, raw, len(self.table), nodes, which)
+        if exact is None:
+            return Chunk(planes)
+        return Chunk([_unescaped(about, codes, own) for codes, own in zip(planes, exact, strict=True)])
 
     def scalars(self, row: int) -> dict[str, Scalar]:
         """What the loop logged during a row."""
@@ -316,17 +318,9 @@ def values(column: Column, codes: npt.NDArray[np.generic]) -> Floats:
     return CODES[column.kind].values(codes)
 
 
-def _unescaped(column: Column, planes: Sequence[Codes | None], exact: Floats) -> list[Floats | None]:
-    found: list[Floats | None] = []
-    at = 0
-    for codes in planes:
-        if codes is None:
-            found.append(None)
-            continue
-        plane = values(column, codes)
-        escaped = codes == ESCAPED
-        count = int(np.count_nonzero(escaped))
-        plane[escaped] = exact[at : at + count]
-        at += count
-        found.append(plane)
-    return found
+def _unescaped(column: Column, codes: Codes | None, exact: Floats) -> Floats | None:
+    if codes is None:
+        return None
+    plane = values(column, codes)
+    plane[codes == ESCAPED] = exact
+    return plane

@@ -85,17 +85,15 @@ class Session:
         ends = np.flatnonzero(np.diff(rows.part, append=-1)) + 1
         for first, end in zip([0, *ends.tolist()], ends.tolist(), strict=False):
             part = self._parts[rows.part[first]]
-            picked = rows.row[first:end]
+            rows_here = _sliced(rows.row[first:end])
             try:
-                for chunk, columns_here, within in self._chunks(part, column, nodes):
-                    for index, plane in enumerate(which):
-                        stored = chunk.planes[plane]
+                for chunk, columns_here, within in self._chunks(part, column, which, nodes):
+                    for index, stored in enumerate(chunk.planes):
                         if stored is None:
                             continue
                         if stored.dtype == np.float64 and found[index].dtype != np.float64:
                             found[index] = values(about, found[index])
-                        some = stored[picked[0] : picked[-1] + 1] if _consecutive(picked) else stored[picked]
-                        some = some[:, within]
+                        some = stored[rows_here][:, within]
                         if found[index].dtype == np.float64 and some.dtype != np.float64:
                             some = values(about, some)
                         found[index][first:end, columns_here] = some
@@ -129,8 +127,13 @@ class Session:
             first = np.where(bad == 0, NEVER, rows.begin[:, None] + NO_STEP - bad)
             shown = (rows.start[:, None] <= first) & (first < rows.stop[:, None])
             planes[2] = np.where(shown, first, NEVER)
-        elsewhere = (rows.total - rows.recorded)[:, None]
-        return [planes[one] if one == 2 else np.maximum(planes[one] - elsewhere, 0) for one in which]
+        return [planes[one] if one == 2 else _shown(planes[one], rows) for one in which]
+
+    def seen(self, rows: Cover, nodes: Index) -> tuple[Ints, Index]:
+        """Steps with data ``[row, node]``, and which of the rows may have a bad step, so that the counts of the others
+        need not be read. The first bad step alone does not tell: it may be one that is not shown."""
+        steps, bad = self.planes(STEPS, [0, 2], rows, nodes)
+        return _shown(steps.astype(np.int64), rows), np.flatnonzero(bad.any(axis=1))
 
     def counts(self, which: Sequence[int], rows: Cover, nodes: Index) -> list[Ints]:
         """Totals of the counts ``which``, ``[row, node]``."""
@@ -168,13 +171,14 @@ class Session:
         except (FormatError, OSError) as error:
             raise self._losing(part, error) from error
 
-    def _chunks(self, part: Part, column: int, nodes: Index) -> Iterator[tuple[Chunk, Any, Any]]:
-        """The chunks of a column that hold ``nodes``, where their nodes go, and which of theirs these are."""
+    def _chunks(self, part: Part, column: int, which: Sequence[int], nodes: Index) -> Iterator[tuple[Chunk, Any, Any]]:
+        """The chunks that hold ``nodes``, of each the planes ``which``; where their nodes go, and which of theirs these
+        are."""
         group = self._opened(part)
         for number, goes, within in _by_chunk(nodes, group.width):
-            key = part.token, column, number
+            key = part.token, column, number, *which
             try:
-                chunk = CACHE.get(key, functools.partial(group.chunk, column, number))
+                chunk = CACHE.get(key, functools.partial(group.chunk, column, number, which))
             except (FormatError, OSError) as error:
                 raise self._losing(part, error) from error
             yield chunk, goes, within
@@ -188,8 +192,12 @@ class Session:
         return Lost()
 
 
+def _shown(steps: Ints, rows: Cover) -> Ints:
+    return np.maximum(steps - (rows.total - rows.recorded)[:, None], 0)
+
+
 def _consecutive(picked: Index) -> bool:
-    return bool((np.diff(picked) == 1).all())
+    return int(picked[-1]) - int(picked[0]) + 1 == len(picked) and bool((np.diff(picked) == 1).all())
 
 
 @functools.lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from .cells import BAD, NO_GRADIENT, Cells, Grid, Reading, Spread, Tally
 from .cover import Cover, within
 from .history import History
 from .levels import top, width
-from .sessions import STEPS, Lost, Session
+from .sessions import Lost, Session
 
 T = TypeVar("T")
 View = Literal["max", "mean", "min", "worst"]
@@ -147,11 +147,9 @@ class Timeline(History):
         found = np.zeros((grid.count, len(which)), np.uint8)
 
         def take(spread: Spread, session: Session, columns: Index) -> None:
-            (steps,) = session.steps([0], spread.rows, columns)
+            steps, bad = session.seen(spread.rows, columns)
             seen = np.where(steps < spread.rows.recorded[:, None], NO_GRADIENT, 0).astype(np.uint8)
             kinds = {name: bit for name, bit in BAD.items() if name in session.schema.counts}
-            # Of most rows no count need be read. Not by the first bad step: that may be one which is not shown.
-            bad = np.flatnonzero(session.planes(STEPS, [2], spread.rows, columns)[0].any(axis=1))
             rows = spread.rows.take(bad)
             planes = session.counts([session.schema.counts.index(name) for name in kinds], rows, columns)
             for plane, bit in zip(planes, kinds.values(), strict=True):

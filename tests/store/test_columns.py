@@ -54,7 +54,7 @@ def there_and_back(column: Column, values: Codes) -> tuple[Codes, list[float]]:
     for plane, own in zip(planes, values, strict=True):
         assert plane is None or (plane.dtype == np.dtype(column.dtype) and plane.shape == own.shape)
     back = np.stack([np.zeros_like(values[0]) if plane is None else plane for plane in planes])
-    assert exact.tolist() == ([] if escaped is None else escaped.tolist())
+    assert exact.tolist() == ([] if escaped is None else np.concatenate(escaped).tolist())
     return back, exact.tolist()
 
 
@@ -68,6 +68,20 @@ def test_columns_survive_their_bytes(column: Column, rows: int, nodes: int, seed
     back, escaped = there_and_back(column, values)
     assert np.array_equal(back, values)
     assert (escaped != []) == bool(column.escapes and (values == ESCAPED).any())
+
+
+@given(st.sampled_from(COLUMNS), st.integers(0, 2**32), STYLES, st.data())
+def test_some_planes_are_those_of_all(column: Column, seed: int, style: str, data: st.DataObject) -> None:
+    values = codes(column, 5, 7, seed, style)
+    exact = np.arange(np.count_nonzero(values == ESCAPED) if column.escapes else 0) * math.pi
+    raw = packed(column, values) + exact.tobytes()
+    which = data.draw(st.lists(st.integers(0, column.planes - 1), min_size=1, max_size=3))
+    every, escaped = unpack(column, raw, 5, 7)
+    some, own = unpack(column, raw, 5, 7, which)
+    for position, plane in enumerate(which):
+        assert np.array_equal(some[position], every[plane])
+        assert (own is None) == (escaped is None)
+        assert own is None or np.array_equal(own[position], escaped[plane])
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
