@@ -1,12 +1,22 @@
 import {
+  type Alerts,
   type CellFigures,
+  type Lines,
   type Meta,
+  type NodeValues,
   type Notes,
+  type Overview,
+  type Rows,
   type Run,
+  parseAlerts,
   parseCell,
+  parseLines,
   parseMeta,
   parseNotes,
+  parseOverview,
+  parseRows,
   parseRuns,
+  parseValues,
 } from './contract.ts';
 import { type Tile, type TileId, parseTiles, tileName } from './tiles.ts';
 
@@ -65,8 +75,67 @@ export class Api {
     return parseNotes(await this.json('notes', { run, stream, begin: String(begin), end: String(end) }));
   }
 
-  private async json(route: string, query: Record<string, string>): Promise<unknown> {
-    const response = await this.get(route, query);
+  /** One value of every node over the steps [begin, end). */
+  async values(layer: Layer, begin: number, end: number, signal?: AbortSignal): Promise<NodeValues> {
+    return parseValues(await this.json('values', { ...layer, ...interval(begin, end) }, signal));
+  }
+
+  /** Mean, min and max of up to 16 nodes over the steps [begin, end), in at most `cells` cells. */
+  async lines(
+    { run, stream, metric }: Layer,
+    nodes: readonly number[],
+    begin: number,
+    end: number,
+    cells: number,
+    signal?: AbortSignal,
+  ): Promise<Lines> {
+    const where = {
+      run,
+      stream,
+      metric,
+      nodes: nodes.join(','),
+      ...interval(begin, end),
+      cells: String(cells),
+    };
+    return parseLines(await this.json('lines', where, signal));
+  }
+
+  /** The finest rows that touch the steps [begin, end), with all that is known of a node. */
+  async rows(run: string, stream: string, node: number, begin: number, end: number): Promise<Rows> {
+    return parseRows(await this.json('rows', { run, stream, node: String(node), ...interval(begin, end) }));
+  }
+
+  /** What belongs to the whole training, over the steps [begin, end) in at most `cells` cells. */
+  async overview(
+    run: string,
+    begin: number,
+    end: number,
+    cells: number,
+    signal?: AbortSignal,
+  ): Promise<Overview> {
+    const where = { run, ...interval(begin, end), cells: String(cells) };
+    return parseOverview(await this.json('overview', where, signal));
+  }
+
+  async alerts(run: string, stream: string): Promise<Alerts> {
+    return parseAlerts(await this.json('alerts', { run, stream }));
+  }
+
+  /** Where the view is to be had as a CSV file; all nodes without `nodes`. */
+  csvUrl(layer: Layer, nodes: readonly number[] | null, begin: number, end: number, cells: number): URL {
+    const url = new URL('export.csv', this.base);
+    const some = nodes === null ? {} : { nodes: nodes.join(',') };
+    url.search = new URLSearchParams({
+      ...layer,
+      ...some,
+      ...interval(begin, end),
+      cells: String(cells),
+    }).toString();
+    return url;
+  }
+
+  private async json(route: string, query: Record<string, string>, signal?: AbortSignal): Promise<unknown> {
+    const response = await this.get(route, query, signal);
     return response.json().catch(lost);
   }
 
@@ -82,6 +151,10 @@ export class Api {
     if (!response.ok) throw await refusal(response);
     return response;
   }
+}
+
+function interval(begin: number, end: number): { begin: string; end: string } {
+  return { begin: String(begin), end: String(end) };
 }
 
 function lost(error: unknown): never {

@@ -153,12 +153,72 @@ const readNotes = object({
   complete: truth,
 });
 
+const readBand = { mean: listOf(figure), min: listOf(figure), max: listOf(figure) };
+
+const readValues = object({ steps: interval, values: listOf(figure) });
+
+const readLines = object({
+  edges: listOf(whole),
+  lines: listOf(object({ node: whole, ...readBand, flags: listOf(whole) })),
+});
+
+const readSpread = object({ mean: figure, min: figure, max: figure });
+
+const readRows = object({
+  rows: listOf(
+    object({
+      steps: interval,
+      recorded: whole,
+      with_data: whole,
+      first_bad: orNull(whole),
+      counts: mapOf(whole),
+      metrics: mapOf(readSpread),
+      logged: mapOf(readSpread),
+    }),
+  ),
+  complete: truth,
+});
+
+const readOverview = object({
+  edges: listOf(whole),
+  series: listOf(
+    object({ name: text, label: text, kind: oneOf('norm', 'loss', 'rate', 'other'), ...readBand }),
+  ),
+  skipped: listOf(whole),
+});
+
+const readAlerts = object({
+  alerts: listOf(
+    object({
+      id: text,
+      severity: oneOf('critical', 'warning', 'notice'),
+      kind: text,
+      node: whole,
+      steps: interval,
+      metric: text,
+      value: figure,
+      text,
+    }),
+  ),
+  complete: truth,
+});
+
 export type Run = Read<typeof readRun>;
 export type Metric = Read<typeof readMetric>;
 export type Named = Read<typeof readNamed>;
 export type Nodes = Read<typeof readNodes>;
 export type Meta = Read<typeof readMeta>;
 export type CellFigures = Read<typeof readCell>;
+export type NodeValues = Read<typeof readValues>;
+export type Lines = Read<typeof readLines>;
+export type Line = Lines['lines'][number];
+export type Rows = Read<typeof readRows>;
+export type Row = Rows['rows'][number];
+export type Overview = Read<typeof readOverview>;
+export type Series = Overview['series'][number];
+export type Alerts = Read<typeof readAlerts>;
+export type Alert = Alerts['alerts'][number];
+export type Severity = Alert['severity'];
 export type Session = Meta['sessions'][number];
 export type Notes = Read<typeof readNotes>;
 export type Note = Notes['notes'][number];
@@ -187,4 +247,36 @@ export function parseCell(reply: unknown): CellFigures {
 
 export function parseNotes(reply: unknown): Notes {
   return readNotes(reply, 'notes');
+}
+
+export function parseValues(reply: unknown): NodeValues {
+  return readValues(reply, 'values');
+}
+
+export function parseLines(reply: unknown): Lines {
+  const lines = readLines(reply, 'lines');
+  for (const { mean, min, max, flags } of lines.lines)
+    sameLength(lines.edges, [mean, min, max, flags], 'lines');
+  return lines;
+}
+
+export function parseRows(reply: unknown): Rows {
+  return readRows(reply, 'rows');
+}
+
+export function parseOverview(reply: unknown): Overview {
+  const overview = readOverview(reply, 'overview');
+  sameLength(overview.edges, [overview.skipped], 'overview');
+  for (const { mean, min, max } of overview.series) sameLength(overview.edges, [mean, min, max], 'overview');
+  return overview;
+}
+
+export function parseAlerts(reply: unknown): Alerts {
+  return readAlerts(reply, 'alerts');
+}
+
+function sameLength(edges: readonly number[], columns: readonly unknown[][], where: string): void {
+  const cells = Math.max(0, edges.length - 1);
+  for (const column of columns)
+    if (column.length !== cells) expected(`${cells} entries, one less than edges`, where, column.length);
 }
