@@ -41,9 +41,10 @@ def finite(entries: Entries) -> Values:
 
 def norm(entries: Entries) -> Values:
     """L2 norm of the finite part; hypot joins Blue's three accumulators without overflow."""
-    big = np.sqrt(entries["sum_sq_big"]) / BIG_SCALE
-    small = np.sqrt(entries["sum_sq_small"]) / SMALL_SCALE
-    joined: Values = np.hypot(np.hypot(big, np.sqrt(entries["sum_sq"])), small)
+    joined: Values = np.sqrt(entries["sum_sq"])
+    for name, scale in (("sum_sq_big", BIG_SCALE), ("sum_sq_small", SMALL_SCALE)):
+        if entries[name].any():  # hardly ever, and a hypot takes as long as all the rest
+            joined = np.hypot(joined, np.sqrt(entries[name]) / scale)
     return joined
 
 

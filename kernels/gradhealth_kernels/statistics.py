@@ -106,10 +106,10 @@ def merge(entries: Entries, starts: npt.NDArray[np.intp], stops: npt.NDArray[np.
     merged = neutral((*entries.shape[:-1], len(starts)), entries.dtype == SIGNED_DTYPE)
     # Most nodes are one tensor, for which reduceat would take ten times as long as a copy.
     single, several = np.flatnonzero(stops == starts + 1), np.flatnonzero(stops > starts + 1)
-    padded = np.concatenate([entries, neutral((*entries.shape[:-1], 1), entries.dtype == SIGNED_DTYPE)], axis=-1)
+    nothing = neutral((*entries.shape[:-1], 1), entries.dtype == SIGNED_DTYPE)
     bounds = np.stack([starts[several], stops[several]], axis=1).ravel()
     for entry in table_of(entries):
-        column = np.ascontiguousarray(padded[entry.name])
+        column = np.concatenate([entries[entry.name], nothing[entry.name]], axis=-1)
         merged[entry.name][..., single] = column[..., starts[single]]
         if len(several):
             # Each bound pair yields two segments; the second (from a stop to the next start) is not wanted.

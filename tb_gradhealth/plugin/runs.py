@@ -30,6 +30,8 @@ ALL_POINTS = 1 << 24
 #: What the provider lists is asked for again after so long: the data server takes 44 ms, and a view has many tiles.
 LISTED_SECONDS = 0.5
 MAX_LISTS = 64
+#: Where TensorBoard's own providers are from. They list the same for whoever asks; another one may not.
+OWN_PROVIDERS = ("tensorboard.data.", "tensorboard.backend.")
 
 Status = Literal["ok", "waiting", "none", "unreadable"]
 
@@ -90,8 +92,9 @@ class Runs:
         self._provider = data_provider
         self._logdir = Path(logdir).expanduser() if logdir and "://" not in logdir else None
         self._lock = threading.Lock()
-        #: By experiment and who asks: when it was asked for, and what came.
-        self._lists: dict[tuple[str, str], tuple[float, Mapping[str, Mapping[str, Any]]]] = {}
+        self._may_keep_lists = type(data_provider).__module__.startswith(OWN_PROVIDERS)
+        #: By experiment: when it was asked for, and what came.
+        self._lists: dict[str, tuple[float, Mapping[str, Mapping[str, Any]]]] = {}
         self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
 
     def list(self, context: Any, experiment: str) -> list[RunEntry]:
@@ -128,19 +131,19 @@ class Runs:
         return Archive(self._logdir / path / DIRECTORY)
 
     def _listed(self, context: Any, experiment: str) -> Mapping[str, Mapping[str, Any]]:
-        key = experiment, repr(context)
         with self._lock:
-            asked, known = self._lists.get(key, (-math.inf, {}))
+            asked, known = self._lists.get(experiment, (-math.inf, {}))
             if time.monotonic() - asked < LISTED_SECONDS:
                 return known
         now = time.monotonic()
         found: Mapping[str, Mapping[str, Any]] = self._provider.list_tensors(
             context, experiment_id=experiment, plugin_name=PLUGIN
         )
-        with self._lock:
-            if len(self._lists) >= MAX_LISTS:
-                self._lists.clear()
-            self._lists[key] = now, found
+        if self._may_keep_lists:
+            with self._lock:
+                if len(self._lists) >= MAX_LISTS:
+                    self._lists.clear()
+                self._lists[experiment] = now, found
         return found
 
     def _entry(self, experiment: str, name: str, tags: Mapping[str, Content]) -> RunEntry:

@@ -14,7 +14,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from .archive import MAGIC, SCHEMA, Entry, Name, files, open_file, reading
@@ -279,7 +278,7 @@ def _nbytes(parts: Iterable[Part]) -> int:
 
 def _open(path: Path, offset: int, size: int, level: int, table: npt.NDArray[Any], schema: Schema) -> RowGroup:
     group = RowGroup(reading(path, offset, size), size, schema)
-    if group.level != level or not np.array_equal(group.table, table):
+    if group.level != level or group.table.tobytes() != table.tobytes():
         raise FormatError(f"{path.name} has other rows at byte {offset} than its index says")
     return group
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .archive import MAGIC, SCHEMA, Entry, Name, open_file
 from .archive_room import make_room, total_bytes
+from .columns import SPARSE_KINDS
 from .format import MAX_SCHEMA_BYTES, FormatError, Schema
 from .records import HEAD_BYTES, RecordFile, read_records
 from .rowgroup import CodedRow, RowGroup, encode
@@ -152,10 +153,12 @@ class ArchiveWriter:
             self._retire_journal()
         while rows := self._rows[0].first(JOURNAL_ROWS, self._journalled):
             # One row a record, so that a row group that takes some rows of a journal takes whole records.
-            records = [encode([row], self._schema, deflated=False) for row in rows]
+            records = [encode([row], self._schema, deflated=()) for row in rows]
             if self._journal is None:
                 self._journal = self._created(None)
             self._journal.append(*records)
+            for row in rows:
+                row.alone.clear()
             self._journalled += len(rows)
             self._unchecked += sum(map(len, records))
 
@@ -166,7 +169,7 @@ class ArchiveWriter:
         self._journal, self._journalled = None, 0
 
     def _write_group(self, index: RecordFile, level: int, rows: list[CodedRow]) -> None:
-        data = encode(rows, self._schema)
+        data = encode(rows, self._schema, SPARSE_KINDS)
         segment = self._opened_segment(level)
         number = self._numbers[level] - 1
         begin = segment.end

@@ -42,7 +42,7 @@ class RowBuilder:
         if block.dropped:
             return []
         logged = [*block.logged, *(("loss_scale", a.loss_scale) for a in attempts if a.loss_scale is not None)]
-        nodes = merge_space(entries[:, self._tree.leaf_order], self._tree.start, self._tree.stop)
+        nodes = merge_space(entries.take(self._tree.leaf_order, axis=1), self._tree.start, self._tree.stop)
         steps = interval.from_steps(block.first_step, nodes, self._metrics)
         number = steps.start // self._every
         groups = [i for i in range(len(steps)) if i == 0 or number[i] != number[i - 1]]

@@ -10,12 +10,14 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary
-from tensorboard.compat.proto.types_pb2 import DT_UINT8
-from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_UINT8
+from tensorboard.plugins.scalar.metadata import create_summary_metadata
 
+from .columns import ALL_KINDS, PREDICTED_KINDS, SPARSE_KINDS
 from .format import PLUGIN, Schema, Tag, metadata
 from .pending import PendingRow
 from .records import FRAME_BYTES, FileLost
@@ -39,6 +41,8 @@ TAIL_SPREAD = 5.0
 #: Rows of a level that may wait for the disk, and their bytes; older ones are given up: a coarser row has them, too.
 #: At least so many, since the last 16 of them may be in none yet.
 MAX_WAITING_ROWS, MAX_WAITING_BYTES, MIN_WAITING_ROWS = 2 * GROUP_ROWS, 64 << 20, 17
+
+_SCALAR = create_summary_metadata(display_name=None, description=None)
 
 
 class Sink(Protocol):
@@ -154,7 +158,9 @@ class EventTier:
 
     def _events(self, rows: Sequence[tuple[PendingRow, CodedRow]], level: int) -> list[Event]:
         """One at the end of each row, with TensorBoard's own scalars; the last one holds the row group, too."""
-        data = encode([coded for _, coded in rows], self._schema)
+        # Coarser rows are few, and what a long run has: of these every byte counts.
+        deflated = ALL_KINDS if level else PREDICTED_KINDS if len(rows) > 1 else SPARSE_KINDS
+        data = encode([coded for _, coded in rows], self._schema, deflated)
         return [*(self._event(row, None, level) for row, _ in rows[:-1]), self._event(rows[-1][0], data, level)]
 
     def _share(self, level: int) -> float:
@@ -227,8 +233,13 @@ class EventTier:
                 values[f"{self._schema.stream}/{metric.name}/mean"] = row.rows.sum[position, 0, 0] / over
         for name, scalar in row.scalars.items():
             values[f"logged/{name}"] = scalar.sum / scalar.count
-        with np.errstate(over="ignore"):  # TensorBoard's scalars are float32
-            return [value for tag, number in values.items() for value in scalar_pb(tag, number).value]
+        return [_scalar(tag, number) for tag, number in values.items()]
+
+
+def _scalar(tag: str, number: float) -> Summary.Value:
+    """What ``scalar_pb`` of TensorBoard's summary_v2 makes, in a fifth of its time."""
+    tensor = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(), float_val=[number])
+    return Summary.Value(tag=tag, metadata=_SCALAR, tensor=tensor)
 
 
 def _size(event: Event) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import struct
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
 from typing import TypeVar
@@ -24,7 +24,7 @@ from ..rows import NEVER, Floats, Ints
 from . import scalars as logged
 from .cache import CACHE
 from .codes import CODES, ESCAPED
-from .columns import Codes, Column, columns, deflate, pack, unpack
+from .columns import ALL_KINDS, Codes, Column, columns, deflate, pack, unpack
 from .format import MAX_STEP, FormatError, Schema, inflate
 from .pending import PendingRow
 from .scalars import Scalar
@@ -33,6 +33,8 @@ MAX_ROWS = 4096
 #: Rows × nodes of a chunk: as many as a writer makes, as a reader allows.
 CHUNK_CELLS, MAX_CHUNK_CELLS = 1 << 12, 1 << 18
 MIN_WIDTH = 64  # nodes of a chunk, if there are so many
+#: Bytes of a row group to begin with: the header, and all tables but those of a large model.
+FIRST_READ = 1 << 12
 NO_STEP = 0xFFFFFFFF
 MAGIC = b"GHRG"
 VERSION = 2
@@ -63,6 +65,8 @@ class CodedRow:
     exact: dict[int, Floats]  # column → [plane, node], where a code is escaped
     scalars: bytes
     notes: bytes
+    #: Its chunks when it is a row group by itself, as it is in an event and then in the journal, which empties this.
+    alone: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def nbytes(self) -> int:
@@ -80,47 +84,64 @@ def code(row: PendingRow, level: int, schema: Schema) -> CodedRow:
     bad = np.where(first_bad == NEVER, 0, NO_STEP - (first_bad - start))
     first: list[Codes] = [np.stack([steps, steps - finite, bad]).astype("<u4"), rows.counts[:, 0].astype("<u8")]
     coded: list[tuple[int, Codes]] = []
-    exact = {}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        over = np.stack([rows.steps_of(metric.over)[0] for metric in schema.metrics])
-        planes = np.stack([rows.sum[:, 0] / over, rows.min[:, 0], rows.max[:, 0]], axis=1)
-    planes[np.broadcast_to((over == 0)[:, None], planes.shape)] = np.nan
-    kinds = [metric.kind for metric in schema.metrics]
+    exact: dict[int, Floats] = {}
+    alike = [(metric.kind, metric.over) for metric in schema.metrics]
     # Those of a kind together: a model's few nodes would hardly pay for the calls.
-    for kind in dict.fromkeys(kinds):
-        which = [position for position, own in enumerate(kinds) if own == kind]
-        codes = CODES[kind].code(planes[which])
-        for position, own_codes in zip(which, codes, strict=True):
-            coded.append((position, own_codes))
-            if kind == "magnitude" and (own_codes == ESCAPED).any():
-                exact[2 + position] = planes[position]
+    for kind, over in dict.fromkeys(alike):
+        which = [position for position, own in enumerate(alike) if own == (kind, over)]
+        defined = rows.steps_of(over)[0].astype(np.float64)
+        planes = np.empty((len(which), 3, len(steps)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for own, at in zip(planes, which, strict=True):
+                own[0], own[1], own[2] = rows.sum[at, 0] / defined, rows.min[at, 0], rows.max[at, 0]
+        planes[..., defined == 0] = np.nan
+        codes = CODES[kind].code(planes)
+        coded += zip(which, codes, strict=True)
+        escaped = (codes == ESCAPED).any(axis=(1, 2)) if kind == "magnitude" else ()
+        exact |= {2 + which[at]: planes[at] for at in np.flatnonzero(escaped)}
     columns_coded = [*first, *(codes for _, codes in sorted(coded, key=itemgetter(0)))]
     scalars, notes = logged.encode(row.scalars), noted.encode(noted.bounded(row.notes))
     return CodedRow(level, start, stop, int(rows.recorded[0]), columns_coded, exact, scalars, notes)
 
 
-def encode(rows: Sequence[CodedRow], schema: Schema, deflated: bool = True) -> bytes:
-    """Rows of one level, in step order, as a row group; ``deflated=False`` trades size for time."""
+def encode(rows: Sequence[CodedRow], schema: Schema, deflated: Collection[str | None] = ALL_KINDS) -> bytes:
+    """Rows of one level, in step order, as a row group; of the kinds of columns that are not ``deflated`` it has the
+    raw bytes, which takes less time."""
     nodes = len(schema.nodes)
     width = min(nodes, max(MIN_WIDTH, CHUNK_CELLS // len(rows) // MIN_WIDTH * MIN_WIDTH))
     flags = [HAS_NOTES * bool(row.notes) | HAS_SCALARS * bool(row.scalars) for row in rows]
     table = np.array([(r.start, r.stop, r.recorded, f) for r, f in zip(rows, flags, strict=True)], ROW)
     about = columns(schema)
-    chunks = [b""] * (len(about) * -(-nodes // width))
-    for which in _alike(about):
-        values = np.stack([np.stack([row.columns[index] for index in which]) for row in rows], axis=2)
-        for group, first in enumerate(range(0, nodes, width)):
-            packed = pack([about[index] for index in which], values[..., first : first + width])
-            for index, raw in zip(which, packed, strict=True):
-                chunks[index * -(-nodes // width) + group] = raw
-    for index in {index for row in rows for index in row.exact}:
-        _append_exact(chunks, index, rows, width)
-    chunks += [_joined([row.scalars for row in rows]), _joined([row.notes for row in rows])]
-    stored = [deflate(raw) if deflated else (raw, False) for raw in chunks]
+    # Of other levels there is no journal, which would want them again.
+    chunks = rows[0].alone if len(rows) == 1 and rows[0].level == 0 else []
+    if not chunks:
+        chunks += _packed(rows, about, width)
+    groups = -(-nodes // width)
+    kinds = [*(column.kind for column in about for _ in range(groups)), None, None]
+    stored = [deflate(raw) if kind in deflated else (raw, False) for raw, kind in zip(chunks, kinds, strict=True)]
     sizes = np.array([(len(data) | (_DEFLATED if small else 0), zlib.crc32(data)) for data, small in stored], _CHUNK)
     header = _HEADER.pack(MAGIC, VERSION, rows[0].level, len(rows), nodes, width, len(chunks))
     tables = table.tobytes() + sizes.tobytes()
     return b"".join([header, _CHECK.pack(zlib.crc32(header + tables)), tables, *(data for data, _ in stored)])
+
+
+def _packed(rows: Sequence[CodedRow], about: tuple[Column, ...], width: int) -> list[bytes]:
+    """The raw bytes of all chunks."""
+    nodes = rows[0].columns[0].shape[-1]
+    groups = range(0, nodes, width)
+    chunks = [b""] * (len(about) * len(groups))
+    for which in _alike(about):
+        values = np.empty((len(which), about[which[0]].planes, len(rows), nodes), about[which[0]].dtype)
+        for at, row in enumerate(rows):
+            for own, index in zip(values, which, strict=True):
+                own[:, at] = row.columns[index]
+        for group, first in enumerate(groups):
+            packed = pack([about[index] for index in which], values[..., first : first + width])
+            for index, raw in zip(which, packed, strict=True):
+                chunks[index * len(groups) + group] = raw
+    for index in {index for row in rows for index in row.exact}:
+        _append_exact(chunks, index, rows, width)
+    return [*chunks, _joined([row.scalars for row in rows]), _joined([row.notes for row in rows])]
 
 
 @lru_cache(maxsize=64)
@@ -188,7 +209,8 @@ class RowGroup:
     """
 
     def __init__(self, read: Read, size: int, schema: Schema) -> None:
-        head = read(0, _HEADER.size + _CHECK.size)
+        begin = read(0, FIRST_READ)
+        head = begin[: _HEADER.size + _CHECK.size]
         if len(head) < _HEADER.size + _CHECK.size:
             raise FormatError(f"expected a row group of at least {_HEADER.size + _CHECK.size} bytes, got {len(head)}")
         magic, version, self.level, rows, nodes, self.width, chunks = _HEADER.unpack_from(head)
@@ -205,7 +227,9 @@ class RowGroup:
         if chunks != len(self.columns) * self._groups + 2:
             raise FormatError(f"expected {len(self.columns) * self._groups + 2} chunks, got {chunks}")
         size_of_tables = rows * ROW.itemsize + chunks * _CHUNK.itemsize
-        tables = read(len(head), size_of_tables)
+        tables = begin[len(head) : len(head) + size_of_tables]
+        if len(tables) < size_of_tables:
+            tables = read(len(head), size_of_tables)
         if len(tables) < size_of_tables:
             raise FormatError(f"expected {size_of_tables} bytes of tables, got {len(tables)}")
         if _CHECK.unpack_from(head, _HEADER.size) != (zlib.crc32(head[: _HEADER.size] + tables),):

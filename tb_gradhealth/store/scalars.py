@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,7 +44,8 @@ def encode(scalars: Mapping[str, Scalar]) -> bytes:
     left = MAX_BYTES
     for name, scalar in scalars.items():
         text = name.encode()
-        parts.append(len(text).to_bytes(2, "little") + text + _FIGURES.pack(*astuple(scalar)))
+        figures = _FIGURES.pack(scalar.count, scalar.sum, scalar.min, scalar.max)
+        parts.append(len(text).to_bytes(2, "little") + text + figures)
         left -= len(parts[-1])
         if left < 0:  # a loop that invents a name a step must not cost the row its statistics
             parts.pop()

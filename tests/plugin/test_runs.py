@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.context import RequestContext
 
 from tb_gradhealth.plugin import runs as module
 from tb_gradhealth.plugin.runs import Runs, UnknownRun
@@ -191,3 +192,20 @@ def test_only_names_that_were_listed_are_runs(name: str) -> None:
     provider.put_rows(1)
     with pytest.raises(UnknownRun):
         Runs(provider).get(None, "", name)
+
+
+@pytest.mark.parametrize(("module_of_provider", "calls"), [("tensorboard.data.grpc_provider", 1), ("elsewhere", 3)])
+def test_what_tensorboards_own_providers_list_is_kept_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch, module_of_provider: str, calls: int
+) -> None:
+    """Of another provider nothing is: it may list less for the next one who asks."""
+    monkeypatch.setattr(module, "LISTED_SECONDS", 3600.0)
+    provider = type("Own", (Provider,), {"__module__": module_of_provider})()
+    provider.put_rows(2)
+    asked = []
+    list_tensors = provider.list_tensors
+    monkeypatch.setattr(provider, "list_tensors", lambda *a, **k: asked.append(a) or list_tensors(*a, **k))
+    runs = Runs(provider)
+    for _ in range(3):  # TensorBoard makes a context for each request
+        runs.get(RequestContext(), "", NAME)
+    assert len(asked) == calls

@@ -8,6 +8,7 @@ import resource
 import shutil
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from tb_gradhealth.store.archive_writer import ArchiveWriter
 from tb_gradhealth.store.format import FormatError, MetricInfo, NodeInfo, Schema
 from tb_gradhealth.store.pending import PendingRow
 from tb_gradhealth.store.records import read_records
-from tb_gradhealth.store.rowgroup import MAGIC, ROW, CodedRow, RowGroup, code
+from tb_gradhealth.store.rowgroup import MAGIC, ROW, CodedRow, RowGroup, code, encode
 from tb_gradhealth.store.scalars import Scalar
 
 SESSION, STREAM = "0123456789abcdef", "gradients"
@@ -186,6 +187,22 @@ def test_a_row_group_holds_64_rows_and_a_journal_record_one(tmp_path: Path) -> N
     written(tmp_path, 130)
     parts = opened(tmp_path).streams[SESSION, STREAM].parts
     assert [len(part.table) for part in parts if part.level == 0] == [64, 64, 1, 1]
+
+
+def test_a_row_that_the_journal_has_keeps_its_codes_but_not_its_chunks(tmp_path: Path) -> None:
+    row, schema = replace(coded(0)), make_schema()
+    sent = encode([row], schema)
+    assert row.alone, "made once for the event and for the journal"
+    writer = ArchiveWriter(tmp_path, schema, None)
+    writer.add(row)
+    writer.flush()
+    assert not row.alone
+    (journal,) = tmp_path.glob("*/*.journal-*")
+    with journal.open("rb") as file:
+        ((data, _),) = read_records(file)
+    assert data is not None
+    assert rows_of(RowGroup.of(data, schema)) == rows_of(RowGroup.of(sent, schema)) == [content(row)]
+    writer.close()
 
 
 def test_nothing_is_touched_before_the_first_row(tmp_path: Path) -> None:

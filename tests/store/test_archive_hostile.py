@@ -322,7 +322,7 @@ def test_a_journal_without_end_is_bounded(directory: Path, monkeypatch: pytest.M
     schema = make_schema()
     with path(directory, JOURNAL).open("ab") as journal:
         for number in range(10, 50):
-            journal.write(frame(encode([coded(number)], schema, deflated=False)))
+            journal.write(frame(encode([coded(number)], schema, deflated=())))
     assert starts(looked(directory)) == [*range(8), *range(40, 50)]
 
 
@@ -337,7 +337,7 @@ def test_a_journal_without_end_is_bounded(directory: Path, monkeypatch: pytest.M
 )
 def test_a_journal_with_something_else(directory: Path, data: Callable[[], bytes]) -> None:
     with path(directory, JOURNAL).open("ab") as journal:
-        journal.write(frame(data()) + frame(encode([coded(10)], make_schema(), deflated=False)))
+        journal.write(frame(data()) + frame(encode([coded(10)], make_schema(), deflated=())))
     archive = looked(directory)
     assert readable(archive) == expected(range(11))
     assert len(archive.problems) == 1
@@ -347,7 +347,7 @@ def test_journals_that_repeat_what_another_has(directory: Path) -> None:
     """As after a kill before the old one was deleted; and one that nobody wrote, full of what is in the index."""
     shutil.copy(path(directory, JOURNAL), path(directory, Name(STREAM, None, 3)))
     path(directory, Name(STREAM, None, 0)).write_bytes(
-        b"".join(frame(encode([coded(number)], make_schema(), deflated=False)) for number in range(8))
+        b"".join(frame(encode([coded(number)], make_schema(), deflated=())) for number in range(8))
     )
     archive = looked(directory)
     assert archive.problems == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import tracemalloc
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +15,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from gradhealth_kernels.metrics import select
 from tb_gradhealth import rows as interval
 from tb_gradhealth.notes import Note
 from tb_gradhealth.sinks import SharedSink
 from tb_gradhealth.store import events as module
-from tb_gradhealth.store.events import EventTier
+from tb_gradhealth.store.events import EventTier, _scalar
 from tb_gradhealth.store.format import PLUGIN, Schema, Tag, check_metadata
 from tb_gradhealth.store.levels import Levels
 from tb_gradhealth.store.pending import PendingRow
@@ -430,3 +432,10 @@ def test_notes_stay_where_their_rows_are_only_coarser(clock: Clock) -> None:
     run.finish()
     notes, complete = run.sink.timeline().notes(0, 1500, 100)
     assert ([note.step for note in notes], complete) == (list(range(0, 1500, 100)), True)
+
+
+@pytest.mark.parametrize("number", [0.1, -0.0, 1e300, 1e-46, math.nan, math.inf, np.float64(3.3)])
+def test_the_scalars_are_what_tensorboard_would_make(number: float) -> None:
+    with np.errstate(over="ignore"):
+        (expected,) = scalar_pb("logged/a", number).value
+    assert _scalar("logged/a", number).SerializeToString() == expected.SerializeToString()

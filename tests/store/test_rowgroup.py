@@ -16,7 +16,7 @@ from tb_gradhealth.notes import Fault, Note
 from tb_gradhealth.rows import NEVER, Rows, from_steps
 from tb_gradhealth.store.cache import Cache
 from tb_gradhealth.store.codes import CODES, ESCAPED
-from tb_gradhealth.store.columns import columns
+from tb_gradhealth.store.columns import ALL_KINDS, PREDICTED_KINDS, SPARSE_KINDS, columns
 from tb_gradhealth.store.format import FormatError, NodeInfo, Schema
 from tb_gradhealth.store.pending import PendingRow
 from tb_gradhealth.store.rowgroup import CHUNK_CELLS, CodedRow, RowGroup, check_rows, code, encode
@@ -28,6 +28,8 @@ from .written import rows_of
 
 SCHEMA = Recording(recorded(1)).schema
 KINDS = [metric.kind for metric in SCHEMA.metrics]
+KINDS_OF_COLUMNS = st.sampled_from(ALL_KINDS)
+LEVELS = st.integers(0, 15)
 
 
 def of_nodes(count: int) -> Schema:
@@ -83,13 +85,37 @@ def check_same(group: RowGroup, rows: list[CodedRow], schema: Schema) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32), st.booleans(), st.booleans(), st.integers(0, 15))
-def test_row_groups_read_back(rows: int, nodes: int, seed: int, wild: bool, deflated: bool, level: int) -> None:
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32), st.booleans(), st.sets(KINDS_OF_COLUMNS), LEVELS)
+def test_row_groups_read_back(
+    rows: int, nodes: int, seed: int, wild: bool, deflated: set[str | None], level: int
+) -> None:
     schema = of_nodes(nodes)
     made = coded(schema, rows, seed, wild, level)
     group = RowGroup.of(encode(made, schema, deflated), schema)
     assert group.level == level
     check_same(group, made, schema)
+
+
+@pytest.mark.parametrize("kinds", [(), SPARSE_KINDS, PREDICTED_KINDS, ALL_KINDS])
+def test_the_kinds_that_are_asked_for_are_deflated(kinds: tuple[str | None, ...]) -> None:
+    schema = of_nodes(500)
+    made = coded(schema, 2, 1, wild=False)
+    data = encode(made, schema, kinds)
+    sizes = np.frombuffer(data, "<u4", 2 * (len(columns(schema)) + 2), 28 + 24 * 2)[::2]
+    small = dict(zip([column.kind for column in columns(schema)], sizes >> 31, strict=False))
+    assert {kind for kind, flag in small.items() if flag} == set(kinds)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_row_alone_is_the_same_however_often_it_is_encoded(level: int) -> None:
+    schema = of_nodes(100)
+    (row,) = coded(schema, 1, 3, wild=False, level=level)
+    raw, small = encode([row], schema, ()), encode([row], schema)
+    assert bool(row.alone) == (level == 0)
+    fresh = replace(row)
+    assert not fresh.alone
+    assert (encode([fresh], schema), encode([fresh], schema, ())) == (small, raw)
+    check_same(RowGroup.of(small, schema), [row], schema)
 
 
 @pytest.mark.parametrize(("rows", "nodes"), [(1, 1), (300, 1), (1, 2000), (300, 130), (17, 2000)])
