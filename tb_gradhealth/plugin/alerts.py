@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..store.format import FACTOR
 from ..store.timeline import Timeline
 from .figures import figure
 from .findings import Finding, findings, whole_run
-from .rules import NEAR_ZERO, Look, median
+from .rules import NEAR_ZERO, SEVERITIES, Look, median
 
 MAX_ALERTS = 500
 #: Of a long name the end is shown, which tells tensors of a model apart.
@@ -45,6 +45,7 @@ def alerts(timeline: Timeline) -> dict[str, Any]:
     found, complete = findings(timeline, grid, MAX_ALERTS)
     shown = _largest(timeline, grid, found)
     told = [_told(timeline, grid, one, *shown[one]) for one in found]
+    told.sort(key=lambda alert: (SEVERITIES.index(alert["severity"]), alert["steps"][0]))
     return {"alerts": told, "complete": complete}
 
 
@@ -63,12 +64,11 @@ def _largest(timeline: Timeline, grid: Grid, found: list[Finding]) -> Mapping[Fi
 
 
 def _told(timeline: Timeline, grid: Grid, one: Finding, value: float, usual: float) -> dict[str, Any]:
-    start = narrowed(timeline, grid, one, usual)
-    begin = max(start.begin, timeline.first)
-    end = min(grid.begin + (one.last + 1) * grid.width, timeline.end)
+    begins, ends = narrowed(timeline, grid, one, usual, 0), narrowed(timeline, grid, one, usual, -1)
+    begin, end = max(begins.begin, timeline.first), min(ends.end, timeline.end)
     sentence = one.rule.says.format(
         subject=subject(timeline.tree, one.node),
-        first=_first(timeline, one, start) if one.rule.kind in BAD else "",
+        first=_first(timeline, one, begins) if one.rule.kind in BAD else "",
         steps=_steps(begin, end),
         percent=f"{NEAR_ZERO:.0%}",
         value=value,
@@ -82,20 +82,20 @@ def _told(timeline: Timeline, grid: Grid, one: Finding, value: float, usual: flo
         "steps": [begin, end],
         "metric": one.rule.metric,
         "value": figure(value),
-        "text": sentence[0].upper() + sentence[1:],
+        "text": sentence[0].upper() + sentence[1:] + (", where the optimizer skipped steps" if one.skipped else ""),
     }
 
 
-def narrowed(timeline: Timeline, grid: Grid, one: Finding, usual: float) -> Grid:
-    """The finest interval in which a finding begins, level by level: one cell."""
-    which = np.array([one.node], np.intp)
-    here = Grid(grid.begin + one.first * grid.width, grid.width, 1)
+def narrowed(timeline: Timeline, grid: Grid, one: Finding, usual: float, which: Literal[0, -1]) -> Grid:
+    """The finest interval in which a finding begins (0) or ends (-1), level by level: one cell."""
+    node, cell = np.array([one.node], np.intp), one.last if which else one.first
+    here = Grid(grid.begin + cell * grid.width, grid.width, 1)
     while here.width > timeline.cell:
         finer = Grid(here.begin, here.width // FACTOR, FACTOR)
-        hits = np.flatnonzero(one.rule.found(Look(timeline, which, finer, np.array([usual])))[0])
+        hits = np.flatnonzero(one.rule.found(Look(timeline, node, finer, np.array([usual])))[0])
         if not len(hits):  # it is only there over a longer interval
             break
-        here = Grid(finer.begin + int(hits[0]) * finer.width, finer.width, 1)
+        here = Grid(finer.begin + int(hits[which]) * finer.width, finer.width, 1)
     return here
 
 

@@ -9,26 +9,29 @@ import numpy as np
 from ..nodes import Index, Tree
 from ..reading.choose import row_steps
 from ..rows import Ints
-from ..store.cells import Grid
+from ..store.cells import BAD, Grid
 from ..store.timeline import Timeline
-from .rules import LONG, RULES, SEVERITIES, Look, Mask, Rule
+from .rules import LONG, RULES, SEVERITIES, Look, Mask, Rule, Severity
 
 #: Cells of the whole run, and tensors × cells, that are looked at.
 MAX_CELLS, MAX_VALUES = 512, 1 << 23
 LEAVES_AT_ONCE = 1024
+MAX_NOTES = 10_000
 #: Tensors that a module must have to stand for them.
 MODULE_TENSORS = 4
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found in a node, in the cells ``[first, last]`` of a grid of the whole run."""
+    """What a rule found in a node, in the cells ``[first, last]`` of a grid of the whole run. ``skipped``: in each of
+    them the optimizer skipped steps, but not most of them."""
 
     rule: Rule
-    severity: str
+    severity: Severity
     node: int
     first: int
     last: int
+    skipped: bool
 
 
 def whole_run(timeline: Timeline) -> Grid:
@@ -41,14 +44,35 @@ def whole_run(timeline: Timeline) -> Grid:
 
 def findings(timeline: Timeline, grid: Grid, most: int) -> tuple[list[Finding], bool]:
     """The gravest ``most``, earlier ones first, and whether these are all."""
-    masks = _masks(timeline, grid)
-    columns = [_intervals(timeline, grid, number, mask) for number, mask in masks.items()]
-    rank, first, rule, node, last = np.concatenate([np.zeros((5, 0), np.int64), *columns], axis=1)
-    order = np.lexsort((node, rule, first, rank))
-    found = [
-        Finding(RULES[rule[i]], SEVERITIES[rank[i]], int(node[i]), int(first[i]), int(last[i])) for i in order[:most]
+    skips = scaled(timeline, grid)
+    columns = [np.zeros((6, 0), np.int64)]
+    for rule, mask in _masks(timeline, grid).items():
+        if RULES[rule].kind in BAD and skips.any():
+            columns.append(_intervals(timeline, grid, rule, mask & skips, True))
+            mask &= ~skips
+        columns.append(_intervals(timeline, grid, rule, mask, False))
+    found = np.concatenate(columns, axis=1)
+    rank, first, number, node, *_ = found
+    order = np.lexsort((node, number, first, rank))
+    chosen = [
+        Finding(RULES[rule], SEVERITIES[grave], node, first, last, bool(skipped))
+        for grave, first, rule, node, last, skipped in found[:, order[:most]].T.tolist()
     ]
-    return found, len(order) <= most
+    return chosen, len(order) <= most
+
+
+def scaled(timeline: Timeline, grid: Grid) -> Mask:
+    """``[cell]``: where a GradScaler skipped steps, but less than half of them.
+
+    It raises the scale of the loss until gradients overflow, and then skips the step: elements that are not finite
+    belong to that, unless it goes on and on.
+    """
+    notes, _ = timeline.notes(timeline.first, timeline.end, MAX_NOTES)
+    places = [(note.step - grid.begin) // grid.width for note in notes if note.kind == "skipped"]
+    skips = np.bincount(np.array(places, np.intp), minlength=grid.count)
+    edges = np.clip(grid.edges, timeline.first, timeline.end)
+    few: Mask = (skips > 0) & (2 * skips < np.diff(edges))
+    return few
 
 
 def _masks(timeline: Timeline, grid: Grid) -> dict[int, Mask]:
@@ -65,15 +89,16 @@ def _masks(timeline: Timeline, grid: Grid) -> dict[int, Mask]:
     return found
 
 
-def _intervals(timeline: Timeline, grid: Grid, number: int, mask: Mask) -> Ints:
-    """Rank of the severity, first cell, number of the rule, node and last cell of each finding: ``[5, finding]``."""
+def _intervals(timeline: Timeline, grid: Grid, number: int, mask: Mask, skipped: bool) -> Ints:
+    """Rank of the severity, first cell, number of the rule, node, last cell and whether the optimizer skipped steps
+    there, of each finding: ``[6, finding]``."""
     node, first, last = grouped(timeline.tree, mask)
-    rank = np.full(len(node), SEVERITIES.index(RULES[number].severity))
+    rank = np.full(len(node), SEVERITIES.index("notice" if skipped else RULES[number].severity))
     if RULES[number].kind == "no_gradient":
         begin = np.maximum(grid.begin + first * grid.width, timeline.first)
         end = np.minimum(grid.begin + (last + 1) * grid.width, timeline.end)
         rank[end - begin < LONG] = SEVERITIES.index("notice")
-    return np.stack([rank, first, np.full(len(node), number), node, last])
+    return np.stack([rank, first, np.full(len(node), number), node, last, np.full(len(node), skipped)])
 
 
 def grouped(tree: Tree, mask: Mask) -> tuple[Index, Index, Index]:

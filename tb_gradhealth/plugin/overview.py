@@ -20,7 +20,7 @@ WHOLE = np.zeros(1, np.intp)
 #: Notes of steps that were not made.
 UNMADE = ("skipped", "not_stepped")
 #: Rows that scalars are read of, and notes that are counted: a bound on the time that an answer takes.
-MAX_ROWS, MAX_NOTES = 2048, 10_000
+MAX_ROWS, MAX_NOTES = 4096, 10_000
 
 
 def overview(timelines: Mapping[str, Timeline], begin: int, end: int, cells: int) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from . import tiles
 from .figures import listed
 
 #: Values of a file; lines that are written at once, and characters that are sent together, about.
-MAX_VALUES, PIECE, PIECE_CHARACTERS = 4_000_000, 4096, 1 << 18
+MAX_VALUES, AT_ONCE, PIECE = 4_000_000, 4096, 1 << 18
 NAME = 60
 
 
@@ -39,26 +37,31 @@ def lines(
     values, flags = timeline.settled(
         lambda: (tiles.shown_in(timeline, metric, view, nodes, grid), tiles.flags(timeline, nodes, grid))
     )
-    return _pieces(timeline, nodes, grid.edges.tolist(), values, flags)
+    names = [_quoted(timeline.tree.names[node]) for node in nodes]
+    return _pieces(names, grid.edges.tolist(), values, flags)
 
 
-def _pieces(
-    timeline: Timeline, nodes: Index, edges: list[int], values: Floats, flags: npt.NDArray[np.uint8]
-) -> Iterator[bytes]:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["node", "begin", "end", "value", "flags"])
-    for line, node in enumerate(nodes.tolist()):
-        name = harmless(timeline.tree.names[node])
-        for first in range(0, values.shape[1], PIECE):
-            some = slice(first, first + PIECE)
-            shown, seen = listed(values[line, some]), flags[line, some].tolist()
-            begins, ends = edges[first : first + len(shown)], edges[first + 1 : first + 1 + len(shown)]
-            writer.writerows(zip(itertools.repeat(name), begins, ends, shown, seen))
-        if text.tell() >= PIECE_CHARACTERS or line == len(nodes) - 1:
-            yield text.getvalue().encode("utf-8", "replace")
-            text.seek(0)
-            text.truncate()
+def _pieces(names: list[str], edges: list[int], values: Floats, flags: npt.NDArray[np.uint8]) -> Iterator[bytes]:
+    """Some hundred kilobytes each, the header first."""
+    cells = [f",{begin},{end}," for begin, end in itertools.pairwise(edges)]
+    piece, size = ["node,begin,end,value,flags\r\n"], 0
+    for name, shown, seen in zip(names, values, flags, strict=True):
+        for first in range(0, len(cells), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            figures = ("" if value is None else value for value in listed(shown[some]))
+            lines = zip(cells[some], figures, seen[some].tolist(), strict=True)
+            piece.append("".join([f"{name}{cell}{value},{flag}\r\n" for cell, value, flag in lines]))
+            size += len(piece[-1])
+            if size >= PIECE:
+                yield "".join(piece).encode("utf-8", "replace")
+                piece, size = [], 0
+    yield "".join(piece).encode("utf-8", "replace")
+
+
+def _quoted(name: str) -> str:
+    """A name from a file as a field, on which no spreadsheet acts."""
+    shown = harmless(name)
+    return '"' + shown.replace('"', '""') + '"' if any(sign in shown for sign in '",\r\n') else shown
 
 
 def file_name(run: str, metric: str, view: str) -> str:
