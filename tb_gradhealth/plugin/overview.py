@@ -32,8 +32,8 @@ def overview(timelines: Mapping[str, Timeline], begin: int, end: int, cells: int
         for stream, timeline in timelines.items()
         if NORM in timeline.metrics
     ]
-    series += [_series(name, name, kind, curve) for kind, name, curve in logged(lead, grid, begin, end).items()]
-    return {"edges": grid.edges.tolist(), "series": series, "skipped": skipped(lead, grid, begin, end)}
+    series += [_series(name, name, kind, curve) for kind, name, curve in logged(lead, grid).items()]
+    return {"edges": grid.edges.tolist(), "series": series, "skipped": skipped(lead, grid)}
 
 
 def _norm(timeline: Timeline, grid: Grid) -> Cells:
@@ -41,11 +41,11 @@ def _norm(timeline: Timeline, grid: Grid) -> Cells:
     return timeline.settled(lambda: timeline.cells(NORM, WHOLE, grid))
 
 
-def logged(timeline: Timeline, grid: Grid, begin: int, end: int) -> Curves:
-    """What the loop logged in the steps ``[begin, end)``, from at most about :data:`MAX_ROWS` rows."""
+def logged(timeline: Timeline, grid: Grid) -> Curves:
+    """What the loop logged, from at most about :data:`MAX_ROWS` rows."""
     curves = Curves(grid)
-    steps = row_steps(timeline.cell, begin, end, MAX_ROWS, None)
-    for rows in each(timeline, begin, end, _scalars, steps):
+    steps = row_steps(timeline.cell, grid.begin, grid.end, MAX_ROWS, None)
+    for rows in each(timeline, grid.begin, grid.end, _scalars, steps):
         for start, stop, scalars in rows:
             curves.add(start, stop, scalars)
     return curves
@@ -56,12 +56,13 @@ def _scalars(span: RowSpan) -> list[tuple[int, int, dict[str, Scalar]]]:
     return [(start, stop, span.scalars(row)) for row, (start, stop) in enumerate(bounds)]
 
 
-def skipped(timeline: Timeline, grid: Grid, begin: int, end: int) -> list[int]:
+def skipped(timeline: Timeline, grid: Grid) -> list[int]:
     """In how many steps of each cell the optimizer's step was skipped or never came, of the first :data:`MAX_NOTES`
     notes."""
-    # What came after the last step stands behind it.
-    notes, _ = timeline.notes(begin, end + (end == timeline.end), MAX_NOTES)
-    places = [(min(note.step, end - 1) - grid.begin) // grid.width for note in notes if note.kind in UNMADE]
+    last = min(grid.end, timeline.end) - 1
+    # What came after the run's last step stands behind it.
+    notes, _ = timeline.notes(grid.begin, last + 1 + (last + 1 == timeline.end), MAX_NOTES)
+    places = [(min(note.step, last) - grid.begin) // grid.width for note in notes if note.kind in UNMADE]
     counted: list[int] = np.bincount(np.array(places, np.intp), minlength=grid.count).tolist()
     return counted
 
