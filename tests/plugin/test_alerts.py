@@ -18,7 +18,7 @@ from tb_gradhealth import nodes
 from tb_gradhealth.notes import Note
 from tb_gradhealth.plugin.alerts import Alerts, alerts
 from tb_gradhealth.plugin.findings import grouped
-from tb_gradhealth.store.reader import Run
+from tb_gradhealth.store.reader import Run, open_directory
 
 from ..synthetic import Memory, Recording, history, recorded
 from .board import Board
@@ -162,34 +162,30 @@ def test_a_run_too_short_to_be_usual_has_no_spike() -> None:
 
 
 @pytest.mark.parametrize("first", [0, 1234])
-def test_in_a_long_run_intervals_are_told_to_the_row(first: int) -> None:
-    """3,000 rows are looked at in coarser ones first."""
-    bad = [3, 777, 778, 1500]
-    entries = recorded(30, len(NAMES))
-    entries = np.tile(entries, (100, 1))
-    entries["nan"][bad, 2] = 1
-    entries["near_zero"][2000:2500, 4] = 6
-    one = Recording(entries, names=NAMES, every=1, start=first)
-    found = [(kind, name, [a - first, b - first]) for _, kind, name, (a, b) in brief(one)]
-    # At rows of 16: each bad step in a row of its own but for two.
-    assert found == [
-        ("nan", "wide.b", [3, 4]),
-        ("nan", "wide.b", [777, 779]),
-        ("nan", "wide.b", [1500, 1501]),
-        ("near_zero", "wide.d.x", found[-1][2]),
-    ]
-    begin, end = found[-1][2]
-    assert 2000 <= begin < 2016
-    assert 2484 < end <= 2500
-    texts = [alert["text"].rpartition(" ")[2] for alert in told(one) if alert["kind"] == "nan"]
-    assert texts == [str(first + step) for step in (3, 777, 1500)]
+def test_in_a_long_run_intervals_are_told_to_the_row(tmp_path: Path, first: int) -> None:
+    """1,200 rows, which are looked at in rows of 16 steps and more before."""
+    entries = np.tile(recorded(30, len(NAMES)), (40, 1))
+    entries["nan"][[3, 477, 478, 1100], 2] = 1
+    entries["near_zero"][600:900, 4] = 6
+    one = Recording(entries, names=NAMES, every=1, start=first, block=16, chosen=select(["near_zero_fraction"]))
+    one.write(tmp_path, together=100)
+    found = alerts(open_directory(tmp_path).timeline("gradients"))["alerts"]
+    begin, end = (step - first for step in found[-1]["steps"])
+    assert 600 <= begin < 616, "the first row of a coarser one in all of which it is so"
+    assert 884 < end <= 900
+    shown = [(alert["kind"], alert["node"], [step - first for step in alert["steps"]]) for alert in found]
+    bad, vanished = one.tree.names.index("wide.b"), one.tree.names.index("wide.d.x")
+    wanted = [("nan", bad, [3, 4]), ("nan", bad, [477, 479]), ("nan", bad, [1100, 1101])]
+    assert shown == [*wanted, ("near_zero", vanished, [begin, end])]
+    texts = [alert["text"] for alert in found[:3]]
+    assert texts == [f"NaN in wide.b, first at step {first + step}" for step in (3, 477, 1100)]
 
 
 def test_the_gravest_come_first_and_not_more_than_500() -> None:
     entries = np.tile(recorded(20, 3), (255, 1))
     entries["nan"][::20, 0] = entries["saturated"][5::20, 1] = 1
     entries[7::20, 2] = 0
-    many = Recording(entries, names=("a", "b", "c"))
+    many = Recording(entries, names=("a", "b", "c"), chosen=select(["norm", "saturated_fraction"]))
     answer = alerts(history(many))
     found = [(one["severity"], one["steps"][0]) for one in answer["alerts"]]
     assert (len(found), answer["complete"]) == (500, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def _read(board: Board) -> bool:
     return bool(board.tile(RUN["run"], "norm", "max", "0.0.0", "unclipped").values[0, (STEPS - 1) // EVERY] > 0)
 
 
+@functools.cache
 def norms() -> Any:
     """``[step]`` of the whole stream."""
     recording = run()
