@@ -193,6 +193,12 @@ def test_with_and_without_the_data_server_every_answer_is_the_same(board_with: C
             for metric, view in (("norm", "max"), ("norm", "worst"))
         ],
         "cell": [{"run": name, "stream": "gradients", "node": 1, "level": 1, "index": 2} for name in names],
+        "values": [{**TILES, "run": name, "begin": 3, "end": 57} for name in names],
+        "lines": [{**TILES, "run": name, "nodes": "0,2", "begin": 3, "end": 1000, "cells": 9} for name in names],
+        "rows": [{"run": name, "stream": "gradients", "node": 1, "begin": 0, "end": 100} for name in names],
+        "overview": [{"run": name, "begin": 0, "end": 2000, "cells": 40} for name in names],
+        "alerts": [{"run": name, "stream": "gradients"} for name in names],
+        "export.csv": [{**TILES, "run": name, "begin": 0, "end": 2000, "cells": 30} for name in names],
     }
     for path, queries in everything.items():
         for query in queries:

@@ -337,6 +337,32 @@ def test_a_reading_is_of_whole_rows_and_no_more_cells_than_asked_for(
     assert np.array_equal(reading.flags, timeline.flags(which, reading.grid))
 
 
+@pytest.fixture(scope="module")
+def levelled(tmp_path_factory: pytest.TempPathFactory) -> Timeline:
+    """Rows of levels 0 to 2 for all of its steps."""
+    directory = tmp_path_factory.mktemp("levels")
+    Recording(STEPS, names=POOL, every=1, chosen=CHOSEN).write(directory, together=100)
+    return open_directory(directory).timeline("gradients")
+
+
+@given(st.tuples(st.integers(0, 500), st.integers(0, 500)).filter(lambda ends: ends[0] != ends[1]), st.integers(1, 600))
+@settings(max_examples=200, deadline=None)
+def test_cells_hold_the_steps_asked_for_and_the_rows_that_they_are_of(
+    levelled: Timeline, ends: tuple[int, int], cells: int
+) -> None:
+    begin, end = sorted(ends)
+    grid = levelled.fitting(begin, end, cells)
+    assert grid.count <= cells
+    assert grid.begin <= begin < grid.begin + grid.width
+    assert grid.end - grid.width < end <= grid.end
+    rows = [width for width in (1, 16, 256) if width <= grid.width]
+    assert grid.begin % rows[-1] == grid.width % rows[-1] == 0, "no row of the level shown reaches over an edge"
+    covered = levelled.covered(grid)
+    assert covered is not None
+    assert grid.begin <= covered[0] <= begin
+    assert end <= covered[1] <= grid.end
+
+
 def test_a_reading_of_nothing_is_refused() -> None:
     timeline = history(Recording(STEPS[:20], names=POOL))
     for begin, end, cells in ((5, 5, 10), (7, 3, 10), (0, 10, 0)):
