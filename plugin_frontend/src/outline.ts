@@ -115,7 +115,8 @@ export class Outline {
 
   private readonly places = computed<Int32Array | null>(() => {
     const [tree, ranks] = [this.from.tree.value, this.ranks.value];
-    return ranks === null || ranks.tree !== tree || this.from.order.value.by === 'model' ? null : ranks.places;
+    if (this.from.order.value.by === 'model' || tree === null) return null;
+    return ranks?.tree === tree ? ranks.places : null;
   });
 
   private readonly children = computed(() => {
