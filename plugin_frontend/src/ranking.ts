@@ -1,5 +1,6 @@
 import { batch, computed, effect, signal } from '@preact/signals';
 import type { Api, Layer } from './api.ts';
+import type { NodeValues } from './contract.ts';
 import type { Tree } from './model.ts';
 import { type Order, ranksOf } from './ordering.ts';
 import type { Store } from './store.ts';
@@ -13,8 +14,6 @@ const CAPACITY = 24;
 /** The metric that tells how many elements are NaN or infinite; the other metrics leave these out. */
 const NON_FINITE = 'nonfinite';
 
-type Values = readonly (number | null)[];
-
 /** What an order needs: a value for each node of `layer` over the steps [begin, end). */
 interface Wish {
   readonly tree: Tree;
@@ -25,6 +24,8 @@ interface Wish {
 }
 
 interface Ranked extends Wish {
+  /** The whole rows that were read. */
+  readonly steps: readonly [number, number];
   readonly revision: number;
 }
 
@@ -40,7 +41,7 @@ export class Ranking {
   private readonly asked = signal(0);
   /** Whether what was asked for last is still to come. */
   private owed = false;
-  private readonly cache = new Map<string, Values>();
+  private readonly cache = new Map<string, NodeValues>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private flight: AbortController | null = null;
 
@@ -149,7 +150,7 @@ export class Ranking {
     try {
       const known = meta.metrics.some(({ name }) => name === NON_FINITE) && metric.name !== NON_FINITE;
       const badLayer = { ...wish.layer, metric: NON_FINITE, view: 'max' };
-      const [values, bad] = await Promise.all([
+      const [{ steps, values }, bad] = await Promise.all([
         this.valuesOf(wish, wish.layer, meta.revision, flight.signal),
         known ? this.valuesOf(wish, badLayer, meta.revision, flight.signal) : null,
       ]);
@@ -157,11 +158,11 @@ export class Ranking {
       if (flight.signal.aborted || values.length !== wish.tree.size) return;
       const descending = wish.order.descending ?? true;
       this.store.outline.ranks.value = ranksOf(wish.tree, values, {
-        bad,
+        bad: bad?.values ?? null,
         descending,
         sizes: metric.kind === 'signed',
       });
-      this.ranked.value = { ...wish, revision: meta.revision };
+      this.ranked.value = { ...wish, steps, revision: meta.revision };
       this.owed = false;
     } catch (error) {
       if (!flight.signal.aborted) this.failed(error);
@@ -175,9 +176,9 @@ export class Ranking {
     layer: Layer,
     revision: number,
     signal: AbortSignal,
-  ): Promise<Values> {
+  ): Promise<NodeValues> {
     const key = JSON.stringify([layer, begin, end, revision]);
-    const values = this.cache.get(key) ?? (await this.api.values(layer, begin, end, signal)).values;
+    const values = this.cache.get(key) ?? (await this.api.values(layer, begin, end, signal));
     this.cache.delete(key);
     this.cache.set(key, values);
     for (const oldest of this.cache.keys()) if (this.cache.size > CAPACITY) this.cache.delete(oldest);

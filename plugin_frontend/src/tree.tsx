@@ -129,7 +129,7 @@ function TreeRow({ store, tree, row, node, top, height, active, pointed }: RowPr
 function Aside({ store, node }: { store: Store; node: number }) {
   const value = store.outline.valueOf(node);
   const shape = store.meta.value?.nodes.shape[node] ?? [];
-  if (value !== null) return <span class="shape">{formatValue(value, 'magnitude', 3)}</span>;
+  if (value !== null) return <span class="figure">{formatValue(value, 'magnitude', 3)}</span>;
   return shape.length > 0 ? <span class="shape">{shape.join('×')}</span> : null;
 }
 

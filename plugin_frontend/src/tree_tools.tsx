@@ -106,6 +106,7 @@ function focusTree(): void {
 /** In words, while there is a filter; also that no name is searched beyond its first characters. */
 function countOf(store: Store): string {
   const names = store.tree.value?.names ?? [];
+  if (store.outline.problem.value !== null) return 'not filtered';
   if (store.outline.kept.value === null) return '';
   const { found, all } = store.outline.count.value;
   const searched = store.filter.value.text !== '' && names.some((name) => name.length > SEARCHED_CHARACTERS);
@@ -157,24 +158,24 @@ function OrderTools({ store, ranking }: { store: Store; ranking: Ranking }) {
     else set({ ...(value === 'worst' ? { by: 'worst' } : MODEL_ORDER), ...flat });
   };
   const descending = order.descending ?? true;
-  const stepsTold = ranking.waiting.value || ranked === null ? '…' : formatSteps(ranked.begin, ranked.end);
+  const stepsTold = ranking.waiting.value || ranked === null ? '…' : formatSteps(...ranked.steps);
   return (
     <div class="order" role="group" aria-label="Order of rows">
       <select
         data-testid="order"
         aria-label="Order of rows"
         value={byMetric ? BY_METRIC + (order.metric ?? '') : order.by}
-        title={ranked === null ? 'Order of rows' : `Ordered by ${formatSteps(ranked.begin, ranked.end)}`}
+        title={ranked === null ? 'Order of rows' : `Ordered by ${formatSteps(...ranked.steps)}`}
         onChange={(event) => {
           choose(event.currentTarget.value);
         }}
       >
         <option value="model">Model order</option>
-        <option value="worst">Worst first: as shown, steps in view</option>
+        <option value="worst">Worst first in view</option>
         <optgroup label="At the clicked cell's steps">
           {(store.meta.value?.metrics ?? []).map(({ name, label }) => (
             <option key={name} value={BY_METRIC + name}>
-              {shortened(label, LABEL_CHARACTERS)} at a cell
+              {shortened(label, LABEL_CHARACTERS)} at the cell
             </option>
           ))}
         </optgroup>
