@@ -125,7 +125,7 @@ describe('kinds', () => {
   });
 
   it('are alternatives within a question, and narrow each other across the two', () => {
-    const all = Uint8Array.from([0, 1, 2, 3, 4, 5].map((i) => bitOf(KINDS[i] as Kind)));
+    const all = Uint8Array.from(KINDS, bitOf);
     const both = Uint8Array.from([
       ...all,
       bitOf('weight') | bitOf('attention'),
