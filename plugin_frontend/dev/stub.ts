@@ -15,6 +15,7 @@ import {
   transformer,
   valueOf,
 } from './fake_run.ts';
+import { valuesOf } from './fake_values.ts';
 
 const PLUGIN = '/data/plugin/gradhealth/';
 const CSP =
@@ -165,6 +166,7 @@ function answer(url: URL, response: ServerResponse): void {
   if (run === undefined) json({ error: `expected a run that TensorBoard lists, got ${name}` }, 404);
   else if (route === 'meta') json(metaOf(name, run, stepsOf(run)));
   else if (route === 'cell') json(cellOf(run, query));
+  else if (route === 'values') json(valuesOf(run, query));
   else if (route === 'notes')
     json(notesOf(stepsOf(run), Number(query.get('begin')), Number(query.get('end'))));
   else {
@@ -189,7 +191,7 @@ function handle(request: IncomingMessage, response: ServerResponse, next: () => 
     const file = resolve(
       import.meta.dirname,
       '../../tb_gradhealth/plugin/static',
-      url.pathname.split('/').at(-1) ?? '',
+      url.pathname.slice(PLUGIN.length + 'static/'.length),
     );
     send(file.endsWith('.map') ? 'application/json' : 'text/javascript', readFileSync(file));
   } else if (!url.pathname.startsWith(PLUGIN)) next();

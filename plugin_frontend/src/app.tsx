@@ -5,23 +5,27 @@ import { plural } from './format.ts';
 import { HeatmapView } from './heatmap_view.tsx';
 import { Legend } from './legend.tsx';
 import type { Pointing } from './pointing.ts';
+import type { Ranking } from './ranking.ts';
 import { Message, Notices } from './states.tsx';
 import { Strip } from './strip.tsx';
 import type { Store } from './store.ts';
 import type { Theme } from './theme.ts';
 import { Toolbar } from './toolbar.tsx';
 import { Tooltip } from './tooltip.tsx';
-import { TreeButtons, TreeView } from './tree.tsx';
+import { TreeView } from './tree.tsx';
+import { TreeButtons } from './tree_head.tsx';
+import { TreeTools } from './tree_tools.tsx';
 import { rowCssPx } from './viewport.ts';
 
 interface Props {
   store: Store;
   pointing: Pointing;
   figures: Figures;
+  ranking: Ranking;
   theme: { readonly value: Theme };
 }
 
-export function App({ store, pointing, figures, theme }: Props) {
+export function App({ store, pointing, figures, ranking, theme }: Props) {
   return (
     <main class="app">
       <Toolbar store={store} />
@@ -32,6 +36,7 @@ export function App({ store, pointing, figures, theme }: Props) {
             <Caption store={store} />
             <Legend store={store} />
           </div>
+          <TreeTools store={store} pointing={pointing} ranking={ranking} />
           <Picture store={store} pointing={pointing} figures={figures} theme={theme} />
         </>
       ) : (
@@ -70,7 +75,7 @@ function Caption({ store }: { store: Store }) {
  * Tree, axis and heatmap. All of them stay in place in a box that scrolls an empty page behind them, and are drawn
  * for the scroll position: so the browser's own scrolling moves the tree and the canvas in the same frame.
  */
-function Picture({ store, pointing, figures, theme }: Props) {
+function Picture({ store, pointing, figures, theme }: Omit<Props, 'ranking'>) {
   const scroller = useRef<HTMLDivElement>(null);
   const heatmap = useRef<HTMLDivElement>(null);
   const scrollCssPx = store.scrollCssPx.value;

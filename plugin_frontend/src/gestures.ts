@@ -163,6 +163,9 @@ export class Gestures {
       '0': () => {
         this.store.window.value = null;
       },
+      f: () => {
+        this.pointing.focusModule();
+      },
       Escape: () => {
         this.store.cursor.value = null;
       },

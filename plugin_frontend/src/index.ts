@@ -6,8 +6,11 @@ import { installHooks } from './hooks.ts';
 import { Live } from './live.ts';
 import { NoteFeed } from './note_feed.ts';
 import { Pointing } from './pointing.ts';
+import { Ranking } from './ranking.ts';
+import { RegexSearch } from './regex_search.ts';
 import { Store } from './store.ts';
 import controls from './styles/controls.css?inline';
+import outline from './styles/outline.css?inline';
 import picture from './styles/picture.css?inline';
 import strip from './styles/strip.css?inline';
 import themes from './styles/theme.css?inline';
@@ -26,7 +29,7 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + picture + strip + words);
+  sheet.replaceSync(themes + controls + picture + outline + strip + words);
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
@@ -50,6 +53,10 @@ export function render(): void {
   const pointing = new Pointing(store);
   const live = new Live(store, api, () => document.visibilityState === 'visible' && window.innerHeight > 0);
 
+  const ranking = new Ranking(api, store, (error) => {
+    live.failed(error);
+  });
+
   // TensorBoard hides a tab by giving its frame no height.
   for (const event of ['resize', 'focus']) {
     window.addEventListener(event, () => {
@@ -60,8 +67,10 @@ export function render(): void {
     live.wake();
   });
   installHooks(store, pointing);
-  renderInto(h(App, { store, pointing, figures: new Figures(api, store), theme }), document.body);
+  renderInto(h(App, { store, pointing, figures: new Figures(api, store), ranking, theme }), document.body);
   live.start();
+  ranking.start();
+  new RegexSearch(store).start();
   new NoteFeed(api, store, (error) => {
     live.failed(error);
   }).start();

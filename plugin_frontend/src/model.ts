@@ -122,9 +122,9 @@ export function openFirstLook(tree: Tree): Open {
   return new Set(tree.keys.filter((_, node) => depthOf(tree, node) < depth && hasChildren(tree, node)));
 }
 
-export function withFolded(open: Open, key: string): Open {
+export function withFolded(open: Open, keys: Iterable<string>): Open {
   const next = new Set(open);
-  next.delete(key);
+  for (const key of keys) next.delete(key);
   return next;
 }
 

@@ -19,6 +19,9 @@ import {
 } from './tiles.ts';
 import { type Viewport, rowsInView } from './viewport.ts';
 
+/** Of more tiles than this some rows are left out of a range: an order by value may show a row of each of sixty. */
+const TILES_SAMPLED = 8;
+
 /** Pixel columns [left, right) of the canvas. */
 export interface Span {
   readonly left: number;
@@ -193,6 +196,8 @@ export function valuesInView(scene: Scene, rows: readonly Row[], of: 'rows' | 't
   const values: number[] = [];
   const [firstCell, endCell] = cellsInView(scene.scale, scene.grid);
   const seen = new Set<Tile>();
+  const tiles = new Set(rows.flatMap(({ pieces }) => pieces.map(({ tile }) => tile)));
+  const stride = of === 'tiles' ? Math.ceil(tiles.size / TILES_SAMPLED) : 1;
   for (const { node, pieces } of rows)
     for (const { tile } of pieces) {
       if (tile.level !== scene.scale.level || (of === 'tiles' && seen.has(tile))) continue;
@@ -200,7 +205,7 @@ export function valuesInView(scene: Scene, rows: readonly Row[], of: 'rows' | 't
       const first = Math.max(0, firstCell - tile.c * TILE_CELLS);
       const end = Math.min(tile.cells, endCell - tile.c * TILE_CELLS);
       const [top, bottom] = of === 'tiles' ? [0, tile.rows] : [node % TILE_ROWS, (node % TILE_ROWS) + 1];
-      for (let start = top * TILE_CELLS; start < bottom * TILE_CELLS; start += TILE_CELLS)
+      for (let start = top * TILE_CELLS; start < bottom * TILE_CELLS; start += stride * TILE_CELLS)
         for (const code of tile.codes.subarray(start + first, start + end))
           values.push(valueOf(code, tile.folded));
     }

@@ -80,9 +80,11 @@ export class Pointing {
     const [scene, tree] = [this.store.scene.peek(), this.store.tree.peek()];
     const key = tree?.keys[pointed.node];
     if (scene === null || key === undefined) return;
-    const step = Math.max(scene.grid.steps[0], pointed.index * scene.scale.cellSteps);
+    const { grid, scale } = scene;
+    const step = Math.max(grid.steps[0], pointed.index * scale.cellSteps);
     batch(() => {
       this.store.cursor.value = { key, step };
+      this.store.orderSteps.value = [step, Math.min(grid.steps[1], (pointed.index + 1) * scale.cellSteps)];
       this.store.cursorShown.value = true;
       this.store.activeKey.value = key;
     });
@@ -113,6 +115,12 @@ export class Pointing {
       this.revealRow(row);
       this.revealCell(cell);
     });
+  }
+
+  /** Shows the module of the cell that is pointed at alone; the whole tree again where it is alone already. */
+  focusModule(): void {
+    const node = (this.pointed.peek() ?? this.cursorCell.peek())?.node;
+    if (node !== undefined) this.store.outline.toggleFocus(node);
   }
 
   revealRow(row: number): void {

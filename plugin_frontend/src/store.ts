@@ -2,9 +2,12 @@ import { batch, computed, signal } from '@preact/signals';
 import type { Layer } from './api.ts';
 import { type ColourMap, colourFamily, colourTable } from './colours.ts';
 import type { Meta, Notes, Run, ScaleName } from './contract.ts';
+import { type Filter, NO_FILTER } from './filter.ts';
 import { marksOf } from './marks.ts';
-import { type Open, type Tree, buildTree, openFirstLook, sameNodes, visibleNodes } from './model.ts';
+import { type Open, type Tree, buildTree, openFirstLook, sameNodes } from './model.ts';
 import type { Painted } from './heatmap.ts';
+import { MODEL_ORDER, type Order } from './ordering.ts';
+import { Outline } from './outline.ts';
 import type { Scene } from './picture.ts';
 import type { Ranges } from './ranges.ts';
 import { type Grid, type StepWindow, clampWindow, stepScale, wholeRun } from './scales.ts';
@@ -39,6 +42,13 @@ export class Store {
   readonly refusal = signal<string | null>(null);
 
   readonly open = signal<Open>(new Set());
+  readonly filter = signal<Filter>(NO_FILTER);
+  readonly order = signal<Order>(MODEL_ORDER);
+  /** Steps [first, end) of the cell that was last clicked, which an order by a metric is about. */
+  readonly orderSteps = signal<readonly [number, number] | null>(null);
+  /** The module that alone is shown, if any. */
+  readonly rootKey = signal<string | null>(null);
+  readonly outline = new Outline(this);
   readonly activeKey = signal<string | null>(null);
   readonly size = signal<CanvasSize>({ widthDevicePx: 0, heightDevicePx: 0, devicePixelRatio: 1 });
   readonly scrollCssPx = signal(0);
@@ -113,9 +123,7 @@ export class Store {
     return meta === null ? null : { steps: meta.steps, cell: meta.cell, levels: meta.levels };
   });
 
-  readonly nodes = computed(() =>
-    this.tree.value === null ? new Int32Array() : visibleNodes(this.tree.value, this.open.value),
-  );
+  readonly nodes = computed(() => this.outline.rows.value.nodes);
 
   readonly viewport = computed<Viewport>(() => {
     const size = this.size.value;
@@ -177,6 +185,7 @@ export class Store {
       this.refusal.value = null;
       this.window.value = null;
       this.cursor.value = null;
+      this.orderSteps.value = null;
       this.scrollCssPx.value = 0;
       this.forgetRange();
     });
@@ -245,6 +254,7 @@ export class Store {
   }
 
   setOpen(open: Open): void {
+    if (this.outline.setFilteredOpen(open)) return;
     this.open.value = open;
     const run = this.meta.peek()?.run;
     if (run !== undefined) this.openByRun.set(run, open);

@@ -1,20 +1,10 @@
-import { useLayoutEffect, useRef } from 'preact/hooks';
-import { px } from './format.ts';
-import {
-  type Tree,
-  childrenOf,
-  depthOf,
-  fullName,
-  hasChildren,
-  openAll,
-  openTop,
-  parentOf,
-  shortName,
-  withFolded,
-  withUnfolded,
-} from './model.ts';
+import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { AROUND } from './filter.ts';
+import { formatValue, px } from './format.ts';
+import { type Tree, depthOf, fullName, hasChildren, parentOf, shortName } from './model.ts';
 import type { Pointing } from './pointing.ts';
 import type { Store } from './store.ts';
+import { TreeKeys, activeRowOf, toggle } from './tree_keys.ts';
 import { rowCssPx, rowTopDevicePx, rowsInView } from './viewport.ts';
 
 const INDENT_CSS_PX = 14;
@@ -33,6 +23,7 @@ interface Props {
 /** The module tree; it renders the rows in view alone, at the same heights as the heatmap's. */
 export function TreeView({ store, pointing }: Props) {
   const element = useRef<HTMLDivElement>(null);
+  const keys = useMemo(() => new TreeKeys(store, pointing), [store, pointing]);
   const [tree, nodes, viewport] = [store.tree.value, store.nodes.value, store.viewport.value];
   const activeRow = tree === null ? 0 : activeRowOf(tree, nodes, store.activeKey.value);
   useLayoutEffect(() => {
@@ -41,6 +32,7 @@ export function TreeView({ store, pointing }: Props) {
       host.querySelector<HTMLElement>('[tabindex="0"]')?.focus({ preventScroll: true });
   });
   if (tree === null) return null;
+  if (nodes.length === 0) return <p class="tree empty-tree quiet">No tensor is left by the filter.</p>;
   const [first, end] = rowsInView(viewport, nodes.length);
   const rows = Array.from({ length: end - first }, (_, i) => first + i);
   // The active row stays in the document when it is scrolled away, or the focus would be lost with it.
@@ -54,7 +46,7 @@ export function TreeView({ store, pointing }: Props) {
       aria-label="Modules and tensors"
       data-testid="tree"
       onKeyDown={(event) => {
-        if (treeKey(store, pointing, tree, activeRow, event.key)) event.preventDefault();
+        if (keys.press(tree, activeRow, event)) event.preventDefault();
       }}
     >
       {rows.map((row) => (
@@ -62,6 +54,7 @@ export function TreeView({ store, pointing }: Props) {
           key={nodes[row]}
           store={store}
           tree={tree}
+          row={row}
           node={nodes[row] ?? 0}
           top={rowTopDevicePx(viewport, row) / viewport.devicePixelRatio}
           height={rowCssPx(viewport.devicePixelRatio)}
@@ -76,6 +69,7 @@ export function TreeView({ store, pointing }: Props) {
 interface RowProps {
   store: Store;
   tree: Tree;
+  row: number;
   node: number;
   top: number;
   height: number;
@@ -83,14 +77,16 @@ interface RowProps {
   pointed: boolean;
 }
 
-function TreeRow({ store, tree, node, top, height, active, pointed }: RowProps) {
-  const depth = depthOf(tree, node);
-  const folder = hasChildren(tree, node);
-  const isOpen = store.open.value.has(tree.keys[node] ?? '');
+function TreeRow({ store, tree, row, node, top, height, active, pointed }: RowProps) {
+  const { root, flat, places, setSizes } = store.outline.rows.value;
+  const depth = flat ? 0 : depthOf(tree, node) - depthOf(tree, root);
+  const folder = hasChildren(tree, node) && !flat;
+  const isOpen = folder && store.outline.open.value.has(tree.keys[node] ?? '');
   const bad = store.painted.value.nonFiniteNodes.has(node);
   const name = fullName(tree, node).slice(0, TITLE_CHARACTERS);
-  const shape = store.meta.value?.nodes.shape[node] ?? null;
+  const around = store.outline.kept.value?.[node] === AROUND;
   const classes = ['row', tree.kinds[node] ?? '', active ? 'active' : '', pointed ? 'pointed' : ''];
+  if (around) classes.push('around');
   return (
     <div
       class={classes.join(' ')}
@@ -98,8 +94,8 @@ function TreeRow({ store, tree, node, top, height, active, pointed }: RowProps) 
       data-testid="treeitem"
       data-node={node}
       aria-level={depth + 1}
-      aria-posinset={(tree.places[node] ?? 0) + 1}
-      aria-setsize={node === 0 ? 1 : childrenOf(tree, parentOf(tree, node)).length}
+      aria-posinset={(places[row] ?? 0) + 1}
+      aria-setsize={setSizes[row] ?? 1}
       aria-selected={active}
       {...(folder ? { 'aria-expanded': isOpen } : {})}
       tabIndex={active ? 0 : -1}
@@ -109,97 +105,37 @@ function TreeRow({ store, tree, node, top, height, active, pointed }: RowProps) 
         height: px(height),
         paddingLeft: px(6 + Math.min(depth, MOST_INDENTS) * INDENT_CSS_PX),
       }}
-      onClick={() => {
+      onMouseDown={(event) => {
+        // Shift and a click would select the text of all rows between.
+        if (event.shiftKey) event.preventDefault();
+      }}
+      onClick={(event) => {
         store.activeKey.value = tree.keys[node] ?? null;
-        if (folder) toggle(store, tree, node);
+        if (folder) toggle(store, tree, node, event.shiftKey || event.altKey);
       }}
     >
-      <span class={folder ? (isOpen ? 'twisty open' : 'twisty') : 'twisty none'} aria-hidden="true" />
-      <bdi class="name">{shortName(tree, node)}</bdi>
-      {shape !== null && shape.length > 0 && <span class="shape">{shape.join('×')}</span>}
+      {!flat && (
+        <span class={folder ? (isOpen ? 'twisty open' : 'twisty') : 'twisty none'} aria-hidden="true" />
+      )}
+      {flat && <bdi class="above">{pathAbove(tree, node, root)}</bdi>}
+      <bdi class="name">{node === root ? fullName(tree, node) : shortName(tree, node)}</bdi>
+      <Aside store={store} node={node} />
       {bad && <span class="bad">NaN/Inf</span>}
     </div>
   );
 }
 
-export function TreeButtons({ store }: { store: Store }) {
-  const set = (opener: (tree: Tree) => ReadonlySet<string>) => () => {
-    const tree = store.tree.peek();
-    if (tree !== null) store.setOpen(opener(tree));
-  };
-  return (
-    <div class="tree-head">
-      <span>Module</span>
-      <button type="button" data-testid="expand-all" onClick={set(openAll)} title="Unfold all modules">
-        Unfold all
-      </button>
-      <button type="button" data-testid="collapse-all" onClick={set(openTop)} title="Fold all modules">
-        Fold all
-      </button>
-    </div>
-  );
+/** What the rows are ordered by, where they are, else the tensor's shape. */
+function Aside({ store, node }: { store: Store; node: number }) {
+  const value = store.outline.valueOf(node);
+  const shape = store.meta.value?.nodes.shape[node] ?? [];
+  if (value !== null) return <span class="figure">{formatValue(value, 'magnitude', 3)}</span>;
+  return shape.length > 0 ? <span class="shape">{shape.join('×')}</span> : null;
 }
 
-/** The active row; where its node is folded away, that of its nearest ancestor with a row. */
-export function activeRowOf(tree: Tree, nodes: Int32Array, key: string | null): number {
-  if (key === null) return 0;
-  for (let node = tree.keys.indexOf(key); node > 0; node = parentOf(tree, node)) {
-    const row = nodes.indexOf(node);
-    if (row >= 0) return row;
-  }
-  return 0;
-}
-
-function toggle(store: Store, tree: Tree, node: number): void {
-  const key = tree.keys[node] ?? '';
-  const open = store.open.peek();
-  store.setOpen(open.has(key) ? withFolded(open, key) : withUnfolded(open, [key]));
-}
-
-/** The keys that the ARIA practices give a tree; whether this was one of them. */
-function treeKey(store: Store, pointing: Pointing, tree: Tree, row: number, key: string): boolean {
-  const nodes = store.nodes.peek();
-  const node = nodes[row] ?? 0;
-  const isOpen = store.open.peek().has(tree.keys[node] ?? '');
-  const goTo = (target: number) => {
-    const next = Math.min(nodes.length - 1, Math.max(0, target));
-    store.activeKey.value = tree.keys[nodes[next] ?? 0] ?? null;
-    pointing.revealRow(next);
-  };
-  switch (key) {
-    case 'ArrowDown':
-      goTo(row + 1);
-      return true;
-    case 'ArrowUp':
-      goTo(row - 1);
-      return true;
-    case 'Home':
-      goTo(0);
-      return true;
-    case 'End':
-      goTo(nodes.length - 1);
-      return true;
-    case 'ArrowRight':
-      if (isOpen) goTo(row + 1);
-      else if (hasChildren(tree, node)) toggle(store, tree, node);
-      return true;
-    case 'ArrowLeft':
-      if (isOpen) toggle(store, tree, node);
-      else goTo(nodes.indexOf(parentOf(tree, node)));
-      return true;
-    case 'Enter':
-    case ' ':
-      if (hasChildren(tree, node)) toggle(store, tree, node);
-      return true;
-    case '*':
-      store.setOpen(
-        withUnfolded(
-          store.open.peek(),
-          Array.from(childrenOf(tree, parentOf(tree, node)), (sibling) => tree.keys[sibling] ?? ''),
-        ),
-      );
-      return true;
-    default:
-      return false;
-  }
+/** The modules between the root and a node, with a dot at the end. */
+function pathAbove(tree: Tree, node: number, root: number): string {
+  const [above, rootName] = [tree.names[parentOf(tree, node)] ?? '', tree.names[root] ?? ''];
+  const inside = rootName !== '' && above.startsWith(rootName) ? above.slice(rootName.length + 1) : above;
+  return inside === '' ? '' : `${inside}.`;
 }
