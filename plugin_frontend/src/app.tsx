@@ -1,9 +1,13 @@
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Axis } from './axis.tsx';
 import type { Figures } from './figures.ts';
 import { plural } from './format.ts';
 import { HeatmapView } from './heatmap_view.tsx';
 import { Legend } from './legend.tsx';
+import { hasMinimap } from './minimap_model.ts';
+import { Minimap } from './minimap.tsx';
+import type { Navigation } from './navigation.ts';
 import type { Pointing } from './pointing.ts';
 import type { Ranking } from './ranking.ts';
 import { Message, Notices } from './states.tsx';
@@ -20,15 +24,18 @@ import { rowCssPx } from './viewport.ts';
 interface Props {
   store: Store;
   pointing: Pointing;
+  navigation: Navigation;
   figures: Figures;
   ranking: Ranking;
   theme: { readonly value: Theme };
 }
 
-export function App({ store, pointing, figures, ranking, theme }: Props) {
+/** `actions` stand at the toolbar's end. */
+export function App({ actions, ...props }: Props & { actions?: ComponentChildren }) {
+  const { store } = props;
   return (
     <main class="app">
-      <Toolbar store={store} />
+      <Toolbar store={store} actions={actions} />
       <Notices store={store} />
       {store.screen.value === 'heatmap' ? (
         <>
@@ -36,8 +43,8 @@ export function App({ store, pointing, figures, ranking, theme }: Props) {
             <Caption store={store} />
             <Legend store={store} />
           </div>
-          <TreeTools store={store} pointing={pointing} ranking={ranking} />
-          <Picture store={store} pointing={pointing} figures={figures} theme={theme} />
+          <TreeTools store={store} pointing={props.pointing} ranking={props.ranking} />
+          <Picture {...props} />
         </>
       ) : (
         <Message store={store} />
@@ -75,7 +82,7 @@ function Caption({ store }: { store: Store }) {
  * Tree, axis and heatmap. All of them stay in place in a box that scrolls an empty page behind them, and are drawn
  * for the scroll position: so the browser's own scrolling moves the tree and the canvas in the same frame.
  */
-function Picture({ store, pointing, figures, theme }: Omit<Props, 'ranking'>) {
+function Picture({ store, pointing, navigation, figures, theme }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const heatmap = useRef<HTMLDivElement>(null);
   const scrollCssPx = store.scrollCssPx.value;
@@ -84,6 +91,9 @@ function Picture({ store, pointing, figures, theme }: Omit<Props, 'ranking'>) {
       scroller.current.scrollTop = scrollCssPx;
   }, [scrollCssPx]);
   const strip = store.marks.value.length > 0;
+  const grid = store.grid.value;
+  const minimap = grid !== null && hasMinimap(grid, store.size.value.widthDevicePx);
+  const besides = ['var(--head)', ...(strip ? ['var(--strip)'] : []), ...(minimap ? ['var(--minimap)'] : [])];
   const rowsCssPx = store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio);
   return (
     <>
@@ -94,16 +104,20 @@ function Picture({ store, pointing, figures, theme }: Omit<Props, 'ranking'>) {
           store.scrollCssPx.value = event.currentTarget.scrollTop;
         }}
       >
-        <div
-          class="page"
-          style={{ height: `calc(${rowsCssPx}px + var(--head) + ${strip ? 'var(--strip)' : '0px'})` }}
-        >
+        <div class="page" style={{ height: `calc(${rowsCssPx}px + ${besides.join(' + ')})` }}>
           <div class={strip ? 'pinned with-strip' : 'pinned'}>
             <TreeButtons store={store} />
-            <Axis store={store} />
+            <Axis store={store} navigation={navigation} />
             {strip && <Strip store={store} />}
             <TreeView store={store} pointing={pointing} />
-            <HeatmapView store={store} pointing={pointing} theme={theme} element={heatmap} />
+            <HeatmapView
+              store={store}
+              pointing={pointing}
+              navigation={navigation}
+              theme={theme}
+              element={heatmap}
+            />
+            {minimap && <Minimap store={store} theme={theme} />}
           </div>
         </div>
       </div>

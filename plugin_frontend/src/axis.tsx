@@ -1,12 +1,14 @@
 import { formatCount, px } from './format.ts';
+import type { Navigation } from './navigation.ts';
 import { stepTicks } from './scales.ts';
 import type { Store } from './store.ts';
+import { StepButtons } from './step_buttons.tsx';
 import { stepCssX } from './viewport.ts';
 
 const TICK_GAP_CSS_PX = 90;
 
 /** The step axis above the heatmap. */
-export function Axis({ store }: { store: Store }) {
+export function Axis({ store, navigation }: { store: Store; navigation: Navigation }) {
   const [scale, viewport] = [store.scale.value, store.viewport.value];
   if (scale === null) return <div class="axis" />;
   const ticks = stepTicks(scale, TICK_GAP_CSS_PX * viewport.devicePixelRatio);
@@ -19,18 +21,7 @@ export function Axis({ store }: { store: Store }) {
       ))}
       <span class="axis-title">
         step
-        {store.window.value !== null && (
-          <button
-            type="button"
-            data-testid="whole-run"
-            title="Show the whole run and follow it: double-click, or 0"
-            onClick={() => {
-              store.window.value = null;
-            }}
-          >
-            Whole run
-          </button>
-        )}
+        <StepButtons store={store} navigation={navigation} />
       </span>
     </div>
   );

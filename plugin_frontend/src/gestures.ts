@@ -1,17 +1,20 @@
-import { batch } from '@preact/signals';
+import { Drags } from './drags.ts';
+import { CURSOR_KEYS, HEATMAP_KEYS, shortcutOf } from './keys.ts';
+import type { Navigation } from './navigation.ts';
 import type { Pointing } from './pointing.ts';
-import { shifted, zoomAround } from './scales.ts';
 import type { Store } from './store.ts';
 
 /** Closer by this factor at one press of a key. */
 const KEY_ZOOM = 0.7;
+/** One press of a key pans by this share of what is in view. */
+const KEY_PAN = 0.2;
 
 /** A wheel's notch is 100 pixels or 3 lines, by browser; a notch zooms by about a third. */
 const ZOOM_PER_CSS_PX = 0.003;
 const LINE_CSS_PX = 33;
 
-/** A press that moves less than this is a click. */
-const DRAG_CSS_PX = 3;
+const CELLS_WITH_SHIFT = 10;
+const ROWS_OF_PAGE = 20;
 
 function wheelCssPx(event: WheelEvent, delta: number): number {
   return event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? delta : delta * LINE_CSS_PX;
@@ -19,13 +22,16 @@ function wheelCssPx(event: WheelEvent, delta: number): number {
 
 /** Mouse, touch and keys on the heatmap. A plain wheel is left to the page, which scrolls the rows. */
 export class Gestures {
-  private drag: { pointerId: number; cssX: number; moved: boolean } | null = null;
+  private readonly drags: Drags;
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
     private readonly store: Store,
     private readonly pointing: Pointing,
-  ) {}
+    private readonly navigation: Navigation,
+  ) {
+    this.drags = new Drags(canvas, store, pointing, navigation);
+  }
 
   /** Listens until the returned function is called. */
   attach(): () => void {
@@ -39,26 +45,30 @@ export class Gestures {
     on('wheel', (event) => {
       this.wheel(event);
     });
+    on('mousedown', (event) => {
+      // Browsers scroll by themselves after a press of the middle button.
+      if (event.button === 1) event.preventDefault();
+    });
     on('pointerdown', (event) => {
-      this.press(event);
+      this.drags.press(event);
     });
     on('pointermove', (event) => {
-      this.move(event);
+      this.drags.move(event);
     });
     on('pointerup', (event) => {
-      this.release(event);
+      this.drags.release(event);
     });
-    on('pointercancel', () => {
-      this.drag = null;
+    on('pointercancel', (event) => {
+      this.drags.cancel(event);
     });
     on('pointerleave', () => {
       this.store.pointer.value = null;
     });
     on('dblclick', () => {
-      this.store.window.value = null;
+      this.navigation.showAll();
     });
     on('keydown', (event) => {
-      if (this.key(event)) event.preventDefault();
+      if (this.stepKey(event) || this.cursorKey(event)) event.preventDefault();
     });
     on('focus', () => {
       // A click focuses as well, and says itself which cell it means.
@@ -67,6 +77,14 @@ export class Gestures {
     on('blur', () => {
       this.store.cursorShown.value = false;
     });
+    document.addEventListener(
+      'keydown',
+      (event) => {
+        const unfocused = event.target === document.body;
+        if (unfocused && this.stepKey(event)) event.preventDefault();
+      },
+      { signal: stop.signal },
+    );
     return () => {
       stop.abort();
     };
@@ -75,103 +93,67 @@ export class Gestures {
   private wheel(event: WheelEvent): void {
     const [across, down] = [wheelCssPx(event, event.deltaX), wheelCssPx(event, event.deltaY)];
     if (event.ctrlKey || event.altKey || event.metaKey)
-      this.zoom(Math.exp((down || across) * ZOOM_PER_CSS_PX));
-    else if (event.shiftKey) this.pan(across || down);
-    else if (Math.abs(across) > Math.abs(down)) this.pan(across);
+      this.navigation.zoom(Math.exp((down || across) * ZOOM_PER_CSS_PX));
+    else if (event.shiftKey) this.navigation.panCssPx(across || down);
+    else if (Math.abs(across) > Math.abs(down)) this.navigation.panCssPx(across);
     else return;
     event.preventDefault();
   }
 
-  private zoom(factor: number): void {
-    const scale = this.store.scale.peek();
-    if (scale !== null) this.store.zoomTo(zoomAround(scale, this.pointing.focusStep(), factor));
-  }
-
-  private pan(cssPx: number): void {
-    const scale = this.store.scale.peek();
-    // The whole run has nowhere to go, and must keep following a live one.
-    if (scale === null || this.store.window.peek() === null) return;
-    const devicePx = cssPx * this.store.size.peek().devicePixelRatio;
-    this.store.zoomTo(shifted(scale, ((scale.end - scale.start) * devicePx) / scale.widthDevicePx));
-  }
-
-  private press(event: PointerEvent): void {
-    if (event.button !== 0) return;
-    this.drag = { pointerId: event.pointerId, cssX: event.offsetX, moved: false };
-  }
-
-  private move(event: PointerEvent): void {
-    const { offsetX: cssX, offsetY: cssY } = event;
-    if (this.drag?.pointerId !== event.pointerId) {
-      this.store.pointer.value = { cssX, cssY };
-      return;
-    }
-    const shift = cssX - this.drag.cssX;
-    if (!this.drag.moved && Math.abs(shift) < DRAG_CSS_PX) return;
-    if (!this.drag.moved) this.canvas.setPointerCapture(event.pointerId);
-    batch(() => {
-      this.store.pointer.value = null;
-      this.pan(-shift);
-    });
-    this.drag = { pointerId: event.pointerId, cssX, moved: true };
-  }
-
-  private release(event: PointerEvent): void {
-    const cell = this.pointing.cellAt(event.offsetX, event.offsetY);
-    if (this.drag?.moved === false && cell !== null) this.pointing.placeCursor(cell);
-    this.drag = null;
-  }
-
-  /** Whether the key meant something here. */
-  private key(event: KeyboardEvent): boolean {
-    if (event.ctrlKey || event.metaKey || event.altKey) return false;
-    const page = event.shiftKey ? 10 : 1;
-    const actions: Record<string, () => void> = {
-      ArrowUp: () => {
-        this.pointing.moveCursor(-page, 0);
+  /** Whether the key moves through the steps. */
+  private stepKey(event: KeyboardEvent): boolean {
+    const name = withoutCommand(event) ? shortcutOf(HEATMAP_KEYS, event.key) : null;
+    const actions: Record<keyof typeof HEATMAP_KEYS, () => void> = {
+      zoomIn: () => {
+        this.navigation.zoom(KEY_ZOOM);
       },
-      ArrowDown: () => {
-        this.pointing.moveCursor(page, 0);
+      zoomOut: () => {
+        this.navigation.zoom(1 / KEY_ZOOM);
       },
-      ArrowLeft: () => {
-        this.pointing.moveCursor(0, -page);
+      panLeft: () => {
+        this.navigation.panShare(-KEY_PAN);
       },
-      ArrowRight: () => {
-        this.pointing.moveCursor(0, page);
+      panRight: () => {
+        this.navigation.panShare(KEY_PAN);
       },
-      PageUp: () => {
-        this.pointing.moveCursor(-20, 0);
+      showAll: () => {
+        this.navigation.showAll();
       },
-      PageDown: () => {
-        this.pointing.moveCursor(20, 0);
+      back: () => {
+        this.navigation.back();
       },
-      Home: () => {
-        this.pointing.moveCursor(0, Number.NEGATIVE_INFINITY);
-      },
-      End: () => {
-        this.pointing.moveCursor(0, Number.POSITIVE_INFINITY);
-      },
-      '+': () => {
-        this.zoom(KEY_ZOOM);
-      },
-      '=': () => {
-        this.zoom(KEY_ZOOM);
-      },
-      '-': () => {
-        this.zoom(1 / KEY_ZOOM);
-      },
-      '0': () => {
-        this.store.window.value = null;
-      },
-      f: () => {
+      focusModule: () => {
         this.pointing.focusModule();
       },
-      Escape: () => {
-        this.store.cursor.value = null;
-      },
     };
-    const action = actions[event.key];
-    action?.();
-    return action !== undefined;
+    if (name !== null) actions[name]();
+    return name !== null;
   }
+
+  /** Whether the key moves the cursor. */
+  private cursorKey(event: KeyboardEvent): boolean {
+    const name = withoutCommand(event) ? shortcutOf(CURSOR_KEYS, event.key) : null;
+    if (name === 'leave') {
+      if (!this.drags.cancel()) this.store.cursor.value = null;
+      return true;
+    }
+    const some = event.shiftKey ? CELLS_WITH_SHIFT : 1;
+    const moves: Record<Exclude<keyof typeof CURSOR_KEYS, 'leave'>, [rows: number, cells: number]> = {
+      up: [-some, 0],
+      down: [some, 0],
+      left: [0, -some],
+      right: [0, some],
+      pageUp: [-ROWS_OF_PAGE, 0],
+      pageDown: [ROWS_OF_PAGE, 0],
+      first: [0, Number.NEGATIVE_INFINITY],
+      last: [0, Number.POSITIVE_INFINITY],
+    };
+    if (name !== null) this.pointing.moveCursor(...moves[name]);
+    return name !== null;
+  }
+}
+
+/** With one of these, a key belongs to the browser. */
+function withoutCommand(event: KeyboardEvent): boolean {
+  return !event.ctrlKey && !event.metaKey && !event.altKey;
 }

@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { px } from './format.ts';
 import { Gestures } from './gestures.ts';
 import { Heatmap } from './heatmap.ts';
+import type { Navigation } from './navigation.ts';
 import { Painter } from './painter.ts';
 import type { Pointing } from './pointing.ts';
 import type { CanvasSize, Store } from './store.ts';
@@ -34,11 +35,12 @@ function watchSize(element: Element, report: (size: CanvasSize) => void): () => 
 interface Props {
   store: Store;
   pointing: Pointing;
+  navigation: Navigation;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
 }
 
-export function HeatmapView({ store, pointing, theme, element }: Props) {
+export function HeatmapView({ store, pointing, navigation, theme, element }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return undefined;
@@ -48,13 +50,13 @@ export function HeatmapView({ store, pointing, theme, element }: Props) {
       changes.subscribe(() => {
         painter.schedule();
       }),
-      new Gestures(canvas.current, store, pointing).attach(),
+      new Gestures(canvas.current, store, pointing, navigation).attach(),
       watchSize(canvas.current, (size) => (store.size.value = size)),
     ];
     return () => {
       for (const end of endings) end();
     };
-  }, [store, pointing, theme]);
+  }, [store, pointing, navigation, theme]);
   const shown = [store.stream.value, store.metric.value, store.view.value].map((one) => one?.label ?? '');
   const label = `${shown.join(', ')}, by tensor and step`;
   return (
@@ -65,18 +67,19 @@ export function HeatmapView({ store, pointing, theme, element }: Props) {
         tabIndex={0}
         role="application"
         aria-roledescription="heatmap"
-        aria-label={`${label}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run.`}
+        aria-label={`${label}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run, question mark lists all keys.`}
       />
       <CellFrame
         rect={pointing.pointed.value?.by === 'pointer' ? pointing.pointed.value.rect : null}
         kind="hover"
       />
       <CellFrame rect={pointing.cursorCell.value?.rect ?? null} kind="cursor" />
+      <CellFrame rect={navigation.box.value} kind="box" />
     </div>
   );
 }
 
-function CellFrame({ rect, kind }: { rect: Rect | null; kind: 'hover' | 'cursor' }) {
+function CellFrame({ rect, kind }: { rect: Rect | null; kind: 'hover' | 'cursor' | 'box' }) {
   if (rect === null) return null;
   const { x, y, width, height } = rect;
   return (

@@ -12,6 +12,8 @@ export interface Hooks {
     metric: string | null;
     view: string | null;
     level: number | null;
+    /** Steps [start, end), or null for the whole run. */
+    window: [number, number] | null;
     visibleNodes: number[];
     complete: boolean;
   };
@@ -21,6 +23,11 @@ declare global {
   interface Window {
     gradHealth?: Hooks;
   }
+}
+
+function windowOf(store: Store): [number, number] | null {
+  const window = store.window.peek();
+  return window === null ? null : [window.start, window.end];
 }
 
 export function installHooks(store: Store, pointing: Pointing): void {
@@ -43,6 +50,7 @@ export function installHooks(store: Store, pointing: Pointing): void {
       metric: store.metric.peek()?.name ?? null,
       view: store.view.peek()?.name ?? null,
       level: store.scale.peek()?.level ?? null,
+      window: windowOf(store),
       visibleNodes: Array.from(store.nodes.peek()),
       complete: store.painted.peek().complete,
     }),

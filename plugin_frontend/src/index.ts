@@ -1,15 +1,19 @@
-import { h, render as renderInto } from 'preact';
+import { Fragment, h, render as renderInto } from 'preact';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
+import { CopyLink } from './copy_link.tsx';
 import { Figures } from './figures.ts';
+import { Help } from './help.tsx';
 import { installHooks } from './hooks.ts';
 import { Live } from './live.ts';
+import { Navigation } from './navigation.ts';
 import { NoteFeed } from './note_feed.ts';
 import { Pointing } from './pointing.ts';
 import { Ranking } from './ranking.ts';
 import { RegexSearch } from './regex_search.ts';
 import { Store } from './store.ts';
 import controls from './styles/controls.css?inline';
+import navigating from './styles/navigation.css?inline';
 import outline from './styles/outline.css?inline';
 import picture from './styles/picture.css?inline';
 import strip from './styles/strip.css?inline';
@@ -17,6 +21,8 @@ import themes from './styles/theme.css?inline';
 import words from './styles/words.css?inline';
 import { watchTheme } from './theme.ts';
 import { TileStore } from './tile_store.ts';
+import { layerFields, placeFields } from './url_fields.ts';
+import { UrlSync, addressOf } from './url_sync.ts';
 
 /** The routes are one folder above the bundle, under any path prefix. */
 function routesUrl(): URL {
@@ -29,7 +35,7 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + picture + outline + strip + words);
+  sheet.replaceSync(themes + controls + picture + outline + strip + words + navigating);
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
@@ -51,7 +57,12 @@ export function render(): void {
   );
   const store = new Store(tiles);
   const pointing = new Pointing(store);
-  const live = new Live(store, api, () => document.visibilityState === 'visible' && window.innerHeight > 0);
+  const navigation = new Navigation(store, pointing);
+  const isVisible = () => document.visibilityState === 'visible' && window.innerHeight > 0;
+  const live = new Live(store, api, isVisible);
+  // What decides which rows there are, such as a filter, goes before the place among them.
+  const fields = [...layerFields(store), ...placeFields(store, navigation)];
+  const url = new UrlSync(store, addressOf(window), fields, isVisible);
 
   const ranking = new Ranking(api, store, (error) => {
     live.failed(error);
@@ -61,13 +72,18 @@ export function render(): void {
   for (const event of ['resize', 'focus']) {
     window.addEventListener(event, () => {
       live.wake();
+      url.write();
     });
   }
   document.addEventListener('visibilitychange', () => {
     live.wake();
   });
   installHooks(store, pointing);
-  renderInto(h(App, { store, pointing, figures: new Figures(api, store), ranking, theme }), document.body);
+  const actions = h(Fragment, null, h(CopyLink, { link: () => url.link() }), h(Help, null));
+  const figures = new Figures(api, store);
+  renderInto(h(App, { store, pointing, navigation, figures, ranking, theme, actions }), document.body);
+  navigation.start();
+  url.start();
   live.start();
   ranking.start();
   new RegexSearch(store).start();

@@ -1,4 +1,5 @@
 import type { Heatmap, Painted } from './heatmap.ts';
+import { minimapTiles } from './minimap_model.ts';
 import { type Row, rowsOf, valuesInView } from './picture.ts';
 import { robustRanges } from './ranges.ts';
 import { cellsInView } from './scales.ts';
@@ -29,7 +30,10 @@ export class Painter {
     const [scene, layer] = [this.store.scene.peek(), this.store.layer.peek()];
     if (scene === null || layer === null) return;
     const nodes = scene.nodes.subarray(...rowsInView(scene.viewport, scene.nodes.length));
-    this.store.tiles.want(layer, tilesBehind(nodes, cellsInView(scene.scale, scene.grid), scene.scale.level));
+    this.store.tiles.want(layer, [
+      ...tilesBehind(nodes, cellsInView(scene.scale, scene.grid), scene.scale.level),
+      ...minimapTiles(scene),
+    ]);
     const rows = rowsOf(scene);
     if (this.store.ranges.peek()?.fromData !== true && this.mayLock(rows))
       lockRange(this.store, rows, 'tiles');
@@ -48,6 +52,8 @@ export class Painter {
 export function fitRange(store: Store): void {
   const scene = store.scene.peek();
   if (scene !== null) lockRange(store, rowsOf(scene), 'rows');
+  const ranges = store.ranges.peek();
+  if (ranges?.fromData === true) store.ranges.value = { ...ranges, byUser: true };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { TILE_CELLS } from './tiles.ts';
 
 /** Fewest cells of level 0 across the heatmap: closer, there is nothing more to see. */
-const FEWEST_CELLS = 8;
+export const FEWEST_CELLS = 8;
 
 /** Steps [start, end), which may be fractional while zooming. */
 export interface StepWindow {
@@ -86,6 +86,18 @@ export function zoomAround(window: StepWindow, step: number, factor: number): St
 
 export function shifted(window: StepWindow, steps: number): StepWindow {
   return { start: window.start + steps, end: window.end + steps };
+}
+
+/** Two fingers on device pixels `from` have moved to `to`, and have taken the steps below them along. */
+export function pinched(
+  scale: StepScale,
+  from: readonly [number, number],
+  to: readonly [number, number],
+): StepWindow {
+  const [first, second] = [stepAt(scale, from[0]), stepAt(scale, from[1])];
+  const perDevicePx = (second - first) / (to[1] - to[0]);
+  const start = first - to[0] * perDevicePx;
+  return { start, end: start + scale.widthDevicePx * perDevicePx };
 }
 
 export function stepAt(scale: StepScale, devicePx: number): number {

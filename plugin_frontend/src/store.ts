@@ -55,7 +55,7 @@ export class Store {
   /** Null is the whole run, which grows with it. */
   readonly window = signal<StepWindow | null>(null);
   /** Locked when first computed, until another metric, view or run is chosen or the user fits them. */
-  readonly ranges = signal<(Ranges & { fromData: boolean }) | null>(null);
+  readonly ranges = signal<(Ranges & { fromData: boolean; byUser?: true }) | null>(null);
   readonly colourMaps = signal<Record<'sequential' | 'diverging', ColourMap>>({
     sequential: 'cividis',
     diverging: 'rdbu',
@@ -72,7 +72,8 @@ export class Store {
   private readonly viewName = signal<string | null>(null);
   private readonly scaleNames = signal<ReadonlyMap<string, ScaleName>>(new Map());
   private readonly openByRun = new Map<string, Open>();
-  private chosenByUser = false;
+  /** Whether somebody has chosen the run: until then it is the best one. */
+  chosenByUser = false;
 
   constructor(readonly tiles: TileStore) {}
 

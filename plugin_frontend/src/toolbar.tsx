@@ -1,4 +1,4 @@
-import type { TargetedEvent } from 'preact';
+import type { ComponentChildren, TargetedEvent } from 'preact';
 import { useState } from 'preact/hooks';
 import { COLOUR_MAPS_OF, type ColourMap, colourFamily } from './colours.ts';
 import type { Run, ScaleName } from './contract.ts';
@@ -18,7 +18,7 @@ const GROUPS: readonly { status: Run['status']; label: string; suffix: string }[
   { status: 'none', label: 'No Grad Health data', suffix: ' (no data)' },
 ];
 
-export function Toolbar({ store }: { store: Store }) {
+export function Toolbar({ store, actions }: { store: Store; actions?: ComponentChildren }) {
   const [meta, metric] = [store.meta.value, store.metric.value];
   const shown = store.screen.value === 'heatmap' && meta !== null && metric !== null;
   return (
@@ -68,6 +68,9 @@ export function Toolbar({ store }: { store: Store }) {
           />
         </>
       )}
+      <div class="actions" role="group" aria-label="Actions">
+        {actions}
+      </div>
     </div>
   );
 }
