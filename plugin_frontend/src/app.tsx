@@ -1,9 +1,13 @@
+import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Axis } from './axis.tsx';
+import { type DrillViews, DrillPanel } from './drill/panel.tsx';
 import type { Figures } from './figures.ts';
 import { plural } from './format.ts';
 import { HeatmapView } from './heatmap_view.tsx';
 import { Legend } from './legend.tsx';
+import { OverviewStrip } from './overview/overview.tsx';
+import type { OverviewFeed } from './overview/overview_feed.ts';
 import type { Pointing } from './pointing.ts';
 import { Message, Notices } from './states.tsx';
 import { Strip } from './strip.tsx';
@@ -18,21 +22,27 @@ interface Props {
   store: Store;
   pointing: Pointing;
   figures: Figures;
+  drillDown: DrillViews;
+  overview: OverviewFeed;
   theme: { readonly value: Theme };
 }
 
-export function App({ store, pointing, figures, theme }: Props) {
+export function App(props: Props) {
+  const { store, pointing, drillDown, overview, theme } = props;
+  const heatmap = useRef<HTMLDivElement>(null);
   return (
     <main class="app">
       <Toolbar store={store} />
       <Notices store={store} />
       {store.screen.value === 'heatmap' ? (
         <>
+          <OverviewStrip store={store} pointing={pointing} feed={overview} theme={theme} />
           <div class="caption">
             <Caption store={store} />
             <Legend store={store} />
           </div>
-          <Picture store={store} pointing={pointing} figures={figures} theme={theme} />
+          <Picture {...props} heatmap={heatmap} />
+          <DrillPanel store={store} pointing={pointing} theme={theme} heatmap={heatmap} {...drillDown} />
         </>
       ) : (
         <Message store={store} />
@@ -70,9 +80,15 @@ function Caption({ store }: { store: Store }) {
  * Tree, axis and heatmap. All of them stay in place in a box that scrolls an empty page behind them, and are drawn
  * for the scroll position: so the browser's own scrolling moves the tree and the canvas in the same frame.
  */
-function Picture({ store, pointing, figures, theme }: Props) {
+function Picture({
+  store,
+  pointing,
+  figures,
+  drillDown,
+  theme,
+  heatmap,
+}: Props & { heatmap: RefObject<HTMLDivElement | null> }) {
   const scroller = useRef<HTMLDivElement>(null);
-  const heatmap = useRef<HTMLDivElement>(null);
   const scrollCssPx = store.scrollCssPx.value;
   useEffect(() => {
     if (scroller.current !== null && Math.abs(scroller.current.scrollTop - scrollCssPx) >= 1)
@@ -98,7 +114,13 @@ function Picture({ store, pointing, figures, theme }: Props) {
             <Axis store={store} />
             {strip && <Strip store={store} />}
             <TreeView store={store} pointing={pointing} />
-            <HeatmapView store={store} pointing={pointing} theme={theme} element={heatmap} />
+            <HeatmapView
+              store={store}
+              pointing={pointing}
+              drill={drillDown.drill}
+              theme={theme}
+              element={heatmap}
+            />
           </div>
         </div>
       </div>

@@ -1,4 +1,5 @@
 import { batch } from '@preact/signals';
+import type { Drill } from './drill/drill.ts';
 import type { Pointing } from './pointing.ts';
 import { shifted, zoomAround } from './scales.ts';
 import type { Store } from './store.ts';
@@ -25,6 +26,7 @@ export class Gestures {
     private readonly canvas: HTMLCanvasElement,
     private readonly store: Store,
     private readonly pointing: Pointing,
+    private readonly drill: Pick<Drill, 'enter' | 'togglePin'>,
   ) {}
 
   /** Listens until the returned function is called. */
@@ -118,7 +120,10 @@ export class Gestures {
 
   private release(event: PointerEvent): void {
     const cell = this.pointing.cellAt(event.offsetX, event.offsetY);
-    if (this.drag?.moved === false && cell !== null) this.pointing.placeCursor(cell);
+    if (this.drag?.moved === false && cell !== null) {
+      this.pointing.placeCursor(cell);
+      this.drill.enter('pointer');
+    }
     this.drag = null;
   }
 
@@ -162,6 +167,14 @@ export class Gestures {
       },
       '0': () => {
         this.store.window.value = null;
+      },
+      Enter: () => {
+        // Without a cursor this only places one.
+        if (this.store.cursor.peek() === null) this.pointing.moveCursor(0, 0);
+        else this.drill.enter('keyboard');
+      },
+      p: () => {
+        this.drill.togglePin();
       },
       Escape: () => {
         this.store.cursor.value = null;

@@ -1,11 +1,14 @@
 import { computed } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import { watchLeft } from './alignment.ts';
+import type { Drill } from './drill/drill.ts';
 import { px } from './format.ts';
 import { Gestures } from './gestures.ts';
 import { Heatmap } from './heatmap.ts';
 import { Painter } from './painter.ts';
 import type { Pointing } from './pointing.ts';
+import { StepLine } from './step_line.tsx';
 import type { CanvasSize, Store } from './store.ts';
 import type { Theme } from './theme.ts';
 import type { Rect } from './viewport.ts';
@@ -34,11 +37,12 @@ function watchSize(element: Element, report: (size: CanvasSize) => void): () => 
 interface Props {
   store: Store;
   pointing: Pointing;
+  drill: Drill;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
 }
 
-export function HeatmapView({ store, pointing, theme, element }: Props) {
+export function HeatmapView({ store, pointing, drill, theme, element }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return undefined;
@@ -48,13 +52,14 @@ export function HeatmapView({ store, pointing, theme, element }: Props) {
       changes.subscribe(() => {
         painter.schedule();
       }),
-      new Gestures(canvas.current, store, pointing).attach(),
+      new Gestures(canvas.current, store, pointing, drill).attach(),
       watchSize(canvas.current, (size) => (store.size.value = size)),
+      watchLeft(canvas.current, (leftCssPx) => (store.leftCssPx.value = leftCssPx)),
     ];
     return () => {
       for (const end of endings) end();
     };
-  }, [store, pointing, theme]);
+  }, [store, pointing, drill, theme]);
   const shown = [store.stream.value, store.metric.value, store.view.value].map((one) => one?.label ?? '');
   const label = `${shown.join(', ')}, by tensor and step`;
   return (
@@ -65,12 +70,13 @@ export function HeatmapView({ store, pointing, theme, element }: Props) {
         tabIndex={0}
         role="application"
         aria-roledescription="heatmap"
-        aria-label={`${label}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run.`}
+        aria-label={`${label}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run, Enter opens the cell.`}
       />
       <CellFrame
         rect={pointing.pointed.value?.by === 'pointer' ? pointing.pointed.value.rect : null}
         kind="hover"
       />
+      <StepLine store={store} step={pointing.stepElsewhere.value} kind="hairline" />
       <CellFrame rect={pointing.cursorCell.value?.rect ?? null} kind="cursor" />
     </div>
   );

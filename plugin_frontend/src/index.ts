@@ -1,19 +1,27 @@
 import { h, render as renderInto } from 'preact';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
+import { Drill } from './drill/drill.ts';
+import { LineFeed } from './drill/line_feed.ts';
+import { RowFeed } from './drill/row_feed.ts';
 import { Figures } from './figures.ts';
 import { installHooks } from './hooks.ts';
 import { Live } from './live.ts';
 import { NoteFeed } from './note_feed.ts';
+import { OverviewFeed } from './overview/overview_feed.ts';
 import { Pointing } from './pointing.ts';
 import { Store } from './store.ts';
 import controls from './styles/controls.css?inline';
+import drills from './styles/drill.css?inline';
+import lines from './styles/lines.css?inline';
 import picture from './styles/picture.css?inline';
 import strip from './styles/strip.css?inline';
 import themes from './styles/theme.css?inline';
 import words from './styles/words.css?inline';
 import { watchTheme } from './theme.ts';
 import { TileStore } from './tile_store.ts';
+import plot from 'uplot/dist/uPlot.min.css?inline';
+import { isVisible, watchVisibility } from './visibility.ts';
 
 /** The routes are one folder above the bundle, under any path prefix. */
 function routesUrl(): URL {
@@ -26,7 +34,7 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + picture + strip + words);
+  sheet.replaceSync(themes + controls + plot + picture + strip + words + lines + drills);
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
@@ -48,9 +56,8 @@ export function render(): void {
   );
   const store = new Store(tiles);
   const pointing = new Pointing(store);
-  const live = new Live(store, api, () => document.visibilityState === 'visible' && window.innerHeight > 0);
+  const live = new Live(store, api, isVisible);
 
-  // TensorBoard hides a tab by giving its frame no height.
   for (const event of ['resize', 'focus']) {
     window.addEventListener(event, () => {
       live.wake();
@@ -60,8 +67,23 @@ export function render(): void {
     live.wake();
   });
   installHooks(store, pointing);
-  renderInto(h(App, { store, pointing, figures: new Figures(api, store), theme }), document.body);
+  const failed = (error: unknown) => {
+    live.failed(error);
+  };
+  const visible = watchVisibility();
+  const drill = new Drill(store);
+  const drillDown = {
+    drill,
+    lines: new LineFeed(api, store, drill, visible, failed),
+    rows: new RowFeed(api, store, drill, visible, failed),
+  };
+  const overview = new OverviewFeed(api, store, visible, failed);
+  const figures = new Figures(api, store);
+  renderInto(h(App, { store, pointing, figures, drillDown, overview, theme }), document.body);
   live.start();
+  drillDown.lines.start();
+  drillDown.rows.start();
+  overview.start();
   new NoteFeed(api, store, (error) => {
     live.failed(error);
   }).start();
