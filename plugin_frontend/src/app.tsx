@@ -124,7 +124,7 @@ function Picture({
           </div>
         </div>
       </div>
-      <Tooltip store={store} pointing={pointing} figures={figures} heatmap={heatmap} />
+      <Tooltip {...{ store, pointing, figures, heatmap }} atCursor={!drillDown.drill.open.value} />
     </>
   );
 }

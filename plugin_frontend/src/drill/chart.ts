@@ -8,7 +8,7 @@ import type { StepWindow } from '../scales.ts';
 import type { Theme } from '../theme.ts';
 
 /** Room for the labels of the value axis, left of the steps. */
-export const GUTTER_CSS_PX = 58;
+export const GUTTER_CSS_PX = 54;
 /** Room for the signs of NaN and infinities above the lines. */
 const SIGNS_CSS_PX = 13;
 const STEP_AXIS_CSS_PX = 24;
@@ -107,7 +107,8 @@ export class Chart {
       scales: {
         x: { time: false, range: () => this.stepRange() },
         y: {
-          distr: DISTRIBUTION[values.kind] as uPlot.Scale.Distr,
+          // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- an enum of its types alone
+          distr: DISTRIBUTION[values.kind],
           ...(values.kind === 'symlog' && { asinh: values.linearBelow }),
           range: () => this.valueRange(),
         },
@@ -118,7 +119,7 @@ export class Chart {
           size: STEP_AXIS_CSS_PX,
           space: 90,
           incrs: WHOLE_INCREMENTS,
-          values: (_, splits) => splits.map(formatCount),
+          values: (_, splits) => splits.map((step) => this.stepLabel(step)),
         },
         { ...axis, size: GUTTER_CSS_PX, space: 22, values: (_, splits) => splits.map(label) },
       ],
@@ -144,6 +145,13 @@ export class Chart {
 
   private valueRange(): [number, number] {
     return [this.view?.values.lo ?? 0, this.view?.values.hi ?? 1];
+  }
+
+  /** A label at the very end would be cut off, for the chart ends where the heatmap does. */
+  private stepLabel(step: number): string {
+    const [label, { start, end }] = [formatCount(step), this.view?.window ?? { start: 0, end: 1 }];
+    const roomCssPx = ((end - step) / (end - start)) * (this.view?.widthCssPx ?? 0);
+    return roomCssPx < label.length * 3.5 ? '' : label;
   }
 
   private select(plot: uPlot): void {

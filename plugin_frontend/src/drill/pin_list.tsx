@@ -1,7 +1,7 @@
-import { formatValue } from '../format.ts';
-import { shortened } from '../format.ts';
+import { formatValue, shortened } from '../format.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
+import { FLAG_NAN, FLAG_NEG_INF, FLAG_POS_INF } from '../tiles.ts';
 import { figuresAt } from './chart_view.tsx';
 import type { Drill, Shown } from './drill.ts';
 import type { LineFeed } from './line_feed.ts';
@@ -26,7 +26,7 @@ export function PinList({ store, pointing, drill, feed }: Props) {
           <bdi class="name" title={shortened(nameOf(store, shown), 500)}>
             {shortened(nameOf(store, shown), NAME_CHARACTERS)}
           </bdi>
-          <span class="figure">{textOf(store, pointing, feed, shown)}</span>
+          <Figure {...figureOf(store, pointing, feed, shown)} />
           {shown.pinned && (
             <button
               type="button"
@@ -61,12 +61,34 @@ function nameOf(store: Store, { key, node }: Shown): string {
   return (name ?? key.slice(key.indexOf(':') + 1)) || 'All tensors';
 }
 
-function textOf(store: Store, pointing: Pointing, feed: LineFeed, { key, node }: Shown): string {
-  if (node === null) return 'not in this run';
+/** The mean in view, its spread in the title: the band beside it shows that. */
+function figureOf(store: Store, pointing: Pointing, feed: LineFeed, { key, node }: Shown) {
+  if (node === null) return { text: 'not in this run', title: '' };
   const figures = figuresAt(feed, key, pointing.stepTold.value);
-  if (figures === null) return '';
-  const text = (value: number | null) => formatValue(value ?? Number.NaN, store.metric.value?.kind, 3);
-  if (figures.mean === null) return 'no data';
-  const spread = figures.min === figures.max ? '' : ` (${text(figures.min)}–${text(figures.max)})`;
-  return text(figures.mean) + spread;
+  if (figures === null) return { text: '', title: '' };
+  const [mean, min, max] = [figures.mean, figures.min, figures.max].map((value) =>
+    value === null ? 'no data' : formatValue(value, store.metric.value?.kind, 3),
+  );
+  const bad = nonFiniteWords(figures.flags);
+  return {
+    text: [mean, bad].join(' ').trim(),
+    title: `mean ${mean ?? ''}, min ${min ?? ''}, max ${max ?? ''}`,
+  };
+}
+
+function Figure({ text, title }: { text: string; title: string }) {
+  return (
+    <span class="figure" title={title}>
+      {text}
+    </span>
+  );
+}
+
+function nonFiniteWords(flags: number): string {
+  const signs = [
+    (flags & FLAG_NAN) !== 0 ? 'NaN' : '',
+    (flags & FLAG_POS_INF) !== 0 ? '+Inf' : '',
+    (flags & FLAG_NEG_INF) !== 0 ? '-Inf' : '',
+  ].filter((sign) => sign !== '');
+  return signs.length === 0 ? '' : `· ${signs.join(' ')}`;
 }
