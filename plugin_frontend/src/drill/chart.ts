@@ -3,7 +3,7 @@ import { formatCount, formatValue } from '../format.ts';
 import type { Kind, Line } from '../contract.ts';
 import { type Place, edgeMarks, nonFiniteFlags } from '../lines/bands.ts';
 import { type Look, drawBand, drawNonFinite, drawTriangles } from '../lines/draw.ts';
-import { type ValueScale, hasNoPlace, heightOf } from '../lines/value_scale.ts';
+import { type ValueScale, hasNoPlace, heightOf, valueTicks } from '../lines/value_scale.ts';
 import type { StepWindow } from '../scales.ts';
 import type { Theme } from '../theme.ts';
 
@@ -121,7 +121,13 @@ export class Chart {
           incrs: WHOLE_INCREMENTS,
           values: (_, splits) => splits.map((step) => this.stepLabel(step)),
         },
-        { ...axis, size: GUTTER_CSS_PX, space: 22, values: (_, splits) => splits.map(label) },
+        {
+          ...axis,
+          size: GUTTER_CSS_PX,
+          splits: () => (this.view === null ? [] : valueTicks(this.view.values)),
+          filter: (_, splits) => splits,
+          values: (_, splits) => splits.map(label),
+        },
       ],
       series: [{}, { paths: () => null, points: { show: false } }],
       hooks: {
