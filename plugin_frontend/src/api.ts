@@ -101,8 +101,16 @@ export class Api {
   }
 
   /** The finest rows that touch the steps [begin, end), with all that is known of a node. */
-  async rows(run: string, stream: string, node: number, begin: number, end: number): Promise<Rows> {
-    return parseRows(await this.json('rows', { run, stream, node: String(node), ...interval(begin, end) }));
+  async rows(
+    run: string,
+    stream: string,
+    node: number,
+    begin: number,
+    end: number,
+    signal?: AbortSignal,
+  ): Promise<Rows> {
+    const where = { run, stream, node: String(node), ...interval(begin, end) };
+    return parseRows(await this.json('rows', where, signal));
   }
 
   /** What belongs to the whole training, over the steps [begin, end) in at most `cells` cells. */

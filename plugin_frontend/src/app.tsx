@@ -1,6 +1,7 @@
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Axis } from './axis.tsx';
+import { type DrillViews, DrillPanel } from './drill/panel.tsx';
 import type { Figures } from './figures.ts';
 import { plural } from './format.ts';
 import { HeatmapView } from './heatmap_view.tsx';
@@ -8,6 +9,8 @@ import { Legend } from './legend.tsx';
 import { hasMinimap } from './minimap_model.ts';
 import { Minimap } from './minimap.tsx';
 import type { Navigation } from './navigation.ts';
+import { OverviewStrip } from './overview/overview.tsx';
+import type { OverviewFeed } from './overview/overview_feed.ts';
 import type { Pointing } from './pointing.ts';
 import type { Ranking } from './ranking.ts';
 import { Message, Notices } from './states.tsx';
@@ -27,24 +30,29 @@ interface Props {
   navigation: Navigation;
   figures: Figures;
   ranking: Ranking;
+  drillDown: DrillViews;
+  overview: OverviewFeed;
   theme: { readonly value: Theme };
 }
 
 /** `actions` stand at the toolbar's end. */
 export function App({ actions, ...props }: Props & { actions?: ComponentChildren }) {
-  const { store } = props;
+  const { store, pointing, drillDown, overview, theme } = props;
+  const heatmap = useRef<HTMLDivElement>(null);
   return (
     <main class="app">
       <Toolbar store={store} actions={actions} />
       <Notices store={store} />
       {store.screen.value === 'heatmap' ? (
         <>
+          <OverviewStrip store={store} pointing={pointing} feed={overview} theme={theme} />
           <div class="caption">
             <Caption store={store} />
             <Legend store={store} />
           </div>
-          <TreeTools store={store} pointing={props.pointing} ranking={props.ranking} />
-          <Picture {...props} />
+          <TreeTools store={store} pointing={pointing} ranking={props.ranking} />
+          <Picture {...props} heatmap={heatmap} />
+          <DrillPanel store={store} pointing={pointing} theme={theme} heatmap={heatmap} {...drillDown} />
         </>
       ) : (
         <Message store={store} />
@@ -82,9 +90,16 @@ function Caption({ store }: { store: Store }) {
  * Tree, axis and heatmap. All of them stay in place in a box that scrolls an empty page behind them, and are drawn
  * for the scroll position: so the browser's own scrolling moves the tree and the canvas in the same frame.
  */
-function Picture({ store, pointing, navigation, figures, theme }: Props) {
+function Picture({
+  store,
+  pointing,
+  navigation,
+  figures,
+  drillDown,
+  theme,
+  heatmap,
+}: Props & { heatmap: RefObject<HTMLDivElement | null> }) {
   const scroller = useRef<HTMLDivElement>(null);
-  const heatmap = useRef<HTMLDivElement>(null);
   const scrollCssPx = store.scrollCssPx.value;
   useEffect(() => {
     if (scroller.current !== null && Math.abs(scroller.current.scrollTop - scrollCssPx) >= 1)
@@ -114,6 +129,7 @@ function Picture({ store, pointing, navigation, figures, theme }: Props) {
               store={store}
               pointing={pointing}
               navigation={navigation}
+              drill={drillDown.drill}
               theme={theme}
               element={heatmap}
             />
@@ -121,7 +137,7 @@ function Picture({ store, pointing, navigation, figures, theme }: Props) {
           </div>
         </div>
       </div>
-      <Tooltip store={store} pointing={pointing} figures={figures} heatmap={heatmap} />
+      <Tooltip {...{ store, pointing, figures, heatmap }} atCursor={!drillDown.drill.open.value} />
     </>
   );
 }

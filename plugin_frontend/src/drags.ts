@@ -30,6 +30,7 @@ export class Drags {
     private readonly store: Store,
     private readonly pointing: Pointing,
     private readonly navigation: Navigation,
+    private readonly clicked: () => void,
   ) {}
 
   press(event: PointerEvent): void {
@@ -59,7 +60,10 @@ export class Drags {
     if (drag?.pointerId !== event.pointerId) return;
     const cell = this.pointing.cellAt(event.offsetX, event.offsetY);
     if (box !== null) this.navigation.showBox(box);
-    else if (!drag.moved && event.button === 0 && cell !== null) this.pointing.placeCursor(cell);
+    else if (!drag.moved && event.button === 0 && cell !== null) {
+      this.pointing.placeCursor(cell);
+      this.clicked();
+    }
   }
 
   /** Ends what is going on without effect; whether there was something. */

@@ -1,3 +1,4 @@
+import type { Drill } from './drill/drill.ts';
 import { Drags } from './drags.ts';
 import { CURSOR_KEYS, HEATMAP_KEYS, shortcutOf } from './keys.ts';
 import type { Navigation } from './navigation.ts';
@@ -29,8 +30,11 @@ export class Gestures {
     private readonly store: Store,
     private readonly pointing: Pointing,
     private readonly navigation: Navigation,
+    private readonly drill: Pick<Drill, 'enter' | 'togglePin'>,
   ) {
-    this.drags = new Drags(canvas, store, pointing, navigation);
+    this.drags = new Drags(canvas, store, pointing, navigation, () => {
+      drill.enter('pointer');
+    });
   }
 
   /** Listens until the returned function is called. */
@@ -124,6 +128,14 @@ export class Gestures {
       },
       focusModule: () => {
         this.pointing.focusModule();
+      },
+      enter: () => {
+        // Without a cursor this only places one.
+        if (this.store.cursor.peek() === null) this.pointing.moveCursor(0, 0);
+        else this.drill.enter('keyboard');
+      },
+      pin: () => {
+        this.drill.togglePin();
       },
     };
     if (name !== null) actions[name]();

@@ -1,12 +1,15 @@
 import { computed } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import { watchLeft } from './alignment.ts';
+import type { Drill } from './drill/drill.ts';
 import { px } from './format.ts';
 import { Gestures } from './gestures.ts';
 import { Heatmap } from './heatmap.ts';
 import type { Navigation } from './navigation.ts';
 import { Painter } from './painter.ts';
 import type { Pointing } from './pointing.ts';
+import { StepLine } from './step_line.tsx';
 import type { CanvasSize, Store } from './store.ts';
 import type { Theme } from './theme.ts';
 import type { Rect } from './viewport.ts';
@@ -36,11 +39,12 @@ interface Props {
   store: Store;
   pointing: Pointing;
   navigation: Navigation;
+  drill: Drill;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
 }
 
-export function HeatmapView({ store, pointing, navigation, theme, element }: Props) {
+export function HeatmapView({ store, pointing, navigation, drill, theme, element }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return undefined;
@@ -50,13 +54,14 @@ export function HeatmapView({ store, pointing, navigation, theme, element }: Pro
       changes.subscribe(() => {
         painter.schedule();
       }),
-      new Gestures(canvas.current, store, pointing, navigation).attach(),
+      new Gestures(canvas.current, store, pointing, navigation, drill).attach(),
       watchSize(canvas.current, (size) => (store.size.value = size)),
+      watchLeft(canvas.current, (leftCssPx) => (store.leftCssPx.value = leftCssPx)),
     ];
     return () => {
       for (const end of endings) end();
     };
-  }, [store, pointing, navigation, theme]);
+  }, [store, pointing, navigation, drill, theme]);
   const shown = [store.stream.value, store.metric.value, store.view.value].map((one) => one?.label ?? '');
   const label = `${shown.join(', ')}, by tensor and step`;
   return (
@@ -67,12 +72,13 @@ export function HeatmapView({ store, pointing, navigation, theme, element }: Pro
         tabIndex={0}
         role="application"
         aria-roledescription="heatmap"
-        aria-label={`${label}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run, question mark lists all keys.`}
+        aria-label={`${label}. Arrow keys move from cell to cell, Enter opens the cell, plus and minus zoom the steps, 0 shows the whole run, question mark lists all keys.`}
       />
       <CellFrame
         rect={pointing.pointed.value?.by === 'pointer' ? pointing.pointed.value.rect : null}
         kind="hover"
       />
+      <StepLine store={store} step={pointing.stepElsewhere.value} kind="hairline" />
       <CellFrame rect={pointing.cursorCell.value?.rect ?? null} kind="cursor" />
       <CellFrame rect={navigation.box.value} kind="box" />
     </div>

@@ -2,17 +2,23 @@ import { Fragment, h, render as renderInto } from 'preact';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
 import { CopyLink } from './copy_link.tsx';
+import { Drill } from './drill/drill.ts';
+import { LineFeed } from './drill/line_feed.ts';
+import { RowFeed } from './drill/row_feed.ts';
 import { Figures } from './figures.ts';
 import { Help } from './help.tsx';
 import { installHooks } from './hooks.ts';
 import { Live } from './live.ts';
 import { Navigation } from './navigation.ts';
 import { NoteFeed } from './note_feed.ts';
+import { OverviewFeed } from './overview/overview_feed.ts';
 import { Pointing } from './pointing.ts';
 import { Ranking } from './ranking.ts';
 import { RegexSearch } from './regex_search.ts';
 import { Store } from './store.ts';
 import controls from './styles/controls.css?inline';
+import drills from './styles/drill.css?inline';
+import lines from './styles/lines.css?inline';
 import navigating from './styles/navigation.css?inline';
 import outline from './styles/outline.css?inline';
 import picture from './styles/picture.css?inline';
@@ -21,6 +27,8 @@ import themes from './styles/theme.css?inline';
 import words from './styles/words.css?inline';
 import { watchTheme } from './theme.ts';
 import { TileStore } from './tile_store.ts';
+import plot from 'uplot/dist/uPlot.min.css?inline';
+import { isVisible, watchVisibility } from './visibility.ts';
 import { layerFields, placeFields } from './url_fields.ts';
 import { UrlSync, addressOf } from './url_sync.ts';
 
@@ -35,7 +43,8 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + picture + outline + strip + words + navigating);
+  const sheets = [themes, controls, plot, picture, outline, strip, words, lines, drills, navigating];
+  sheet.replaceSync(sheets.join(''));
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
@@ -58,17 +67,15 @@ export function render(): void {
   const store = new Store(tiles);
   const pointing = new Pointing(store);
   const navigation = new Navigation(store, pointing);
-  const isVisible = () => document.visibilityState === 'visible' && window.innerHeight > 0;
   const live = new Live(store, api, isVisible);
+  const failed = (error: unknown) => {
+    live.failed(error);
+  };
   // What decides which rows there are, such as a filter, goes before the place among them.
   const fields = [...layerFields(store), ...placeFields(store, navigation)];
   const url = new UrlSync(store, addressOf(window), fields, isVisible);
+  const ranking = new Ranking(api, store, failed);
 
-  const ranking = new Ranking(api, store, (error) => {
-    live.failed(error);
-  });
-
-  // TensorBoard hides a tab by giving its frame no height.
   for (const event of ['resize', 'focus']) {
     window.addEventListener(event, () => {
       live.wake();
@@ -79,15 +86,25 @@ export function render(): void {
     live.wake();
   });
   installHooks(store, pointing);
+  const visible = watchVisibility();
+  const drill = new Drill(store);
+  const drillDown = {
+    drill,
+    lines: new LineFeed(api, store, drill, visible, failed),
+    rows: new RowFeed(api, store, drill, visible, failed),
+  };
+  const overview = new OverviewFeed(api, store, visible, failed);
   const actions = h(Fragment, null, h(CopyLink, { link: () => url.link() }), h(Help, null));
   const figures = new Figures(api, store);
-  renderInto(h(App, { store, pointing, navigation, figures, ranking, theme, actions }), document.body);
+  const views = { store, pointing, navigation, figures, ranking, drillDown, overview, theme };
+  renderInto(h(App, { ...views, actions }), document.body);
   navigation.start();
   url.start();
   live.start();
   ranking.start();
+  drillDown.lines.start();
+  drillDown.rows.start();
+  overview.start();
   new RegexSearch(store).start();
-  new NoteFeed(api, store, (error) => {
-    live.failed(error);
-  }).start();
+  new NoteFeed(api, store, failed).start();
 }

@@ -13,6 +13,8 @@ export const HEATMAP_KEYS = {
   panRight: { keys: ['d'], does: 'Later steps' },
   showAll: { keys: ['0'], does: 'The whole run' },
   back: { keys: ['backspace'], does: 'The steps in view before' },
+  enter: { keys: ['enter'], does: 'Open the cell: line, figures, row' },
+  pin: { keys: ['p'], does: 'Pin the row to the chart, or take it off' },
   focusModule: { keys: ['f'], does: 'Only the module that the cursor is in' },
 } as const satisfies Record<string, Shortcut>;
 

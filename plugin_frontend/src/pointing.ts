@@ -1,4 +1,4 @@
-import { batch, computed } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import { valueOf } from './colours.ts';
 import { fullName } from './model.ts';
 import { cellEdgeDevicePx, shifted, stepAt } from './scales.ts';
@@ -24,6 +24,22 @@ export class Pointing {
     const pointer = this.store.pointer.value;
     if (pointer !== null) return this.cellAt(pointer.cssX, pointer.cssY);
     return this.store.cursorShown.value ? this.cursorCell.value : null;
+  });
+
+  /** Where the pointer is on the step axis of a chart or the overview, as a step and a fraction. */
+  readonly stepElsewhere = signal<number | null>(null);
+
+  /** Where the pointer is on the step axis, be it on the heatmap or on what stands above and below. */
+  readonly stepPointed = computed<number | null>(() => {
+    const [pointer, scale] = [this.store.pointer.value, this.store.scale.value];
+    if (pointer === null || scale === null) return this.stepElsewhere.value;
+    return stepAt(scale, pointer.cssX * this.store.size.value.devicePixelRatio);
+  });
+
+  /** The step whose figures are told: under the pointer, else the cursor's. */
+  readonly stepTold = computed<number | null>(() => {
+    const step = this.stepPointed.value ?? this.store.cursor.value?.step;
+    return step === undefined ? null : Math.floor(step);
   });
 
   readonly cursorCell = computed<Pointed | null>(() => {
@@ -130,6 +146,13 @@ export class Pointing {
     const bottom = top + height - heightDevicePx;
     if (top < scrollDevicePx) this.store.scrollCssPx.value = top / devicePixelRatio;
     else if (bottom > scrollDevicePx) this.store.scrollCssPx.value = bottom / devicePixelRatio;
+  }
+
+  /** Scrolls to the cursor's row as far as needed, as after the heatmap has become lower. */
+  revealCursor(): void {
+    const [place, tree] = [this.store.cursor.peek(), this.store.tree.peek()];
+    const row = this.store.nodes.peek().findIndex((node) => tree?.keys[node] === place?.key);
+    if (row >= 0) this.revealRow(row);
   }
 
   private revealCell(cell: number): void {

@@ -131,6 +131,11 @@ export function cellsInView(scale: StepScale, grid: Grid): [number, number] {
   return [first, Math.max(first, end)];
 }
 
+/** The run's steps [first, end) in view, whole ones. */
+export function stepsInView(scale: StepScale, { steps }: Grid): [number, number] {
+  return [Math.max(steps[0], Math.floor(scale.start)), Math.min(steps[1], Math.ceil(scale.end))];
+}
+
 export function tileOfCell(cell: number): number {
   return Math.floor(cell / TILE_CELLS);
 }

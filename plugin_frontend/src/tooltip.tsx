@@ -19,10 +19,12 @@ interface Props {
   pointing: Pointing;
   figures: Figures;
   heatmap: RefObject<HTMLElement | null>;
+  /** False where something else shows the cursor's cell already. */
+  atCursor?: boolean;
 }
 
 /** What is known of the cell under the pointer or the cursor: the tile's value at once, exact figures a moment later. */
-export function Tooltip({ store, pointing, figures, heatmap }: Props) {
+export function Tooltip({ store, pointing, figures, heatmap, atCursor = true }: Props) {
   const pointed = pointing.pointed.value;
   const key = pointed === null ? '' : [pointed.node, pointed.level, pointed.index].join();
   const [layer, revision] = [store.layer.value, store.meta.value?.revision];
@@ -31,7 +33,7 @@ export function Tooltip({ store, pointing, figures, heatmap }: Props) {
   }, [key, layer, revision, figures, pointing]);
   return (
     <>
-      {pointed !== null && (
+      {pointed !== null && (atCursor || pointed.by === 'pointer') && (
         <div
           class="tooltip"
           data-testid="tooltip"
@@ -218,7 +220,7 @@ function Exact({ exact, metric, isTensor, pathOf }: ExactProps) {
   );
 }
 
-function ReadOut({ store, pointing, figures }: Omit<Props, 'heatmap'>) {
+function ReadOut({ store, pointing, figures }: Omit<Props, 'heatmap' | 'atCursor'>) {
   const [text, setText] = useState('');
   const cell = pointing.pointed.value;
   const spoken = cell?.by === 'cursor' ? sentence(store, pointing, cell, figures.of(cell)) : '';

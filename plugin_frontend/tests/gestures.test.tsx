@@ -2,6 +2,7 @@
 import { render } from 'preact';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Brush } from '../src/brush.tsx';
+import { Drill } from '../src/drill/drill.ts';
 import { Gestures } from '../src/gestures.ts';
 import { Help } from '../src/help.tsx';
 import { CURSOR_KEYS, HEATMAP_KEYS, HELP, MINIMAP_KEYS, PAGE_KEYS, TREE_KEYS } from '../src/keys.ts';
@@ -40,7 +41,7 @@ function openPage() {
   Object.defineProperties(canvas, { clientWidth: { value: 1_000 }, clientHeight: { value: 180 } });
   canvas.setPointerCapture = () => undefined;
   host.append(canvas);
-  detach = new Gestures(canvas, store, pointing, navigation).attach();
+  detach = new Gestures(canvas, store, pointing, navigation, new Drill(store)).attach();
   const pointer = (type: string, x: number, y: number, more: PointerEventInit = {}) => {
     const event = new PointerEvent(`pointer${type}`, {
       pointerId: 1,

@@ -1,0 +1,106 @@
+import { batch, computed, signal } from '@preact/signals';
+import type { ScaleName } from '../contract.ts';
+import type { ValueScale } from '../lines/value_scale.ts';
+import type { Store } from '../store.ts';
+import { type Pin, toggled } from './pins.ts';
+
+const LEAST_CSS_PX = 160;
+/** The heatmap keeps at least this share of the page. */
+const MOST_OF_PAGE = 0.65;
+
+/** A line in the chart: the cursor's tensor, or a pinned one. */
+export interface Shown {
+  readonly key: string;
+  /** Null where the present run has no such node. */
+  readonly node: number | null;
+  readonly style: number;
+  readonly pinned: boolean;
+  readonly atCursor: boolean;
+}
+
+/** The cell under the cursor: a node's steps [first, end). */
+export interface CursorCell {
+  readonly key: string;
+  readonly node: number;
+  readonly steps: readonly [number, number];
+}
+
+/** Whether the panel below the heatmap is open, how high it is and what is in it. */
+export class Drill {
+  readonly open = signal(false);
+  readonly heightCssPx = signal(300);
+  readonly pins = signal<readonly Pin[]>([]);
+  /** Null until chosen: then as in the heatmap. */
+  readonly ownScale = signal<ScaleName | null>(null);
+  /** Set by the keyboard until the panel has taken the focus. */
+  readonly wantsFocus = signal(false);
+
+  constructor(private readonly store: Store) {}
+
+  readonly scaleName = computed<ScaleName>(() => this.ownScale.value ?? this.store.scaleName.value);
+
+  readonly signed = computed(() => this.store.metric.value?.kind === 'signed');
+
+  /** A log scale of figures with both signs is a symlog. */
+  readonly valueScaleKind = computed<ValueScale['kind']>(() => {
+    if (this.scaleName.value === 'linear') return 'linear';
+    return this.signed.value ? 'symlog' : 'log';
+  });
+
+  readonly cell = computed<CursorCell | null>(() => {
+    const [place, scale, grid] = [this.store.cursor.value, this.store.scale.value, this.store.grid.value];
+    const node = place === null ? -1 : (this.store.tree.value?.keys.indexOf(place.key) ?? -1);
+    if (place === null || scale === null || grid === null || node < 0) return null;
+    const begin = Math.floor(place.step / scale.cellSteps) * scale.cellSteps;
+    const first = Math.max(grid.steps[0], begin);
+    const end = Math.min(grid.steps[1], begin + scale.cellSteps);
+    return first < end ? { key: place.key, node, steps: [first, end] } : null;
+  });
+
+  /** The pins in the order in which they came, after the cursor's own line where that is not pinned. */
+  readonly shown = computed<readonly Shown[]>(() => {
+    const [keys, cursor] = [this.store.tree.value?.keys ?? [], this.store.cursor.value?.key];
+    const pinned = this.pins.value.map(({ key, style }): Shown => {
+      const node = keys.indexOf(key);
+      return { key, style, node: node < 0 ? null : node, pinned: true, atCursor: key === cursor };
+    });
+    const node = cursor === undefined ? -1 : keys.indexOf(cursor);
+    if (cursor === undefined || node < 0 || pinned.some(({ atCursor }) => atCursor)) return pinned;
+    return [{ key: cursor, style: 0, node, pinned: false, atCursor: true }, ...pinned];
+  });
+
+  /** Opens the panel at the cursor; from the keyboard, the focus goes into it. */
+  enter(by: 'pointer' | 'keyboard'): void {
+    if (this.store.cursor.peek() === null) return;
+    batch(() => {
+      this.open.value = true;
+      this.wantsFocus.value = by === 'keyboard';
+    });
+  }
+
+  close(): void {
+    this.open.value = false;
+  }
+
+  /** Pins a node or takes its pin away: the one at the cursor unless another is named. */
+  togglePin(key = this.store.cursor.peek()?.key): void {
+    if (key !== undefined) this.pins.value = toggled(this.pins.peek(), key);
+  }
+
+  /** Takes the cursor to another step of its node. */
+  moveTo(step: number): void {
+    const [place, grid] = [this.store.cursor.peek(), this.store.grid.peek()];
+    if (place === null || grid === null || step < grid.steps[0] || step >= grid.steps[1]) return;
+    this.store.cursor.value = { ...place, step };
+  }
+
+  resize(heightCssPx: number, pageCssPx: number): void {
+    const [least, most] = heightLimits(pageCssPx);
+    this.heightCssPx.value = Math.round(Math.min(most, Math.max(least, heightCssPx)));
+  }
+}
+
+/** Least and largest height of the panel on a page of that height. */
+export function heightLimits(pageCssPx: number): [number, number] {
+  return [LEAST_CSS_PX, Math.max(LEAST_CSS_PX, Math.round(pageCssPx * MOST_OF_PAGE))];
+}

@@ -1,0 +1,175 @@
+import type { RefObject } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import type { ScaleName } from '../contract.ts';
+import { formatSteps, px, shortened } from '../format.ts';
+import type { Pointing } from '../pointing.ts';
+import type { Store } from '../store.ts';
+import type { Theme } from '../theme.ts';
+import { GUTTER_CSS_PX } from './chart.ts';
+import { ChartView } from './chart_view.tsx';
+import type { Drill } from './drill.ts';
+import type { LineFeed } from './line_feed.ts';
+import { PinList } from './pin_list.tsx';
+import { MOST_PINS } from './pins.ts';
+import type { RowFeed } from './row_feed.ts';
+import { RowTable } from './row_table.tsx';
+import { Separator } from './separator.tsx';
+
+const NAME_CHARACTERS = 200;
+const ID = 'drill-down';
+
+export interface DrillViews {
+  drill: Drill;
+  lines: LineFeed;
+  rows: RowFeed;
+}
+
+interface Props extends DrillViews {
+  store: Store;
+  pointing: Pointing;
+  theme: { readonly value: Theme };
+  heatmap: RefObject<HTMLElement | null>;
+}
+
+/** What is behind the cursor's cell: its line over the steps in view, and its row in exact figures. */
+export function DrillPanel(props: Props) {
+  return props.drill.open.value ? <Opened {...props} /> : null;
+}
+
+function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) {
+  const region = useRef<HTMLElement>(null);
+  const wantsFocus = drill.wantsFocus.value;
+  useEffect(() => {
+    if (!wantsFocus) return;
+    region.current?.focus();
+    drill.wantsFocus.value = false;
+  }, [wantsFocus, drill]);
+  useEffect(() => revealOnceLower(store, pointing), [store, pointing]);
+  const close = () => {
+    const inside = region.current?.contains(document.activeElement) === true;
+    drill.close();
+    if (inside) heatmap.current?.querySelector('canvas')?.focus();
+  };
+  return (
+    <section
+      ref={region}
+      id={ID}
+      class="drill"
+      data-testid="drill"
+      role="region"
+      aria-label={labelOf(store, drill)}
+      tabIndex={-1}
+      style={{
+        height: `min(${drill.heightCssPx.value}px, 65vh)`,
+        '--left': px(store.leftCssPx.value),
+        '--gutter': px(GUTTER_CSS_PX),
+        '--width': px(store.size.value.widthDevicePx / store.size.value.devicePixelRatio),
+      }}
+      onKeyDown={(event) => {
+        if (event.ctrlKey || event.metaKey || event.altKey) return;
+        if (event.key === 'Escape') close();
+        else if (event.key === 'p' || event.key === 'P') drill.togglePin();
+        else return;
+        event.preventDefault();
+      }}
+    >
+      <Separator drill={drill} controls={ID} />
+      <Head store={store} drill={drill} close={close} />
+      <div class="drill-body">
+        <div class="drill-words" tabIndex={0} role="group" aria-label="Lines and exact figures">
+          <PinList store={store} pointing={pointing} drill={drill} feed={lines} />
+          <RowTable store={store} drill={drill} feed={rows} />
+        </div>
+        <ChartView store={store} pointing={pointing} drill={drill} feed={lines} theme={theme} />
+      </div>
+    </section>
+  );
+}
+
+/** The heatmap becomes lower as the panel opens, and the row that was clicked must not go out of sight. */
+function revealOnceLower(store: Store, pointing: Pointing): () => void {
+  const before = store.size.peek();
+  const stop = store.size.subscribe((size) => {
+    if (size === before) return;
+    pointing.revealCursor();
+    stop();
+  });
+  return () => {
+    stop();
+  };
+}
+
+function pathOf(store: Store, drill: Drill): string {
+  const cell = drill.cell.value;
+  if (cell === null) return 'no cell';
+  const name = store.tree.value?.names[cell.node] ?? '';
+  return name === '' ? 'All tensors' : name;
+}
+
+function labelOf(store: Store, drill: Drill): string {
+  const steps = drill.cell.value?.steps;
+  const where = steps === undefined ? '' : `, ${formatSteps(...steps)}`;
+  return `Drill-down: ${shortened(pathOf(store, drill), NAME_CHARACTERS)}${where}`;
+}
+
+function Head({ store, drill, close }: { store: Store; drill: Drill; close: () => void }) {
+  const [cell, pins] = [drill.cell.value, drill.pins.value];
+  const pinned = pins.some(({ key }) => key === cell?.key);
+  const full = pins.length >= MOST_PINS && !pinned;
+  return (
+    <header class="drill-head">
+      <h2>
+        <bdi data-testid="drill-path">{shortened(pathOf(store, drill), NAME_CHARACTERS)}</bdi>
+      </h2>
+      <span class="quiet">{cell !== null && formatSteps(...cell.steps)}</span>
+      <button
+        type="button"
+        data-testid="pin"
+        aria-pressed={pinned}
+        aria-disabled={full}
+        title={full ? `At most ${MOST_PINS} tensors can be pinned` : 'Keep this tensor in the chart: P'}
+        onClick={() => {
+          drill.togglePin();
+        }}
+      >
+        {pinned ? 'Pinned' : 'Pin'}
+      </button>
+      <ScaleSwitch drill={drill} />
+      <button
+        type="button"
+        class="icon close"
+        data-testid="close-drill"
+        aria-label="Close the drill-down"
+        title="Close: Esc"
+        onClick={close}
+      >
+        ×
+      </button>
+    </header>
+  );
+}
+
+function ScaleSwitch({ drill }: { drill: Drill }) {
+  const chosen = drill.scaleName.value;
+  const option = (name: ScaleName, label: string) => (
+    <label key={name}>
+      <input
+        type="radio"
+        name="drill-scale"
+        value={name}
+        checked={name === chosen}
+        data-testid={`drill-${name}`}
+        onChange={() => {
+          drill.ownScale.value = name;
+        }}
+      />
+      <span>{label}</span>
+    </label>
+  );
+  return (
+    <div class="segments" role="radiogroup" aria-label="Scale of the chart" data-testid="drill-scale">
+      {option('log', drill.signed.value ? 'symlog' : 'log')}
+      {option('linear', 'linear')}
+    </div>
+  );
+}
