@@ -1,4 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
+import type { Alerts } from './alerts/alerts.ts';
+import { AlertMarks } from './alerts/marks_view.tsx';
+import { AlertRail, AlertsToggle } from './alerts/rail.tsx';
 import { Axis } from './axis.tsx';
 import type { Figures } from './figures.ts';
 import { plural } from './format.ts';
@@ -18,13 +21,16 @@ interface Props {
   store: Store;
   pointing: Pointing;
   figures: Figures;
+  alerts: Alerts;
   theme: { readonly value: Theme };
 }
 
-export function App({ store, pointing, figures, theme }: Props) {
+export function App({ store, pointing, figures, alerts, theme }: Props) {
   return (
     <main class="app">
-      <Toolbar store={store} />
+      <Toolbar store={store}>
+        <AlertsToggle store={store} alerts={alerts} />
+      </Toolbar>
       <Notices store={store} />
       {store.screen.value === 'heatmap' ? (
         <>
@@ -32,7 +38,10 @@ export function App({ store, pointing, figures, theme }: Props) {
             <Caption store={store} />
             <Legend store={store} />
           </div>
-          <Picture store={store} pointing={pointing} figures={figures} theme={theme} />
+          <div class="beside">
+            <Picture store={store} pointing={pointing} figures={figures} alerts={alerts} theme={theme} />
+            <AlertRail store={store} pointing={pointing} alerts={alerts} />
+          </div>
         </>
       ) : (
         <Message store={store} />
@@ -70,7 +79,7 @@ function Caption({ store }: { store: Store }) {
  * Tree, axis and heatmap. All of them stay in place in a box that scrolls an empty page behind them, and are drawn
  * for the scroll position: so the browser's own scrolling moves the tree and the canvas in the same frame.
  */
-function Picture({ store, pointing, figures, theme }: Props) {
+function Picture({ store, pointing, figures, alerts, theme }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const heatmap = useRef<HTMLDivElement>(null);
   const scrollCssPx = store.scrollCssPx.value;
@@ -98,7 +107,9 @@ function Picture({ store, pointing, figures, theme }: Props) {
             <Axis store={store} />
             {strip && <Strip store={store} />}
             <TreeView store={store} pointing={pointing} />
-            <HeatmapView store={store} pointing={pointing} theme={theme} element={heatmap} />
+            <HeatmapView store={store} pointing={pointing} theme={theme} element={heatmap}>
+              <AlertMarks store={store} pointing={pointing} alerts={alerts} />
+            </HeatmapView>
           </div>
         </div>
       </div>

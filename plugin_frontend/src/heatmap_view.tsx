@@ -1,5 +1,5 @@
 import { computed } from '@preact/signals';
-import type { RefObject } from 'preact';
+import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { px } from './format.ts';
 import { Gestures } from './gestures.ts';
@@ -36,9 +36,11 @@ interface Props {
   pointing: Pointing;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
+  /** What lies upon the cells. */
+  children?: ComponentChildren;
 }
 
-export function HeatmapView({ store, pointing, theme, element }: Props) {
+export function HeatmapView({ store, pointing, theme, element, children }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return undefined;
@@ -67,6 +69,7 @@ export function HeatmapView({ store, pointing, theme, element }: Props) {
         aria-roledescription="heatmap"
         aria-label={`${label}. Arrow keys move from cell to cell, plus and minus zoom the steps, 0 shows the whole run.`}
       />
+      {children}
       <CellFrame
         rect={pointing.pointed.value?.by === 'pointer' ? pointing.pointed.value.rect : null}
         kind="hover"

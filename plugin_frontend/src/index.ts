@@ -1,4 +1,8 @@
 import { h, render as renderInto } from 'preact';
+import { AlertFeed } from './alerts/alert_feed.ts';
+import { Alerts } from './alerts/alerts.ts';
+import { remembered } from './alerts/remembered.ts';
+import { listenForJumps } from './alerts/visit.ts';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
 import { Figures } from './figures.ts';
@@ -7,8 +11,10 @@ import { Live } from './live.ts';
 import { NoteFeed } from './note_feed.ts';
 import { Pointing } from './pointing.ts';
 import { Store } from './store.ts';
+import alertStyles from './styles/alerts.css?inline';
 import controls from './styles/controls.css?inline';
 import picture from './styles/picture.css?inline';
+import range from './styles/range.css?inline';
 import strip from './styles/strip.css?inline';
 import themes from './styles/theme.css?inline';
 import words from './styles/words.css?inline';
@@ -26,7 +32,7 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + picture + strip + words);
+  sheet.replaceSync(themes + controls + picture + range + strip + words + alertStyles);
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
@@ -48,7 +54,9 @@ export function render(): void {
   );
   const store = new Store(tiles);
   const pointing = new Pointing(store);
-  const live = new Live(store, api, () => document.visibilityState === 'visible' && window.innerHeight > 0);
+  const isVisible = () => document.visibilityState === 'visible' && window.innerHeight > 0;
+  const live = new Live(store, api, isVisible);
+  const alerts = new Alerts(remembered('gradhealth.alerts'), () => window.innerWidth);
 
   // TensorBoard hides a tab by giving its frame no height.
   for (const event of ['resize', 'focus']) {
@@ -60,8 +68,10 @@ export function render(): void {
     live.wake();
   });
   installHooks(store, pointing);
-  renderInto(h(App, { store, pointing, figures: new Figures(api, store), theme }), document.body);
+  renderInto(h(App, { store, pointing, figures: new Figures(api, store), alerts, theme }), document.body);
   live.start();
+  new AlertFeed(api, store, alerts, isVisible).start();
+  listenForJumps(store, pointing, alerts);
   new NoteFeed(api, store, (error) => {
     live.failed(error);
   }).start();

@@ -44,10 +44,12 @@ export class Painter {
   }
 }
 
-/** Fits the colour range to exactly the cells that are in view. */
+/** Fits the colour range to exactly the cells that are in view; one that was held is given up. */
 export function fitRange(store: Store): void {
   const scene = store.scene.peek();
-  if (scene !== null) lockRange(store, rowsOf(scene), 'rows');
+  if (scene === null) return;
+  store.releaseRange();
+  lockRange(store, rowsOf(scene), 'rows');
 }
 
 /**

@@ -1,0 +1,26 @@
+import type { Severity } from '../contract.ts';
+
+/** The gravest first: the order in which they are listed, and which of several a mark shows. */
+export const SEVERITIES: readonly Severity[] = ['critical', 'warning', 'notice'];
+
+/** Each severity in words, and as a shape in a square of side 10, so that it is never told by its colour alone. */
+export const LOOKS: Record<Severity, { word: string; plural: string; shape: string; fill: string }> = {
+  critical: { word: 'Critical', plural: 'critical', shape: 'M5 0.5L10 9.5H0Z', fill: '#ff6257' },
+  warning: { word: 'Warning', plural: 'warnings', shape: 'M5 0L10 5L5 10L0 5Z', fill: '#ffb300' },
+  notice: {
+    word: 'Notice',
+    plural: 'notices',
+    shape: 'M9 5A4 4 0 1 1 1 5A4 4 0 1 1 9 5Z',
+    fill: '#6cb2ff',
+  },
+};
+
+/** What the backend looks for; a kind that is not in this table is shown by its sentence all the same. */
+export const KINDS: readonly { kind: string; label: string; meaning: string }[] = [
+  { kind: 'nan', label: 'NaN', meaning: 'an element that is not a number' },
+  { kind: 'inf', label: 'Inf', meaning: 'an element that overflowed to infinity' },
+  { kind: 'exploding', label: 'Exploding', meaning: 'a norm far above what it was before' },
+  { kind: 'vanishing', label: 'Vanishing', meaning: 'a norm far below what it was before' },
+  { kind: 'dead', label: 'Dead', meaning: 'a tensor whose elements are all zero, or nearly so' },
+  { kind: 'saturated', label: 'Saturated', meaning: 'elements near the largest number of their type' },
+];
