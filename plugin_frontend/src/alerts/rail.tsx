@@ -69,7 +69,8 @@ export function AlertRail({ store, pointing, alerts }: Props) {
       aria-label="Alerts"
       data-testid="alert-rail"
       onKeyDown={(event) => {
-        if (step(list.current, event.target, event.key)) event.preventDefault();
+        if (event.key === 'Escape') close(alerts);
+        else if (step(list.current, event.target, event.key)) event.preventDefault();
       }}
     >
       <RailHead alerts={alerts} />
@@ -106,6 +107,12 @@ export function AlertRail({ store, pointing, alerts }: Props) {
   );
 }
 
+/** The focus would be lost with the rail. */
+function close(alerts: Alerts): void {
+  alerts.toggle();
+  document.querySelector<HTMLElement>('[data-testid=alerts-toggle]')?.focus();
+}
+
 function RailHead({ alerts }: { alerts: Alerts }) {
   return (
     <div class="rail-head">
@@ -116,8 +123,7 @@ function RailHead({ alerts }: { alerts: Alerts }) {
           aria-label="Close the alerts"
           data-testid="alerts-close"
           onClick={() => {
-            alerts.toggle();
-            document.querySelector<HTMLElement>('[data-testid=alerts-toggle]')?.focus();
+            close(alerts);
           }}
         >
           ✕
@@ -263,7 +269,7 @@ function Item({ store, alert, isEntry, isCurrent, enter, go }: ItemProps) {
 
 export function Icon({ severity }: { severity: Severity }) {
   return (
-    <svg class={`severity ${severity}`} viewBox="-1 -1 12 12" width="12" height="12" aria-hidden="true">
+    <svg class={`severity is-${severity}`} viewBox="-1 -1 12 12" width="12" height="12" aria-hidden="true">
       <path d={LOOKS[severity].shape} />
     </svg>
   );
