@@ -133,6 +133,11 @@ describe('the rail', () => {
     const calm = opened('notice', 1_400);
     calm.receive(found('critical'));
     expect(calm.open.value).toBe(false);
+    calm.receive({ ...found('critical'), run: 'other' });
+    expect(calm.open.value).toBe(true);
+    calm.toggle();
+    calm.receive({ ...found('critical'), run: 'third' });
+    expect(calm.open.value).toBe(false);
   });
 });
 

@@ -39,7 +39,9 @@ export class Alerts {
   /** The alert that was gone to last, where its cell is, and what to tell of it. */
   readonly visited = signal<Visit | null>(null);
   readonly open = signal(false);
-  private decided = false;
+  /** The run for which the rail has opened or stayed closed by itself. */
+  private decidedFor: string | null = null;
+  private byHand = false;
 
   constructor(
     private readonly memory: Memory,
@@ -47,7 +49,7 @@ export class Alerts {
   ) {
     const remembered = memory.read();
     if (remembered === null) return;
-    this.decided = true;
+    this.byHand = true;
     this.open.value = remembered === 'open';
   }
 
@@ -61,9 +63,10 @@ export class Alerts {
     batch(() => {
       this.found.value = found;
       this.problem.value = null;
-      // Once: an alert that comes while somebody reads the heatmap must not move it.
-      if (!this.decided) this.open.value = this.counts.value.critical > 0 && this.pageCssPx() >= ROOM_CSS_PX;
-      this.decided = true;
+      // Once for a run: an alert that comes while somebody reads the heatmap must not move it.
+      if (this.byHand || this.decidedFor === found.run) return;
+      this.decidedFor = found.run;
+      if (this.counts.value.critical > 0 && this.pageCssPx() >= ROOM_CSS_PX) this.open.value = true;
     });
   }
 
@@ -76,7 +79,7 @@ export class Alerts {
   }
 
   toggle(): void {
-    this.decided = true;
+    this.byHand = true;
     this.open.value = !this.open.peek();
     this.memory.write(this.open.peek() ? 'open' : 'closed');
   }
