@@ -1,5 +1,8 @@
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import type { Alerts } from './alerts/alerts.ts';
+import { AlertMarks } from './alerts/marks_view.tsx';
+import { AlertRail, AlertsToggle } from './alerts/rail.tsx';
 import { Axis } from './axis.tsx';
 import { type DrillViews, DrillPanel } from './drill/panel.tsx';
 import type { Figures } from './figures.ts';
@@ -32,16 +35,20 @@ interface Props {
   ranking: Ranking;
   drillDown: DrillViews;
   overview: OverviewFeed;
+  alerts: Alerts;
   theme: { readonly value: Theme };
 }
 
 /** `actions` stand at the toolbar's end. */
 export function App({ actions, ...props }: Props & { actions?: ComponentChildren }) {
-  const { store, pointing, drillDown, overview, theme } = props;
+  const { store, pointing, drillDown, overview, alerts, theme } = props;
   const heatmap = useRef<HTMLDivElement>(null);
   return (
     <main class="app">
-      <Toolbar store={store} actions={actions} />
+      <Toolbar store={store}>
+        <AlertsToggle store={store} alerts={alerts} />
+        {actions}
+      </Toolbar>
       <Notices store={store} />
       {store.screen.value === 'heatmap' ? (
         <>
@@ -51,7 +58,10 @@ export function App({ actions, ...props }: Props & { actions?: ComponentChildren
             <Legend store={store} />
           </div>
           <TreeTools store={store} pointing={pointing} ranking={props.ranking} />
-          <Picture {...props} heatmap={heatmap} />
+          <div class="beside">
+            <Picture {...props} heatmap={heatmap} />
+            <AlertRail store={store} pointing={pointing} alerts={alerts} />
+          </div>
           <DrillPanel store={store} pointing={pointing} theme={theme} heatmap={heatmap} {...drillDown} />
         </>
       ) : (
@@ -96,6 +106,7 @@ function Picture({
   navigation,
   figures,
   drillDown,
+  alerts,
   theme,
   heatmap,
 }: Props & { heatmap: RefObject<HTMLDivElement | null> }) {
@@ -132,7 +143,9 @@ function Picture({
               drill={drillDown.drill}
               theme={theme}
               element={heatmap}
-            />
+            >
+              <AlertMarks store={store} pointing={pointing} alerts={alerts} />
+            </HeatmapView>
             {minimap && <Minimap store={store} theme={theme} />}
           </div>
         </div>

@@ -1,6 +1,6 @@
 import { COLOUR_MAPS } from 'virtual:colour-maps';
-import type { Kind } from './contract.ts';
-import { type Range, position } from './ranges.ts';
+import type { Kind, ScaleName } from './contract.ts';
+import { type Range, position, zeroIsApart } from './ranges.ts';
 
 export type ColourMap = keyof typeof COLOUR_MAPS;
 export type Rgb = readonly [number, number, number];
@@ -22,6 +22,9 @@ export const COLOUR_MAPS_OF: Record<
 /** Zero on a log scale: below every colour of the ramps, and a blue that cividis, viridis and their greys lack. */
 export const ZERO: Rgb = [150, 190, 235];
 
+/** Zero beside a diverging ramp: as dark as nothing in it that has no hue. */
+export const ZERO_DIVERGING: Rgb = [112, 112, 112];
+
 /** NaN and Inf, in both themes; white signs on it have a contrast of 5.6:1. */
 export const NON_FINITE: Rgb = [196, 0, 150];
 
@@ -32,8 +35,13 @@ const CODES = 65_536;
 export const NO_DATA_INDEX = RAMP_COLOURS;
 export const ZERO_INDEX = RAMP_COLOURS + 1;
 
-export function colourFamily(kind: Kind): 'sequential' | 'diverging' {
-  return kind === 'signed' ? 'diverging' : 'sequential';
+export function colourFamily(kind: Kind, scale: ScaleName): 'sequential' | 'diverging' {
+  return kind === 'signed' || scale === 'diverging' ? 'diverging' : 'sequential';
+}
+
+/** The colour of an exact 0 where it has no place on the ramp. */
+export function zeroColour({ scale }: Range): Rgb {
+  return scale === 'diverging' ? ZERO_DIVERGING : ZERO;
 }
 
 export function cssColour([red, green, blue]: Rgb): string {
@@ -68,10 +76,11 @@ export function valueOf(code: number, folded: boolean): number {
 /** For each of the 65,536 codes: an index into the ramp, or NO_DATA_INDEX or ZERO_INDEX. */
 export function colourIndices(range: Range, folded: boolean): Uint16Array {
   const indices = new Uint16Array(CODES);
+  const zeroApart = zeroIsApart(range);
   for (let code = 0; code < CODES; code++) {
     const value = valueOf(code, folded);
     if (Number.isNaN(value)) indices[code] = NO_DATA_INDEX;
-    else if (value === 0 && range.scale === 'log' && range.kind !== 'signed') indices[code] = ZERO_INDEX;
+    else if (value === 0 && zeroApart) indices[code] = ZERO_INDEX;
     else indices[code] = Math.min(RAMP_COLOURS - 1, Math.floor(position(range, value) * RAMP_COLOURS));
   }
   return indices;
@@ -82,7 +91,7 @@ export function colourTable(range: Range, folded: boolean, map: ColourMap): Uint
   const palette = new Uint32Array(RAMP_COLOURS + 2);
   for (let i = 0; i < RAMP_COLOURS; i++) palette[i] = word(rampColour(map, i / (RAMP_COLOURS - 1)));
   palette[NO_DATA_INDEX] = 0;
-  palette[ZERO_INDEX] = word(ZERO);
+  palette[ZERO_INDEX] = word(zeroColour(range));
   const table = new Uint32Array(CODES);
   colourIndices(range, folded).forEach((index, code) => (table[code] = palette[index] ?? 0));
   return table;

@@ -224,7 +224,8 @@ export type Notes = Read<typeof readNotes>;
 export type Note = Notes['notes'][number];
 export type Fault = Note['tensors'][number];
 export type Kind = Metric['kind'];
-export type ScaleName = Metric['scale'];
+/** How values become colours; `diverging` is the front end's own, no metric asks for it. */
+export type ScaleName = Metric['scale'] | 'diverging';
 
 export function parseRuns(reply: unknown): Run[] {
   return object({ runs: listOf(readRun) })(reply, 'runs').runs;

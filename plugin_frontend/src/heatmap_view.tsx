@@ -1,5 +1,5 @@
 import { computed } from '@preact/signals';
-import type { RefObject } from 'preact';
+import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { watchLeft } from './alignment.ts';
 import type { Drill } from './drill/drill.ts';
@@ -42,9 +42,11 @@ interface Props {
   drill: Drill;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
+  /** What lies upon the cells. */
+  children?: ComponentChildren;
 }
 
-export function HeatmapView({ store, pointing, navigation, drill, theme, element }: Props) {
+export function HeatmapView({ store, pointing, navigation, drill, theme, element, children }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return undefined;
@@ -74,6 +76,7 @@ export function HeatmapView({ store, pointing, navigation, drill, theme, element
         aria-roledescription="heatmap"
         aria-label={`${label}. Arrow keys move from cell to cell, Enter opens the cell, plus and minus zoom the steps, 0 shows the whole run, question mark lists all keys.`}
       />
+      {children}
       <CellFrame
         rect={pointing.pointed.value?.by === 'pointer' ? pointing.pointed.value.rect : null}
         kind="hover"

@@ -1,4 +1,8 @@
 import { Fragment, h, render as renderInto } from 'preact';
+import { AlertFeed } from './alerts/alert_feed.ts';
+import { Alerts } from './alerts/alerts.ts';
+import { remembered } from './alerts/remembered.ts';
+import { listenForJumps } from './alerts/visit.ts';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
 import { CopyLink } from './copy_link.tsx';
@@ -16,12 +20,14 @@ import { Pointing } from './pointing.ts';
 import { Ranking } from './ranking.ts';
 import { RegexSearch } from './regex_search.ts';
 import { Store } from './store.ts';
+import alertStyles from './styles/alerts.css?inline';
 import controls from './styles/controls.css?inline';
 import drills from './styles/drill.css?inline';
 import lines from './styles/lines.css?inline';
 import navigating from './styles/navigation.css?inline';
 import outline from './styles/outline.css?inline';
 import picture from './styles/picture.css?inline';
+import range from './styles/range.css?inline';
 import strip from './styles/strip.css?inline';
 import themes from './styles/theme.css?inline';
 import words from './styles/words.css?inline';
@@ -43,8 +49,8 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  const sheets = [themes, controls, plot, picture, outline, strip, words, lines, drills, navigating];
-  sheet.replaceSync(sheets.join(''));
+  const sheets = [themes, controls, plot, picture, outline, range, strip, words];
+  sheet.replaceSync([...sheets, lines, drills, navigating, alertStyles].join(''));
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
@@ -75,6 +81,7 @@ export function render(): void {
   const fields = [...layerFields(store), ...placeFields(store, navigation)];
   const url = new UrlSync(store, addressOf(window), fields, isVisible);
   const ranking = new Ranking(api, store, failed);
+  const alerts = new Alerts(remembered('gradhealth.alerts'), () => window.innerWidth);
 
   for (const event of ['resize', 'focus']) {
     window.addEventListener(event, () => {
@@ -96,7 +103,7 @@ export function render(): void {
   const overview = new OverviewFeed(api, store, visible, failed);
   const actions = h(Fragment, null, h(CopyLink, { link: () => url.link() }), h(Help, null));
   const figures = new Figures(api, store);
-  const views = { store, pointing, navigation, figures, ranking, drillDown, overview, theme };
+  const views = { store, pointing, navigation, figures, ranking, drillDown, overview, alerts, theme };
   renderInto(h(App, { ...views, actions }), document.body);
   navigation.start();
   url.start();
@@ -106,5 +113,7 @@ export function render(): void {
   drillDown.rows.start();
   overview.start();
   new RegexSearch(store).start();
+  new AlertFeed(api, store, alerts, isVisible).start();
+  listenForJumps(store, pointing, alerts);
   new NoteFeed(api, store, failed).start();
 }

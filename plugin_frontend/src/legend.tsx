@@ -1,40 +1,20 @@
-import { NON_FINITE, ZERO, cssColour, rampColour } from './colours.ts';
-import { formatValue } from './format.ts';
-import { fitRange } from './painter.ts';
-import { type Range, position, rangeTicks } from './ranges.ts';
+import { NON_FINITE, cssColour, zeroColour } from './colours.ts';
+import { RangeControl } from './range_control.tsx';
+import { zeroIsApart } from './ranges.ts';
 import { SIGN_PATHS, type Sign } from './signs.ts';
 import type { Store } from './store.ts';
 
-const BAR_STOPS = 32;
-const MOST_TICKS = 5;
-
 /** What the colours and signs of the heatmap mean. */
 export function Legend({ store }: { store: Store }) {
-  const [range, metric, map] = [store.range.value, store.metric.value, store.colourMap.value];
-  if (range === null || metric === null) return <div class="legend" data-testid="legend" />;
-  const stops = Array.from({ length: BAR_STOPS }, (_, i) => cssColour(rampColour(map, i / (BAR_STOPS - 1))));
+  const range = store.range.value;
   return (
     <div class="legend" data-testid="legend">
-      {range.scale === 'log' && range.kind !== 'signed' && (
+      {range !== null && zeroIsApart(range) && (
         <span class="key">
-          <span class="swatch" style={{ background: cssColour(ZERO) }} />0
+          <span class="swatch" style={{ background: cssColour(zeroColour(range)) }} />0
         </span>
       )}
-      <span class="ramp">
-        <span class="bar" style={{ background: `linear-gradient(to right, ${stops.join(', ')})` }} />
-        <Ticks range={range} />
-      </span>
-      <span class="unit">{metric.unit}</span>
-      <button
-        type="button"
-        data-testid="fit"
-        title="Fit the colours to the cells in view; until then the range stays as it is"
-        onClick={() => {
-          fitRange(store);
-        }}
-      >
-        Fit
-      </button>
+      <RangeControl store={store} />
       <span class="key">
         <SignKey sign="nan" />
         NaN
@@ -49,18 +29,6 @@ export function Legend({ store }: { store: Store }) {
         no gradient
       </span>
     </div>
-  );
-}
-
-function Ticks({ range }: { range: Range }) {
-  return (
-    <span class="ticks">
-      {rangeTicks(range, MOST_TICKS).map((value) => (
-        <span key={value} style={{ left: `${100 * position(range, value)}%` }}>
-          {formatValue(value, range.kind, 2)}
-        </span>
-      ))}
-    </span>
   );
 }
 

@@ -48,12 +48,12 @@ export class Painter {
   }
 }
 
-/** Fits the colour range to exactly the cells that are in view. */
+/** Fits the colour range to exactly the cells that are in view; one that was held is given up. */
 export function fitRange(store: Store): void {
   const scene = store.scene.peek();
-  if (scene !== null) lockRange(store, rowsOf(scene), 'rows');
-  const ranges = store.ranges.peek();
-  if (ranges?.fromData === true) store.ranges.value = { ...ranges, byUser: true };
+  if (scene === null) return;
+  store.releaseRange();
+  lockRange(store, rowsOf(scene), 'rows');
 }
 
 /**

@@ -194,6 +194,18 @@ function kindOf(flags: number, code: number): 'nonFinite' | 'noGradient' | null 
 /** Values in view, for a colour range: of the rows in view, or of all rows in the tiles behind them. */
 export function valuesInView(scene: Scene, rows: readonly Row[], of: 'rows' | 'tiles'): Float64Array {
   const values: number[] = [];
+  for (const { codes, folded } of codesInView(scene, rows, of))
+    for (const code of codes) values.push(valueOf(code, folded));
+  return Float64Array.from(values);
+}
+
+/** Runs of codes of the cells in view, at the level that is shown; tiles of a coarser one only stand in. */
+export function codesInView(
+  scene: Scene,
+  rows: readonly Row[],
+  of: 'rows' | 'tiles',
+): { codes: Uint16Array; folded: boolean }[] {
+  const found: { codes: Uint16Array; folded: boolean }[] = [];
   const [firstCell, endCell] = cellsInView(scene.scale, scene.grid);
   const seen = new Set<Tile>();
   const tiles = new Set(rows.flatMap(({ pieces }) => pieces.map(({ tile }) => tile)));
@@ -206,8 +218,8 @@ export function valuesInView(scene: Scene, rows: readonly Row[], of: 'rows' | 't
       const end = Math.min(tile.cells, endCell - tile.c * TILE_CELLS);
       const [top, bottom] = of === 'tiles' ? [0, tile.rows] : [node % TILE_ROWS, (node % TILE_ROWS) + 1];
       for (let start = top * TILE_CELLS; start < bottom * TILE_CELLS; start += stride * TILE_CELLS)
-        for (const code of tile.codes.subarray(start + first, start + end))
-          values.push(valueOf(code, tile.folded));
+        if (first < end)
+          found.push({ codes: tile.codes.subarray(start + first, start + end), folded: tile.folded });
     }
-  return Float64Array.from(values);
+  return found;
 }

@@ -9,7 +9,7 @@ import type { Painted } from './heatmap.ts';
 import { MODEL_ORDER, type Order } from './ordering.ts';
 import { Outline } from './outline.ts';
 import type { Scene } from './picture.ts';
-import type { Ranges } from './ranges.ts';
+import type { Range, Ranges } from './ranges.ts';
 import { type Grid, type StepWindow, clampWindow, stepScale, wholeRun } from './scales.ts';
 import type { TileStore } from './tile_store.ts';
 import { type Viewport, rowDevicePx } from './viewport.ts';
@@ -57,7 +57,9 @@ export class Store {
   /** Null is the whole run, which grows with it. */
   readonly window = signal<StepWindow | null>(null);
   /** Locked when first computed, until another metric, view or run is chosen or the user fits them. */
-  readonly ranges = signal<(Ranges & { fromData: boolean; byUser?: true }) | null>(null);
+  readonly ranges = signal<(Ranges & { fromData: boolean }) | null>(null);
+  /** Ranges that people hold, by stream, metric and scale: no switch of metric, view or run takes them away. */
+  readonly heldRanges = signal<ReadonlyMap<string, Range>>(new Map());
   readonly colourMaps = signal<Record<'sequential' | 'diverging', ColourMap>>({
     sequential: 'cividis',
     diverging: 'rdbu',
@@ -149,11 +151,16 @@ export class Store {
     return { scale, grid, tileAt, arrivals, nodes: this.nodes.value, viewport: this.viewport.value };
   });
 
-  readonly range = computed(() => this.ranges.value?.[this.scaleName.value] ?? null);
-
-  readonly colourMap = computed(
-    () => this.colourMaps.value[colourFamily(this.metric.value?.kind ?? 'magnitude')],
+  private readonly heldRange = computed(
+    () => this.heldRanges.value.get(this.rangeKey(this.scaleName.value)) ?? null,
   );
+  readonly rangeIsHeld = computed(() => this.heldRange.value !== null);
+  readonly range = computed(() => this.heldRange.value ?? this.ranges.value?.[this.scaleName.value] ?? null);
+
+  readonly colourFamily = computed(() =>
+    colourFamily(this.metric.value?.kind ?? 'magnitude', this.scaleName.value),
+  );
+  readonly colourMap = computed(() => this.colourMaps.value[this.colourFamily.value]);
 
   readonly tables = computed(() => {
     const [range, map] = [this.range.value, this.colourMap.value];
@@ -246,8 +253,23 @@ export class Store {
   }
 
   chooseColourMap(name: ColourMap): void {
-    const family = colourFamily(this.metric.peek()?.kind ?? 'magnitude');
-    this.colourMaps.value = { ...this.colourMaps.peek(), [family]: name };
+    this.colourMaps.value = { ...this.colourMaps.peek(), [this.colourFamily.peek()]: name };
+  }
+
+  /** Keeps a range for the shown stream and metric, on the range's scale. */
+  holdRange(range: Range): void {
+    this.heldRanges.value = new Map([...this.heldRanges.peek(), [this.rangeKey(range.scale), range]]);
+  }
+
+  /** Back to the robust range of the shown stream and metric, on the shown scale. */
+  releaseRange(): void {
+    const held = new Map(this.heldRanges.peek());
+    held.delete(this.rangeKey(this.scaleName.peek()));
+    this.heldRanges.value = held;
+  }
+
+  private rangeKey(scale: ScaleName): string {
+    return [this.stream.value?.name, this.metric.value?.name, scale].join('\n');
   }
 
   private forgetRange(): void {

@@ -1,6 +1,6 @@
 import type { ComponentChildren, TargetedEvent } from 'preact';
 import { useState } from 'preact/hooks';
-import { COLOUR_MAPS_OF, type ColourMap, colourFamily } from './colours.ts';
+import { COLOUR_MAPS_OF, type ColourMap } from './colours.ts';
 import type { Run, ScaleName } from './contract.ts';
 import { shortened } from './format.ts';
 import type { Store } from './store.ts';
@@ -18,7 +18,8 @@ const GROUPS: readonly { status: Run['status']; label: string; suffix: string }[
   { status: 'none', label: 'No Grad Health data', suffix: ' (no data)' },
 ];
 
-export function Toolbar({ store, actions }: { store: Store; actions?: ComponentChildren }) {
+/** Its children are actions, at its right end. */
+export function Toolbar({ store, children }: { store: Store; children?: ComponentChildren }) {
   const [meta, metric] = [store.meta.value, store.metric.value];
   const shown = store.screen.value === 'heatmap' && meta !== null && metric !== null;
   return (
@@ -60,7 +61,7 @@ export function Toolbar({ store, actions }: { store: Store; actions?: ComponentC
           <Choice
             label="Colours"
             testId="colours"
-            options={COLOUR_MAPS_OF[colourFamily(metric.kind)]}
+            options={COLOUR_MAPS_OF[store.colourFamily.value]}
             value={store.colourMap.value}
             choose={(name) => {
               store.chooseColourMap(name as ColourMap);
@@ -69,7 +70,7 @@ export function Toolbar({ store, actions }: { store: Store; actions?: ComponentC
         </>
       )}
       <div class="actions" role="group" aria-label="Actions">
-        {actions}
+        {children}
       </div>
     </div>
   );
@@ -106,7 +107,7 @@ function chosen(choose: (name: string) => void) {
 }
 
 function ScaleSwitch({ store }: { store: Store }) {
-  const names: ScaleName[] = ['log', 'linear'];
+  const names: ScaleName[] = ['log', 'linear', 'diverging'];
   return (
     <div class="field" role="radiogroup" aria-label="Colour scale" data-testid="scale">
       <span aria-hidden="true">Scale</span>

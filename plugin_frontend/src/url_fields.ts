@@ -1,9 +1,8 @@
 import type { Signal } from '@preact/signals';
-import { COLOUR_MAPS_OF, type ColourMap, colourFamily } from './colours.ts';
-import type { Kind, ScaleName } from './contract.ts';
+import { COLOUR_MAPS_OF, type ColourMap } from './colours.ts';
+import type { ScaleName } from './contract.ts';
 import { openFirstLook } from './model.ts';
 import type { Navigation } from './navigation.ts';
-import type { Range } from './ranges.ts';
 import type { Store } from './store.ts';
 import {
   type Codec,
@@ -82,7 +81,7 @@ export function layerFields(store: Store): Field[] {
       key: 'scale',
       read: () => (store.scaleName.value === store.metric.value?.scale ? null : store.scaleName.value),
       write: (text) => {
-        const scale = oneOf<ScaleName>('log', 'linear').decode(text ?? '') ?? store.metric.peek()?.scale;
+        const scale = oneOf<ScaleName>('log', 'linear', 'diverging').decode(text ?? '') ?? store.metric.peek()?.scale;
         if (scale !== undefined) store.chooseScale(scale);
       },
     },
@@ -108,32 +107,25 @@ export function layerFields(store: Store): Field[] {
 }
 
 function mapsOf(store: Store): ColourMap[] {
-  return COLOUR_MAPS_OF[colourFamily(store.metric.value?.kind ?? 'magnitude')].map(({ name }) => name);
+  return COLOUR_MAPS_OF[store.colourFamily.value].map(({ name }) => name);
 }
 
-/** A range that somebody has asked for; one that the page has found itself is found again. */
+/** A range that somebody holds; one that the page has found itself is found again. */
 function rangeField(store: Store): Field {
   return {
     key: 'range',
     read: () => {
-      const ranges = store.ranges.value;
-      if (ranges?.byUser !== true) return null;
-      const { log, linear } = ranges;
-      return numbers(4).encode([log.lo, log.hi, linear.lo, linear.hi]);
+      const range = store.rangeIsHeld.value ? store.range.value : null;
+      return range === null ? null : numbers(2).encode([range.lo, range.hi]);
     },
     write: (text) => {
-      const kind = store.metric.peek()?.kind;
-      const ends = numbers(4).decode(text ?? '');
-      if (kind === undefined || ends === null) return;
-      const log = rangeOf(kind, 'log', ends[0], ends[1]);
-      const linear = rangeOf(kind, 'linear', ends[2], ends[3]);
-      if (log !== null && linear !== null) store.ranges.value = { log, linear, fromData: true, byUser: true };
+      const [kind, scale] = [store.metric.peek()?.kind, store.scaleName.peek()];
+      const [lo, hi] = numbers(2).decode(text ?? '') ?? [];
+      const sound = lo !== undefined && hi !== undefined && lo < hi && (scale === 'linear' ? lo >= 0 : lo > 0);
+      if (sound && kind !== undefined) store.holdRange({ kind, scale, lo, hi });
+      else store.releaseRange();
     },
   };
-}
-
-function rangeOf(kind: Kind, scale: ScaleName, lo = 0, hi = 0): Range | null {
-  return lo < hi && (scale === 'log' ? lo > 0 : lo >= 0) ? { kind, scale, lo, hi } : null;
 }
 
 /** Where in the picture one is: last, for filters and folds decide which rows there are. */

@@ -87,9 +87,7 @@ function lookAround({ store, rail, navigation }: ReturnType<typeof load>) {
   store.chooseView('worst');
   store.chooseScale('log');
   store.chooseColourMap('puor');
-  const range = { kind: 'signed', lo: 1e-7, hi: 0.5 } as const;
-  const linear = { ...range, scale: 'linear', lo: 0 } as const;
-  store.ranges.value = { log: { ...range, scale: 'log' }, linear, fromData: true, byUser: true };
+  store.holdRange({ kind: 'signed', scale: 'log', lo: 1e-7, hi: 0.5 });
   store.zoomTo({ start: 4_000, end: 5_000 });
   navigation.follow(true);
   store.cursor.value = { key: 'tensor:layer12', step: 4_320 };

@@ -1,5 +1,5 @@
 import { batch, computed, signal } from '@preact/signals';
-import type { ScaleName } from '../contract.ts';
+import type { Metric } from '../contract.ts';
 import type { ValueScale } from '../lines/value_scale.ts';
 import type { Store } from '../store.ts';
 import { type Pin, toggled } from './pins.ts';
@@ -31,13 +31,18 @@ export class Drill {
   readonly heightCssPx = signal(300);
   readonly pins = signal<readonly Pin[]>([]);
   /** Null until chosen: then as in the heatmap. */
-  readonly ownScale = signal<ScaleName | null>(null);
+  readonly ownScale = signal<Metric['scale'] | null>(null);
   /** Set by the keyboard until the panel has taken the focus. */
   readonly wantsFocus = signal(false);
 
   constructor(private readonly store: Store) {}
 
-  readonly scaleName = computed<ScaleName>(() => this.ownScale.value ?? this.store.scaleName.value);
+  /** Lines diverge from nothing: of such a heatmap the metric's own scale. */
+  readonly scaleName = computed<Metric['scale']>(() => {
+    const heatmaps = this.store.scaleName.value;
+    const own = heatmaps === 'diverging' ? this.store.metric.value?.scale : heatmaps;
+    return this.ownScale.value ?? own ?? 'linear';
+  });
 
   readonly signed = computed(() => this.store.metric.value?.kind === 'signed');
 

@@ -1,6 +1,6 @@
 import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { ScaleName } from '../contract.ts';
+import type { Metric } from '../contract.ts';
 import { formatSteps, px, shortened } from '../format.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
@@ -151,7 +151,7 @@ function Head({ store, drill, close }: { store: Store; drill: Drill; close: () =
 
 function ScaleSwitch({ drill }: { drill: Drill }) {
   const chosen = drill.scaleName.value;
-  const option = (name: ScaleName, label: string) => (
+  const option = (name: Metric['scale'], label: string) => (
     <label key={name}>
       <input
         type="radio"

@@ -1,10 +1,10 @@
-import type { ScaleName } from '../contract.ts';
+import type { Metric } from '../contract.ts';
 import { niceAbove } from '../scales.ts';
 import type { Band } from './bands.ts';
 
 /** `symlog` is linear around zero and logarithmic beyond, for figures of both signs. */
 export interface ValueScale {
-  readonly kind: ScaleName | 'symlog';
+  readonly kind: Metric['scale'] | 'symlog';
   readonly lo: number;
   readonly hi: number;
   /** Where a symlog scale turns from linear to logarithmic. */

@@ -1,0 +1,76 @@
+import { effect } from '@preact/signals';
+import type { Api } from '../api.ts';
+import type { Store } from '../store.ts';
+import type { Alerts } from './alerts.ts';
+
+/** The first tiles of a run come first. */
+const DEBOUNCE_MS = 300;
+
+/** A live run's revision may grow each second, and the backend looks through the whole run. */
+const LEAST_GAP_MS = 5_000;
+
+interface Wanted {
+  readonly run: string;
+  readonly stream: string;
+  readonly revision: number;
+}
+
+/** Keeps the list of alerts as new as the run, while somebody can see it. */
+export class AlertFeed {
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private asked: (Wanted & { at: number }) | null = null;
+  private latest = 0;
+  private about: readonly unknown[] = [];
+
+  constructor(
+    private readonly api: Pick<Api, 'alerts'>,
+    private readonly store: Store,
+    private readonly alerts: Alerts,
+    private readonly isVisible: () => boolean,
+  ) {}
+
+  /** Looks at each poll whether there is news: polls stop while the page is hidden, and go on when it is seen again. */
+  start(): void {
+    effect(() => {
+      const [polled, meta, stream] = [this.store.runs.value, this.store.meta.value, this.store.stream.value];
+      clearTimeout(this.timer);
+      // Alerts name nodes by their index, so they are of no use beside another tree.
+      const about = [this.store.runName.value, stream?.name, this.store.tree.value];
+      if (about.some((one, i) => one !== this.about[i])) this.forget();
+      this.about = about;
+      if (polled === null || meta === null || stream === null) return;
+      const wanted = { run: meta.run, stream: stream.name, revision: meta.revision };
+      const { asked } = this;
+      const same = asked?.run === wanted.run && asked.stream === wanted.stream;
+      if (same && asked.revision === wanted.revision) return;
+      const wait = same ? asked.at + LEAST_GAP_MS - Date.now() : 0;
+      this.timer = setTimeout(
+        () => {
+          if (this.isVisible()) void this.load(wanted);
+        },
+        Math.max(DEBOUNCE_MS, wait),
+      );
+    });
+  }
+
+  private forget(): void {
+    this.latest++;
+    this.asked = null;
+    this.alerts.forget();
+  }
+
+  /** A failure is told in the rail alone: whether TensorBoard is there at all, polling finds out. */
+  private async load(wanted: Wanted): Promise<void> {
+    const number = ++this.latest;
+    this.asked = { ...wanted, at: Date.now() };
+    try {
+      const { alerts, complete } = await this.api.alerts(wanted.run, wanted.stream);
+      if (number === this.latest) this.alerts.receive({ ...wanted, alerts, complete });
+    } catch (error) {
+      if (number !== this.latest) return;
+      this.alerts.problem.value = error instanceof Error ? error.message : String(error);
+      // Asked for again at a later poll, as the run may be there again, or the server another one.
+      this.asked = { ...wanted, revision: Number.NaN, at: Date.now() };
+    }
+  }
+}

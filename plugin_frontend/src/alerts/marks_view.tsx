@@ -1,0 +1,114 @@
+import { computed } from '@preact/signals';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { contextOf } from '../signs.ts';
+import type { Pointing } from '../pointing.ts';
+import type { Store } from '../store.ts';
+import { type AlertMark, MARK_CSS_PX, alertMarksOf, alertsByRow, rowsOfNodes } from './alert_marks.ts';
+import type { Alerts } from './alerts.ts';
+import { LOOKS } from './kinds.ts';
+
+/** Around each shape, so that it shows on any colour of any map. */
+const OUTLINE = '#16181b';
+const NUMBER = '#ffffff';
+
+interface Props {
+  store: Store;
+  pointing: Pointing;
+  alerts: Alerts;
+}
+
+/** Marks where something was found, on a canvas of their own above the cells; and what the last jump went to. */
+export function AlertMarks({ store, pointing, alerts }: Props) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const marks = useMemo(() => marksInView(store, alerts), [store, alerts]);
+  useEffect(() => {
+    const element = canvas.current;
+    if (element === null) return undefined;
+    const context = contextOf(element);
+    let frame = 0;
+    const end = marks.subscribe(() => {
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(() => {
+        const { widthDevicePx, heightDevicePx, devicePixelRatio } = store.viewport.peek();
+        if (element.width !== widthDevicePx) element.width = widthDevicePx;
+        if (element.height !== heightDevicePx) element.height = heightDevicePx;
+        drawAlertMarks(context, marks.peek(), devicePixelRatio);
+        element.dataset.count = String(marks.peek().length);
+      });
+    });
+    return () => {
+      cancelAnimationFrame(frame);
+      end();
+    };
+  }, [store, marks]);
+  const visited = alerts.visited.value;
+  const isThere = visited !== null && store.cursor.value === visited.place;
+  const rect = isThere && !alerts.open.value ? pointing.cursorCell.value?.rect : null;
+  const { heightDevicePx, devicePixelRatio } = store.viewport.value;
+  const side = rect != null && rect.y * devicePixelRatio > heightDevicePx / 2 ? 'above' : 'below';
+  return (
+    <>
+      <canvas ref={canvas} class="alert-marks" data-testid="alert-marks" aria-hidden="true" />
+      <div
+        class={rect == null ? 'visually-hidden' : `alert-told ${side}`}
+        role="status"
+        data-testid="alert-told"
+      >
+        <bdi>{visited?.told}</bdi>
+      </div>
+    </>
+  );
+}
+
+function marksInView(store: Store, alerts: Alerts) {
+  const byRow = computed(() => {
+    const [tree, all] = [store.tree.value, alerts.marksShown.value ? alerts.inTime.value : []];
+    if (tree === null || all.length === 0) return new Map<number, never>();
+    const rows = rowsOfNodes(tree.parents, store.nodes.value);
+    return alertsByRow(all, (node) => rows[node] ?? -1);
+  });
+  return computed(() => {
+    const scale = store.scale.value;
+    if (scale === null || byRow.value.size === 0) return [];
+    return alertMarksOf(byRow.value, store.nodes.value.length, store.viewport.value, scale);
+  });
+}
+
+export function drawAlertMarks(
+  context: CanvasRenderingContext2D,
+  marks: readonly AlertMark[],
+  devicePixelRatio: number,
+): void {
+  context.clearRect(0, 0, context.canvas.width, context.canvas.height);
+  const line = Math.round(devicePixelRatio);
+  const size = Math.round(MARK_CSS_PX * devicePixelRatio);
+  context.font = `700 ${9 * devicePixelRatio}px system-ui, sans-serif`;
+  context.textBaseline = 'middle';
+  context.lineJoin = 'round';
+  for (const { left, right, top, height, alerts, severity } of marks) {
+    if (alerts.length > 1) {
+      context.fillStyle = OUTLINE;
+      context.fillRect(left - line, top - line, right - left + 2 * line, height + 2 * line);
+      context.fillStyle = NUMBER;
+      context.fillText(String(alerts.length), left + size + 2 * line, top + height / 2 + line / 2);
+    }
+    context.save();
+    context.translate(left, top);
+    context.scale(size / 10, size / 10);
+    context.strokeStyle = OUTLINE;
+    context.lineWidth = 2.5;
+    context.fillStyle = LOOKS[severity].fill;
+    const path = pathOf(LOOKS[severity].shape);
+    context.stroke(path);
+    context.fill(path);
+    context.restore();
+  }
+}
+
+const paths = new Map<string, Path2D>();
+
+function pathOf(shape: string): Path2D {
+  const path = paths.get(shape) ?? new Path2D(shape);
+  paths.set(shape, path);
+  return path;
+}

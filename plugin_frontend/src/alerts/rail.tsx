@@ -1,0 +1,292 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Alert, Severity } from '../contract.ts';
+import { formatCount, formatSteps, shortened } from '../format.ts';
+import { fullName } from '../model.ts';
+import type { Pointing } from '../pointing.ts';
+import type { Store } from '../store.ts';
+import { type Alerts, summaryOf } from './alerts.ts';
+import { KINDS, LOOKS, SEVERITIES } from './kinds.ts';
+import { metricToShow, visit } from './visit.ts';
+
+/** Alerts of a severity that are there at first, and that come with each wish for more. */
+const PAGE = 100;
+
+const SENTENCE_CHARACTERS = 300;
+const PATH_CHARACTERS = 56;
+
+/** Longest text of a browser's own tooltip. */
+const TITLE_CHARACTERS = 500;
+
+interface Props {
+  store: Store;
+  pointing: Pointing;
+  alerts: Alerts;
+}
+
+/** Opens and closes the rail, and tells how many critical alerts are in it. */
+export function AlertsToggle({ store, alerts }: { store: Store; alerts: Alerts }) {
+  if (store.screen.value !== 'heatmap') return null;
+  const { critical } = alerts.counts.value;
+  return (
+    <button
+      type="button"
+      class="alerts-toggle"
+      data-testid="alerts-toggle"
+      aria-expanded={alerts.open.value}
+      aria-controls="alert-rail"
+      title={`What was found: ${summaryOf(alerts.counts.value)}; , and . go from alert to alert`}
+      onClick={() => {
+        alerts.toggle();
+      }}
+    >
+      Alerts
+      {critical > 0 && (
+        <span class="critical-count" data-testid="critical-count">
+          <Icon severity="critical" />
+          {formatCount(critical)}
+          <span class="visually-hidden"> critical</span>
+        </span>
+      )}
+    </button>
+  );
+}
+
+/** What was found in the shown stream, the gravest first; one stop for the Tab key, arrows go from alert to alert. */
+export function AlertRail({ store, pointing, alerts }: Props) {
+  const [entry, setEntry] = useState<string | null>(null);
+  const list = useRef<HTMLDivElement>(null);
+  const [open, visited] = [alerts.open.value, alerts.visited.value?.id ?? null];
+  useEffect(() => {
+    list.current?.querySelector('[aria-current=true]')?.scrollIntoView({ block: 'nearest' });
+  }, [visited, open]);
+  if (!open) return null;
+  const listed = alerts.listed.value;
+  const entered = listed.find(({ id }) => id === entry) ?? listed[0];
+  return (
+    <aside
+      class="alert-rail"
+      id="alert-rail"
+      aria-label="Alerts"
+      data-testid="alert-rail"
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') close(alerts);
+        else if (step(list.current, event.target, event.key)) event.preventDefault();
+      }}
+    >
+      <RailHead alerts={alerts} />
+      <div class="alert-list" ref={list}>
+        <State store={store} alerts={alerts} />
+        {SEVERITIES.map((severity) => (
+          <Section
+            key={severity}
+            severity={severity}
+            listed={listed.filter((alert) => alert.severity === severity)}
+            item={(alert) => (
+              <Item
+                key={alert.id}
+                store={store}
+                alert={alert}
+                isEntry={alert === entered}
+                isCurrent={alert.id === visited}
+                enter={() => {
+                  setEntry(alert.id);
+                }}
+                go={() => {
+                  visit(store, pointing, alerts, alert, alert.text);
+                }}
+              />
+            )}
+            atLeast={visited}
+          />
+        ))}
+        {alerts.found.value?.complete === false && (
+          <p class="quiet">There are more; these are the gravest {formatCount(alerts.all.value.length)}.</p>
+        )}
+      </div>
+    </aside>
+  );
+}
+
+/** The focus would be lost with the rail. */
+function close(alerts: Alerts): void {
+  alerts.toggle();
+  document.querySelector<HTMLElement>('[data-testid=alerts-toggle]')?.focus();
+}
+
+function RailHead({ alerts }: { alerts: Alerts }) {
+  return (
+    <div class="rail-head">
+      <div class="rail-title">
+        <h2>Alerts</h2>
+        <button
+          type="button"
+          aria-label="Close the alerts"
+          data-testid="alerts-close"
+          onClick={() => {
+            close(alerts);
+          }}
+        >
+          ✕
+        </button>
+      </div>
+      <div class="chips" role="group" aria-label="Severities that are listed and marked">
+        {SEVERITIES.map((severity) => (
+          <button
+            key={severity}
+            type="button"
+            class="chip"
+            data-testid={`chip-${severity}`}
+            aria-pressed={alerts.shown.value.has(severity)}
+            onClick={() => {
+              alerts.toggleSeverity(severity);
+            }}
+          >
+            <Icon severity={severity} />
+            {LOOKS[severity].word} {formatCount(alerts.counts.value[severity])}
+          </button>
+        ))}
+      </div>
+      <label class="marks-toggle">
+        <input
+          type="checkbox"
+          data-testid="alert-marks-toggle"
+          checked={alerts.marksShown.value}
+          onChange={(event) => {
+            alerts.marksShown.value = event.currentTarget.checked;
+          }}
+        />
+        Marks on the heatmap
+      </label>
+    </div>
+  );
+}
+
+/** Why there is no list, or none that is up to date. */
+function State({ store, alerts }: { store: Store; alerts: Alerts }) {
+  const [found, problem, meta] = [alerts.found.value, alerts.problem.value, store.meta.value];
+  if (problem !== null)
+    return (
+      <p class="quiet" role="status" data-testid="alerts-problem">
+        {found === null
+          ? 'The alerts could not be loaded: '
+          : 'The list is an older one, a newer could not be loaded: '}
+        <bdi>{shortened(problem, SENTENCE_CHARACTERS)}</bdi>
+      </p>
+    );
+  if (found === null || meta === null) return <p class="quiet">Looking through the run…</p>;
+  if (found.alerts.length > 0)
+    return alerts.listed.value.length > 0 ? null : <p class="quiet">None of the chosen severities.</p>;
+  return (
+    <div data-testid="alerts-empty">
+      <p>Nothing found in {formatSteps(...meta.steps)}. Looked for:</p>
+      <dl>
+        {KINDS.map(({ kind, label, meaning }) => (
+          <div key={kind}>
+            <dt>{label}</dt>
+            <dd>{meaning}</dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  );
+}
+
+interface SectionProps {
+  severity: Severity;
+  listed: readonly Alert[];
+  item: (alert: Alert) => preact.JSX.Element;
+  /** The id of an alert that is there however far down it stands. */
+  atLeast: string | null;
+}
+
+function Section({ severity, listed, item, atLeast }: SectionProps) {
+  const [pages, setPages] = useState(1);
+  if (listed.length === 0) return null;
+  const count = Math.max(pages * PAGE, listed.findIndex(({ id }) => id === atLeast) + 1);
+  const more = listed.length - count;
+  return (
+    <section aria-labelledby={`alerts-${severity}`}>
+      <h3 id={`alerts-${severity}`}>
+        <Icon severity={severity} /> {LOOKS[severity].word}{' '}
+        <span class="quiet">{formatCount(listed.length)}</span>
+      </h3>
+      <ul>
+        {listed.slice(0, count).map((alert) => (
+          <li key={alert.id}>{item(alert)}</li>
+        ))}
+      </ul>
+      {more > 0 && (
+        <button
+          type="button"
+          data-testid="alerts-more"
+          onClick={() => {
+            setPages(Math.ceil(count / PAGE) + 1);
+          }}
+        >
+          Show {formatCount(Math.min(PAGE, more))} more
+        </button>
+      )}
+    </section>
+  );
+}
+
+interface ItemProps {
+  store: Store;
+  alert: Alert;
+  isEntry: boolean;
+  isCurrent: boolean;
+  enter: () => void;
+  go: () => void;
+}
+
+function Item({ store, alert, isEntry, isCurrent, enter, go }: ItemProps) {
+  const tree = store.tree.value;
+  const path = tree === null ? '' : fullName(tree, alert.node);
+  const other = metricToShow(store, alert);
+  return (
+    <button
+      type="button"
+      class="alert"
+      data-testid="alert"
+      data-alert={alert.id}
+      tabIndex={isEntry ? 0 : -1}
+      aria-current={isCurrent}
+      onFocus={enter}
+      onClick={go}
+    >
+      <Icon severity={alert.severity} />
+      <span class="visually-hidden">{LOOKS[alert.severity].word}: </span>
+      <span class="sentence">
+        <bdi>{shortened(alert.text, SENTENCE_CHARACTERS)}</bdi>
+      </span>
+      <span class="where" title={path.slice(0, TITLE_CHARACTERS)}>
+        {formatSteps(...alert.steps)} · <bdi>{shortened(path, PATH_CHARACTERS)}</bdi>
+        {other !== null && <> · switches to {other.label}</>}
+      </span>
+    </button>
+  );
+}
+
+export function Icon({ severity }: { severity: Severity }) {
+  return (
+    <svg class={`severity is-${severity}`} viewBox="-1 -1 12 12" width="12" height="12" aria-hidden="true">
+      <path d={LOOKS[severity].shape} />
+    </svg>
+  );
+}
+
+/** Moves the focus from alert to alert; whether the key meant that. */
+function step(list: HTMLElement | null, target: EventTarget | null, key: string): boolean {
+  const all = [...(list?.querySelectorAll<HTMLElement>('.alert') ?? [])];
+  const at = all.indexOf(target as HTMLElement);
+  if (at < 0) return false;
+  const targets: Record<string, HTMLElement | undefined> = {
+    ArrowUp: all[at - 1],
+    ArrowDown: all[at + 1],
+    Home: all[0],
+    End: all.at(-1),
+  };
+  if (!(key in targets)) return false;
+  targets[key]?.focus();
+  return true;
+}

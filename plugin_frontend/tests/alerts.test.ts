@@ -1,0 +1,243 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { AlertFeed } from '../src/alerts/alert_feed.ts';
+import { Alerts, inTimeOrder, jumpFrom, summaryOf } from '../src/alerts/alerts.ts';
+import { SEVERITIES } from '../src/alerts/kinds.ts';
+import { jump, visit, windowOf } from '../src/alerts/visit.ts';
+import { Refused } from '../src/api.ts';
+import type { Alert } from '../src/contract.ts';
+import { openTop } from '../src/model.ts';
+import { Pointing } from '../src/pointing.ts';
+import { Store } from '../src/store.ts';
+import { TileStore } from '../src/tile_store.ts';
+import { alertOf } from './support/alert.ts';
+import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+
+const RUN = 'exp1/gradhealth';
+const nothingKept = { read: () => null, write: () => undefined };
+
+function openPage(backend: { answer: () => Alert[] | Error } = { answer: () => [] }) {
+  const asked: string[] = [];
+  const page = { visible: true, widthCssPx: 1_400 };
+  const api = {
+    alerts(run: string, stream: string) {
+      asked.push(`${run} ${stream}`);
+      const found = backend.answer();
+      return found instanceof Error
+        ? Promise.reject(found)
+        : Promise.resolve({ alerts: found, complete: true });
+    },
+  };
+  const noEvents = { changed: () => undefined, failed: () => undefined };
+  const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
+  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 90, devicePixelRatio: 1 };
+  const alerts = new Alerts(nothingKept, () => page.widthCssPx);
+  new AlertFeed(api, store, alerts, () => page.visible).start();
+  store.receiveRuns([runOf()]);
+  store.receiveMeta(metaOf());
+  return { store, alerts, asked, page, pointing: new Pointing(store) };
+}
+
+const seconds = (count: number) => vi.advanceTimersByTimeAsync(1_000 * count);
+const alertsAt = (...steps: number[]) =>
+  steps.map((step) => alertOf({ id: String(step), steps: [step, step + 10] }));
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('the feed', () => {
+  it('asks once for each revision, and not more often than every five seconds', async () => {
+    const { store, alerts, asked } = openPage({ answer: () => alertsAt(10) });
+    await seconds(0.4);
+    expect(asked).toEqual([`${RUN} gradients`]);
+    expect(alerts.all.value.map(({ id }) => id)).toEqual(['10']);
+    for (let revision = 2; revision < 8; revision++) {
+      store.receiveMeta(metaOf({ revision }));
+      await seconds(0.5);
+    }
+    expect(asked.length).toBe(1);
+    await seconds(2);
+    expect(asked.length).toBe(2);
+    await seconds(20);
+    expect(asked.length).toBe(2);
+  });
+
+  it('keeps the last list while it loads and when that fails, and tries again at a later poll', async () => {
+    const answers: (Alert[] | Error)[] = [alertsAt(10), new Refused(422, 'damaged'), alertsAt(10, 20)];
+    const { store, alerts, asked } = openPage({ answer: () => answers.shift() ?? [] });
+    await seconds(1);
+    store.receiveMeta(metaOf({ revision: 2 }));
+    await seconds(6);
+    expect([alerts.all.value.length, alerts.problem.value]).toEqual([1, 'damaged']);
+    expect(store.refusal.value).toBeNull();
+    await seconds(20);
+    expect(asked.length).toBe(2);
+    store.receiveRuns([runOf()]);
+    await seconds(6);
+    expect([alerts.all.value.length, alerts.problem.value]).toEqual([2, null]);
+  });
+
+  it('is silent while the page is hidden, and goes on at the next poll', async () => {
+    const { store, asked, page } = openPage();
+    await seconds(1);
+    page.visible = false;
+    store.receiveMeta(metaOf({ revision: 2 }));
+    await seconds(60);
+    expect(asked.length).toBe(1);
+    page.visible = true;
+    store.receiveRuns([runOf()]);
+    await seconds(1);
+    expect(asked.length).toBe(2);
+  });
+
+  it('forgets the alerts of another run, stream or tree, and drops answers that come too late', async () => {
+    const streams = ['gradients', 'weights'].map((name) => ({ name, label: name }));
+    const { store, alerts, asked } = openPage({ answer: () => alertsAt(10) });
+    store.receiveMeta(metaOf({ revision: 2, streams }));
+    await seconds(1);
+    store.chooseStream('weights');
+    expect(alerts.found.value).toBeNull();
+    await seconds(1);
+    expect(asked).toEqual([`${RUN} gradients`, `${RUN} weights`]);
+    expect(alerts.found.value?.stream).toBe('weights');
+    store.receiveMeta(metaOf({ revision: 3, streams, nodes: nodesFrom(['', 'x', 'x.w'], [-1, 0, 1]) }));
+    expect(alerts.all.value).toEqual([]);
+    await seconds(1);
+    expect(asked.length).toBe(3);
+    store.chooseRun('other');
+    await seconds(10);
+    expect([alerts.found.value, asked.length]).toEqual([null, 3]);
+  });
+});
+
+describe('the rail', () => {
+  it('opens by itself once, where there is room and something critical, unless it was closed before', () => {
+    const found = (severity: Alert['severity']) => ({
+      ...{ run: RUN, stream: 'gradients', revision: 1, complete: true },
+      alerts: [alertOf({ severity })],
+    });
+    const opened = (severity: Alert['severity'], widthCssPx: number, kept: string | null = null) => {
+      const alerts = new Alerts({ read: () => kept, write: () => undefined }, () => widthCssPx);
+      alerts.receive(found(severity));
+      return alerts;
+    };
+    expect(opened('critical', 1_400).open.value).toBe(true);
+    expect(opened('critical', 1_000).open.value).toBe(false);
+    expect(opened('warning', 1_400).open.value).toBe(false);
+    expect(opened('critical', 1_400, 'closed').open.value).toBe(false);
+    expect(opened('notice', 800, 'open').open.value).toBe(true);
+    const calm = opened('notice', 1_400);
+    calm.receive(found('critical'));
+    expect(calm.open.value).toBe(false);
+    calm.receive({ ...found('critical'), run: 'other' });
+    expect(calm.open.value).toBe(true);
+    calm.toggle();
+    calm.receive({ ...found('critical'), run: 'third' });
+    expect(calm.open.value).toBe(false);
+  });
+});
+
+describe('jumps', () => {
+  const lists = fc.array(
+    fc.record({ step: fc.nat(300), node: fc.nat(9), severity: fc.constantFrom(...SEVERITIES) }),
+    { minLength: 1, maxLength: 60 },
+  );
+
+  it('come by each alert once in the order of steps, then around, and back the same way', () => {
+    fc.assert(
+      fc.property(lists, fc.nat(310), (found, from) => {
+        const inTime = inTimeOrder(
+          found.map(({ step, node, severity }, i) =>
+            alertOf({ id: `#${i}`, node, severity, steps: [step, step + 1] }),
+          ),
+        );
+        let current: string | null = null;
+        const visited: string[] = [];
+        let wraps = 0;
+        for (let i = 0; i < inTime.length; i++) {
+          const next = jumpFrom(inTime, current, from, 1);
+          if (next === null) throw new Error('no alert');
+          if (i === 0 && inTime.some(({ steps }) => steps[0] >= from))
+            expect(next.alert.steps[0]).toBeGreaterThanOrEqual(from);
+          expect(inTime[next.number - 1]).toBe(next.alert);
+          wraps += next.wrapped ? 1 : 0;
+          const back = jumpFrom(inTime, next.alert.id, from, -1);
+          if (current !== null) expect(back?.alert.id).toBe(current);
+          current = next.alert.id;
+          visited.push(current);
+        }
+        expect(visited.toSorted()).toEqual(inTime.map(({ id }) => id).toSorted());
+        expect(wraps).toBeLessThanOrEqual(1);
+      }),
+      { numRuns: 60 },
+    );
+    expect(jumpFrom([], null, 0, 1)).toBeNull();
+  });
+
+  it('go on from where the cursor is, and say when they wrap', async () => {
+    const { store, pointing, alerts } = openPage({ answer: () => alertsAt(1_000, 2_000, 3_000) });
+    await seconds(1);
+    const at = () => alerts.visited.value?.id;
+    store.cursor.value = { key: 'total:', step: 1_500 };
+    jump(store, pointing, alerts, 1);
+    expect(at()).toBe('2000');
+    jump(store, pointing, alerts, 1);
+    expect(alerts.visited.value?.told).toContain('Alert 3 of 3, critical: NaN in a.weight');
+    jump(store, pointing, alerts, 1);
+    expect(at()).toBe('1000');
+    expect(alerts.visited.value?.told).toContain('From the last back to the first');
+    jump(store, pointing, alerts, -1);
+    expect(at()).toBe('3000');
+    store.cursor.value = { key: 'total:', step: 1_500 };
+    jump(store, pointing, alerts, -1);
+    expect(at()).toBe('1000');
+    alerts.toggleSeverity('critical');
+    expect(jump(store, pointing, alerts, 1)).toBe(false);
+  });
+});
+
+describe('a visit', () => {
+  it('unfolds the path, brings row and step into view, places the cursor and shows the metric', () => {
+    const { store, pointing, alerts } = openPage();
+    const tree = store.tree.value;
+    if (tree !== null) store.setOpen(openTop(tree));
+    store.size.value = { widthDevicePx: 1_000, heightDevicePx: 36, devicePixelRatio: 1 };
+    visit(store, pointing, alerts, alertOf({ node: 5, steps: [4_000, 4_010], metric: 'mean' }), 'NaN in it');
+    expect(store.cursor.value).toEqual({ key: 'tensor:b.weight', step: 4_000 });
+    expect(Array.from(store.nodes.value)).toEqual([0, 1, 2, 5]);
+    expect(pointing.cursorCell.value).toMatchObject({ node: 5, row: 3, index: 400 });
+    expect(store.metric.value?.name).toBe('mean');
+    expect(alerts.visited.value?.told).toBe('NaN in it. Showing Mean');
+    expect(store.window.value).toBeNull();
+  });
+
+  it('zooms in only where the interval is narrower than a pixel, and moves only where it is out of view', () => {
+    const scale = { start: 0, end: 100_000, widthDevicePx: 1_000, level: 4, cellSteps: 160 };
+    expect(windowOf([500, 600], scale, 1)).toBeNull();
+    const closer = windowOf([500, 510], scale, 1);
+    expect((closer?.start ?? 0) / 2 + (closer?.end ?? 0) / 2).toBe(505);
+    expect((closer?.end ?? 0) - (closer?.start ?? 0)).toBe(1_250);
+    const near = { ...scale, start: 1_000, end: 2_000, level: 0, cellSteps: 10 };
+    expect(windowOf([1_990, 2_000], near, 1)).toBeNull();
+    expect(windowOf([2_000, 2_010], near, 1)).toEqual({ start: 1_505, end: 2_505 });
+  });
+
+  it('leaves the view alone where the run has no such node or metric', () => {
+    const { store, pointing, alerts } = openPage();
+    visit(store, pointing, alerts, alertOf({ node: 99 }), '');
+    expect([store.cursor.value, alerts.visited.value]).toEqual([null, null]);
+    visit(store, pointing, alerts, alertOf({ metric: 'unknown' }), '');
+    expect(store.metric.value?.name).toBe('norm');
+  });
+});
+
+describe('the summary', () => {
+  it('counts in words', () => {
+    expect(summaryOf({ critical: 2, warning: 1, notice: 0 })).toBe('2 critical, 1 warning');
+    expect(summaryOf({ critical: 0, warning: 0, notice: 0 })).toBe('nothing found');
+  });
+});
