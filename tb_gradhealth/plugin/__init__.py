@@ -1,4 +1,4 @@
-"""The TensorBoard plugin: :mod:`.loader` (entry point), :mod:`.routes` (HTTP), :mod:`.arguments` of these, :mod:`.runs`.
+"""The TensorBoard plugin: :mod:`.loader` (entry point), :mod:`.routes` and :mod:`.arguments` (HTTP), :mod:`.runs`.
 
 What is answered: :mod:`.meta`, :mod:`.tiles`, :mod:`.figures`, :mod:`.overview` with :mod:`.logged`, :mod:`.table`, and
 :mod:`.alerts`, which are :mod:`.findings` by the :mod:`.rules`.

@@ -52,8 +52,8 @@ def alerts(timeline: Timeline) -> dict[str, Any]:
 def _largest(timeline: Timeline, grid: Grid, found: list[Finding]) -> Mapping[Finding, tuple[float, float]]:
     """Of each finding the largest value of its metric, and what is usual for its node: the median over the run."""
     figures: dict[Finding, tuple[float, float]] = {}
-    for metric in dict.fromkeys(one.rule.metric for one in found):
-        own = [one for one in found if one.rule.metric == metric]
+    for metric in dict.fromkeys(_metric(timeline, one) for one in found):
+        own = [one for one in found if _metric(timeline, one) == metric]
         nodes = list(dict.fromkeys(one.node for one in own))
         values = Look(timeline, np.array(nodes, np.intp), grid).plane(metric, "max")
         usual: Floats = median(values)
@@ -80,7 +80,7 @@ def _told(timeline: Timeline, grid: Grid, one: Finding, value: float, usual: flo
         "kind": one.rule.kind,
         "node": one.node,
         "steps": [begin, end],
-        "metric": one.rule.metric,
+        "metric": _metric(timeline, one),
         "value": figure(value),
         "text": sentence[0].upper() + sentence[1:] + (", where the optimizer skipped steps" if one.skipped else ""),
     }
@@ -97,6 +97,11 @@ def narrowed(timeline: Timeline, grid: Grid, one: Finding, usual: float, which: 
             break
         here = Grid(finer.begin + int(hits[which]) * finer.width, finer.width, 1)
     return here
+
+
+def _metric(timeline: Timeline, one: Finding) -> str:
+    """The metric to look at, one that was recorded."""
+    return one.rule.metric if one.rule.metric in timeline.metrics else next(iter(timeline.metrics))
 
 
 def _first(timeline: Timeline, one: Finding, where: Grid) -> str:

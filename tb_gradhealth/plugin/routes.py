@@ -152,8 +152,12 @@ class GradHealthPlugin(base_plugin.TBPlugin):
             raise BadRequest(str(error)) from error
         # In pieces: all lines together may take much more memory than their figures do.
         file = table.file_name(label(name), metric, view)
-        disposition = {"Content-Disposition": f'attachment; filename="{file}"', "X-Content-Type-Options": "nosniff"}
-        return wrappers.Response(lines, headers=disposition, content_type="text/csv; charset=utf-8")
+        headers = {
+            "Content-Disposition": f'attachment; filename="{file}"',
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-cache, must-revalidate",
+        }
+        return wrappers.Response(lines, headers=headers, content_type="text/csv; charset=utf-8")
 
     def _timeline(self, request: wrappers.Request) -> Timeline:
         return arguments.timeline(request, self._run(request)[1])

@@ -210,16 +210,27 @@ def test_what_the_grad_scaler_skipped_is_a_notice_unless_it_goes_on() -> None:
     assert told(run)[2]["text"] == "+Inf in first, first at step 55, where the optimizer skipped steps"
 
 
+def test_a_finding_keeps_its_id_while_the_run_grows() -> None:
+    def plant(entries: Entries) -> None:
+        entries["nan"][[3, 355], 2] = 1
+        entries["saturated"][77, 8] = 3
+
+    short, long = (
+        {one["id"] for one in told(planted(plant, steps=steps, every=1, chosen=select(["saturated_fraction"])))}
+        for steps in (400, 700)  # in cells of one row, and of 16
+    )
+    assert len(short) == 3
+    assert short == long
+
+
 def test_a_run_with_few_metrics_is_looked_at_with_those() -> None:
     def plant(entries: Entries) -> None:
         entries["nan"][123, 8] = 1
         entries[100:300, 0] = 0
         entries["near_zero"][40:60, 2] = 6
 
-    assert [one[1:3] for one in brief(planted(plant, chosen=select(["rms"])))] == [
-        ("nan", "last"),
-        ("no_gradient", "first"),
-    ]
+    found = told(planted(plant, chosen=select(["rms"])))
+    assert [(one["kind"], one["metric"]) for one in found] == [("nan", "rms"), ("no_gradient", "rms")]
 
 
 def test_names_in_sentences_are_short_and_command_nothing() -> None:
