@@ -31,7 +31,7 @@ export function App({ actions, ...props }: Props & { actions?: ComponentChildren
   const { store } = props;
   return (
     <main class="app">
-      <Toolbar store={store} actions={actions} />
+      <Toolbar store={store}>{actions}</Toolbar>
       <Notices store={store} />
       {store.screen.value === 'heatmap' ? (
         <>

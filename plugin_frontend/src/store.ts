@@ -45,7 +45,7 @@ export class Store {
   /** Null is the whole run, which grows with it. */
   readonly window = signal<StepWindow | null>(null);
   /** Locked when first computed, until another metric, view or run is chosen or the user fits them. */
-  readonly ranges = signal<(Ranges & { fromData: boolean; byUser?: true }) | null>(null);
+  readonly ranges = signal<(Ranges & { fromData: boolean }) | null>(null);
   readonly colourMaps = signal<Record<'sequential' | 'diverging', ColourMap>>({
     sequential: 'cividis',
     diverging: 'rdbu',

@@ -18,7 +18,8 @@ const GROUPS: readonly { status: Run['status']; label: string; suffix: string }[
   { status: 'none', label: 'No Grad Health data', suffix: ' (no data)' },
 ];
 
-export function Toolbar({ store, actions }: { store: Store; actions?: ComponentChildren }) {
+/** Its children are actions, at its right end. */
+export function Toolbar({ store, children }: { store: Store; children?: ComponentChildren }) {
   const [meta, metric] = [store.meta.value, store.metric.value];
   const shown = store.screen.value === 'heatmap' && meta !== null && metric !== null;
   return (
@@ -68,9 +69,7 @@ export function Toolbar({ store, actions }: { store: Store; actions?: ComponentC
           />
         </>
       )}
-      <div class="actions" role="group" aria-label="Actions">
-        {actions}
-      </div>
+      <div class="actions">{children}</div>
     </div>
   );
 }

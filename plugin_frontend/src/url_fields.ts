@@ -1,9 +1,9 @@
-import type { Signal } from '@preact/signals';
+import type { ReadonlySignal, Signal } from '@preact/signals';
 import { COLOUR_MAPS_OF, type ColourMap, colourFamily } from './colours.ts';
-import type { Kind, ScaleName } from './contract.ts';
+import type { ScaleName } from './contract.ts';
 import { openFirstLook } from './model.ts';
 import type { Navigation } from './navigation.ts';
-import type { Range } from './ranges.ts';
+import { type Range, position } from './ranges.ts';
 import type { Store } from './store.ts';
 import {
   type Codec,
@@ -95,7 +95,6 @@ export function layerFields(store: Store): Field[] {
         if (map !== undefined) store.chooseColourMap(map);
       },
     },
-    rangeField(store),
     {
       key: 'open',
       read: () => (store.tree.value === null ? null : foldsText(store.tree.value, store.open.value)),
@@ -111,29 +110,32 @@ function mapsOf(store: Store): ColourMap[] {
   return COLOUR_MAPS_OF[colourFamily(store.metric.value?.kind ?? 'magnitude')].map(({ name }) => name);
 }
 
-/** A range that somebody has asked for; one that the page has found itself is found again. */
-function rangeField(store: Store): Field {
+/** Where people can hold the colour range. */
+export interface RangeHolder {
+  readonly range: ReadonlySignal<Range | null>;
+  readonly rangeIsHeld: ReadonlySignal<boolean>;
+  holdRange(range: Range): void;
+  releaseRange(): void;
+}
+
+/** The range that somebody holds; behind `scale`, as it is that scale's. One that the page has found is found again. */
+export function rangeField(store: Store & RangeHolder): Field {
   return {
     key: 'range',
     read: () => {
-      const ranges = store.ranges.value;
-      if (ranges?.byUser !== true) return null;
-      const { log, linear } = ranges;
-      return numbers(4).encode([log.lo, log.hi, linear.lo, linear.hi]);
+      const range = store.range.value;
+      return range === null || !store.rangeIsHeld.value ? null : numbers(2).encode([range.lo, range.hi]);
     },
     write: (text) => {
-      const kind = store.metric.peek()?.kind;
-      const ends = numbers(4).decode(text ?? '');
-      if (kind === undefined || ends === null) return;
-      const log = rangeOf(kind, 'log', ends[0], ends[1]);
-      const linear = rangeOf(kind, 'linear', ends[2], ends[3]);
-      if (log !== null && linear !== null) store.ranges.value = { log, linear, fromData: true, byUser: true };
+      const [kind, [lo, hi]] = [store.metric.peek()?.kind, numbers(2).decode(text ?? '') ?? []];
+      store.releaseRange();
+      if (kind === undefined || lo === undefined || hi === undefined) return;
+      const range = { kind, scale: store.scaleName.peek(), lo, hi };
+      const middle = position(range, (lo + hi) / 2);
+      // Other ends, such as a 0 on a log scale, give no place to any value.
+      if (lo < hi && middle > 0 && middle < 1) store.holdRange(range);
     },
   };
-}
-
-function rangeOf(kind: Kind, scale: ScaleName, lo = 0, hi = 0): Range | null {
-  return lo < hi && (scale === 'log' ? lo > 0 : lo >= 0) ? { kind, scale, lo, hi } : null;
 }
 
 /** Where in the picture one is: last, for filters and folds decide which rows there are. */

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import { openAll, openFirstLook } from '../src/model.ts';
 import { Navigation } from '../src/navigation.ts';
 import { Pointing } from '../src/pointing.ts';
+import type { Range } from '../src/ranges.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
-import { layerFields, placeFields, signalField } from '../src/url_fields.ts';
+import { layerFields, placeFields, rangeField, signalField } from '../src/url_fields.ts';
 import { truth } from '../src/url_state.ts';
 import { UrlSync } from '../src/url_sync.ts';
 import { metaOf, nodesFrom, runOf } from './support/meta.ts';
@@ -21,7 +22,7 @@ afterEach(() => {
 class Bar {
   hash = '';
   writes = 0;
-  private changed = () => undefined as void;
+  private changed: () => void = never;
 
   get href() {
     return `http://host/tb/${this.hash}`;
@@ -43,6 +44,21 @@ class Bar {
   }
 }
 
+/** A store whose range can be held. */
+class HoldingStore extends Store {
+  private readonly held = signal<Range | null>(null);
+  readonly rangeIsHeld = computed(() => this.held.value !== null);
+  override readonly range = computed(() => this.held.value);
+
+  holdRange(range: Range) {
+    this.held.value = range;
+  }
+
+  releaseRange() {
+    this.held.value = null;
+  }
+}
+
 const RUNS = [runOf(), runOf({ name: 'exp2/gradhealth', label: 'exp2' })];
 const NODES = nodesFrom(
   ['', ...Array.from({ length: 60 }, (_, i) => `layer${i}`)],
@@ -52,11 +68,12 @@ const NODES = nodesFrom(
 /** A page that has just been loaded. `lay` tells it its size, as the browser does once there is a heatmap. */
 function load(bar: Bar, visible = { now: true }) {
   const events = { changed: () => undefined, failed: () => undefined };
-  const store = new Store(new TileStore(() => Promise.resolve([]), events));
+  const store = new HoldingStore(new TileStore(() => Promise.resolve([]), events));
   const navigation = new Navigation(store, new Pointing(store));
   const rail = signal(true);
   const fields = [
     ...layerFields(store),
+    rangeField(store),
     signalField('rail', rail, truth, true),
     ...placeFields(store, navigation),
   ];
@@ -87,9 +104,7 @@ function lookAround({ store, rail, navigation }: ReturnType<typeof load>) {
   store.chooseView('worst');
   store.chooseScale('log');
   store.chooseColourMap('puor');
-  const range = { kind: 'signed', lo: 1e-7, hi: 0.5 } as const;
-  const linear = { ...range, scale: 'linear', lo: 0 } as const;
-  store.ranges.value = { log: { ...range, scale: 'log' }, linear, fromData: true, byUser: true };
+  store.holdRange({ kind: 'signed', scale: 'log', lo: 1e-7, hi: 0.5 });
   store.zoomTo({ start: 4_000, end: 5_000 });
   navigation.follow(true);
   store.cursor.value = { key: 'tensor:layer12', step: 4_320 };
