@@ -76,8 +76,8 @@ export function Brush({ store }: { store: Store }) {
       onPointerUp={end}
       onPointerCancel={end}
     >
-      <div class="beside before" />
-      <div class="beside after" />
+      <div class="veil before" />
+      <div class="veil after" />
       {GRIPS.map(({ grip, label }) => (
         <div
           key={grip}

@@ -145,22 +145,37 @@ export class Gestures {
   /** Whether the key moves the cursor. */
   private cursorKey(event: KeyboardEvent): boolean {
     const name = withoutCommand(event) ? shortcutOf(CURSOR_KEYS, event.key) : null;
-    if (name === 'leave') {
-      if (!this.drags.cancel()) this.store.cursor.value = null;
-      return true;
-    }
     const some = event.shiftKey ? CELLS_WITH_SHIFT : 1;
-    const moves: Record<Exclude<keyof typeof CURSOR_KEYS, 'leave'>, [rows: number, cells: number]> = {
-      up: [-some, 0],
-      down: [some, 0],
-      left: [0, -some],
-      right: [0, some],
-      pageUp: [-ROWS_OF_PAGE, 0],
-      pageDown: [ROWS_OF_PAGE, 0],
-      first: [0, Number.NEGATIVE_INFINITY],
-      last: [0, Number.POSITIVE_INFINITY],
+    const actions: Record<keyof typeof CURSOR_KEYS, () => void> = {
+      up: () => {
+        this.pointing.moveCursor(-some, 0);
+      },
+      down: () => {
+        this.pointing.moveCursor(some, 0);
+      },
+      left: () => {
+        this.pointing.moveCursor(0, -some);
+      },
+      right: () => {
+        this.pointing.moveCursor(0, some);
+      },
+      pageUp: () => {
+        this.pointing.moveCursor(-ROWS_OF_PAGE, 0);
+      },
+      pageDown: () => {
+        this.pointing.moveCursor(ROWS_OF_PAGE, 0);
+      },
+      first: () => {
+        this.pointing.moveCursor(0, Number.NEGATIVE_INFINITY);
+      },
+      last: () => {
+        this.pointing.moveCursor(0, Number.POSITIVE_INFINITY);
+      },
+      leave: () => {
+        if (!this.drags.cancel()) this.store.cursor.value = null;
+      },
     };
-    if (name !== null) this.pointing.moveCursor(...moves[name]);
+    if (name !== null) actions[name]();
     return name !== null;
   }
 }

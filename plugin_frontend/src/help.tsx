@@ -1,3 +1,4 @@
+import type { TargetedKeyboardEvent } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { HELP, PAGE_KEYS, type Shortcut, keyLabel, shortcutOf } from './keys.ts';
 
@@ -38,6 +39,9 @@ export function Help() {
         class="help"
         data-testid="help-dialog"
         aria-labelledby="help-title"
+        onKeyDown={(event) => {
+          if (event.key === 'Tab') passFocus(event);
+        }}
         onClick={(event) => {
           // The backdrop belongs to the dialog; its content does not fill the dialog's own box.
           if (event.target === event.currentTarget) event.currentTarget.close();
@@ -85,6 +89,14 @@ function Line({ keys, gesture, does }: Shortcut) {
 function toggle(dialog: HTMLDialogElement | null): void {
   if (dialog?.open === true) dialog.close();
   else dialog?.showModal();
+}
+
+/** Keeps the focus in the dialog: the browser does so in its own document alone, and TensorBoard's is around it. */
+function passFocus(event: TargetedKeyboardEvent<HTMLDialogElement>): void {
+  const stops = [...event.currentTarget.querySelectorAll<HTMLElement>('button, [tabindex]')];
+  const now = stops.findIndex((stop) => stop === document.activeElement);
+  stops[(now + (event.shiftKey ? -1 : 1) + stops.length) % stops.length]?.focus();
+  event.preventDefault();
 }
 
 /** A key there is a letter. */

@@ -30,11 +30,11 @@ export class Painter {
     const [scene, layer] = [this.store.scene.peek(), this.store.layer.peek()];
     if (scene === null || layer === null) return;
     const nodes = scene.nodes.subarray(...rowsInView(scene.viewport, scene.nodes.length));
-    this.store.tiles.want(layer, [
-      ...tilesBehind(nodes, cellsInView(scene.scale, scene.grid), scene.scale.level),
-      ...minimapTiles(scene),
-    ]);
     const rows = rowsOf(scene);
+    const tiles = tilesBehind(nodes, cellsInView(scene.scale, scene.grid), scene.scale.level);
+    // The minimap waits for the picture, which it must not delay.
+    const complete = rows.every((row) => row.missing.length === 0);
+    this.store.tiles.want(layer, complete ? [...tiles, ...minimapTiles(scene)] : tiles);
     if (this.store.ranges.peek()?.fromData !== true && this.mayLock(rows))
       lockRange(this.store, rows, 'tiles');
     const painted = this.heatmap.draw(scene, rows, this.store.tables.peek(), PALETTES[this.theme()]);

@@ -3,6 +3,7 @@ import { COLOUR_MAPS_OF, type ColourMap } from './colours.ts';
 import type { ScaleName } from './contract.ts';
 import { openFirstLook } from './model.ts';
 import type { Navigation } from './navigation.ts';
+import { position } from './ranges.ts';
 import type { Store } from './store.ts';
 import {
   type Codec,
@@ -110,20 +111,22 @@ function mapsOf(store: Store): ColourMap[] {
   return COLOUR_MAPS_OF[store.colourFamily.value].map(({ name }) => name);
 }
 
-/** A range that somebody holds; one that the page has found itself is found again. */
+/** The range that somebody holds; behind `scale`, as it is that scale's. One that the page has found is found again. */
 function rangeField(store: Store): Field {
   return {
     key: 'range',
     read: () => {
-      const range = store.rangeIsHeld.value ? store.range.value : null;
-      return range === null ? null : numbers(2).encode([range.lo, range.hi]);
+      const range = store.range.value;
+      return range === null || !store.rangeIsHeld.value ? null : numbers(2).encode([range.lo, range.hi]);
     },
     write: (text) => {
-      const [kind, scale] = [store.metric.peek()?.kind, store.scaleName.peek()];
-      const [lo, hi] = numbers(2).decode(text ?? '') ?? [];
-      const sound = lo !== undefined && hi !== undefined && lo < hi && (scale === 'linear' ? lo >= 0 : lo > 0);
-      if (sound && kind !== undefined) store.holdRange({ kind, scale, lo, hi });
-      else store.releaseRange();
+      const [kind, [lo, hi]] = [store.metric.peek()?.kind, numbers(2).decode(text ?? '') ?? []];
+      store.releaseRange();
+      if (kind === undefined || lo === undefined || hi === undefined) return;
+      const range = { kind, scale: store.scaleName.peek(), lo, hi };
+      const middle = position(range, (lo + hi) / 2);
+      // Other ends, such as a 0 on a log scale, give no place to any value.
+      if (lo < hi && middle > 0 && middle < 1) store.holdRange(range);
     },
   };
 }

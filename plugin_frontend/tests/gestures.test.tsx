@@ -138,7 +138,7 @@ describe('the mouse', () => {
     };
     expect([wheel({}), page.store.window.value]).toEqual([false, null]);
     for (const more of [{ ctrlKey: true }, { altKey: true }]) {
-      page.store.window.value = null;
+      page.navigation.showAll();
       expect(wheel(more)).toBe(true);
       const { start = 0, end = 0 } = page.store.window.value ?? {};
       expect(end - start).toBeCloseTo(5_000 * Math.exp(-0.3), 6);

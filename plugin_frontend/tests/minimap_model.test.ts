@@ -9,7 +9,6 @@ import {
   minimapScale,
   minimapTiles,
 } from '../src/minimap_model.ts';
-import type { Scene } from '../src/picture.ts';
 import { type Grid, cellsInView, stepScale, wholeRun } from '../src/scales.ts';
 
 const grids: fc.Arbitrary<Grid> = fc
@@ -56,7 +55,7 @@ describe('the minimap', () => {
           nodes: Int32Array.of(0),
           tileAt: () => undefined,
           arrivals: 0,
-        } as Scene);
+        });
         expect(tiles.length).toBeLessThanOrEqual(2);
         for (const { level, r } of tiles) expect([level, r]).toEqual([grid.levels - 1, 0]);
       }),

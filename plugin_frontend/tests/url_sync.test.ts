@@ -21,7 +21,7 @@ afterEach(() => {
 class Bar {
   hash = '';
   writes = 0;
-  private changed = () => undefined as void;
+  private changed: () => void = never;
 
   get href() {
     return `http://host/tb/${this.hash}`;
