@@ -5,6 +5,7 @@ import {
   type Filter,
   NO_FILTER,
   type Query,
+  SEARCHED_CHARACTERS,
   keptOf,
   matchWords,
   openAround,
@@ -59,6 +60,14 @@ export class Outline {
     const tree = this.from.tree.value;
     return tree === null ? new Uint8Array() : kindsOf(tree, this.from.meta.peek()?.nodes.shape ?? []);
   });
+
+  /** Kinds of any node, so that no other is offered. */
+  readonly kindsPresent = computed(() => this.kinds.value.reduce((all, bits) => all | bits, 0));
+
+  /** Whether some name is searched in part. */
+  readonly hasLongNames = computed(
+    () => this.from.tree.value?.names.some((name) => name.length > SEARCHED_CHARACTERS) ?? false,
+  );
 
   private readonly lowerNames = computed(() => searchable(this.from.tree.value?.names ?? []));
 
@@ -150,11 +159,6 @@ export class Outline {
   /** The number that the rows are ordered by, if any. */
   valueOf(node: number): number | null {
     return this.places.value === null ? null : (this.ranks.value?.values[node] ?? null);
-  }
-
-  /** Which kinds occur, so that no other is offered. */
-  hasKind(bit: number): boolean {
-    return this.kinds.value.some((bits) => (bits & bit) !== 0);
   }
 
   /** Makes a node a row: undoes what hides it (root, filter, flat list) and unfolds its ancestors. */

@@ -7,10 +7,16 @@ export interface Question {
   readonly flags: string;
 }
 
+/** Null says that the worker has been loaded, which may take longer than any search. */
+export type Answer = Uint8Array | null;
+
 let names: readonly string[] = [];
 
 self.onmessage = ({ data }: MessageEvent<Question>) => {
   names = data.names ?? names;
   const regex = new RegExp(data.source, data.flags);
-  self.postMessage(Uint8Array.from(names, (name) => (regex.test(name) ? 1 : 0)));
+  const matched: Answer = Uint8Array.from(names, (name) => (regex.test(name) ? 1 : 0));
+  self.postMessage(matched);
 };
+
+self.postMessage(null satisfies Answer);

@@ -69,6 +69,7 @@ function columnOf(tree: Tree): Int32Array {
 /** The root and what is in it, one byte each. */
 export function isInside(tree: Tree, root: number): Uint8Array {
   const inside = new Uint8Array(tree.size);
+  if (root === 0) return inside.fill(1);
   inside[root] = 1;
   for (let node = root + 1; node < tree.size; node++) inside[node] = inside[parentOf(tree, node)] ?? 0;
   return inside;

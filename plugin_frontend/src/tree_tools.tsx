@@ -105,17 +105,16 @@ function focusTree(): void {
 
 /** In words, while there is a filter; also that no name is searched beyond its first characters. */
 function countOf(store: Store): string {
-  const names = store.tree.value?.names ?? [];
   if (store.outline.problem.value !== null) return 'not filtered';
   if (store.outline.kept.value === null) return '';
   const { found, all } = store.outline.count.value;
-  const searched = store.filter.value.text !== '' && names.some((name) => name.length > SEARCHED_CHARACTERS);
+  const searched = store.filter.value.text !== '' && store.outline.hasLongNames.value;
   const how = searched ? `, in the first ${formatCount(SEARCHED_CHARACTERS)} characters` : '';
   return `${formatCount(found)} of ${formatCount(all)}${how}`;
 }
 
 function KindChips({ store, set }: { store: Store; set: (change: Partial<Filter>) => void }) {
-  const chosen = store.filter.value.kinds;
+  const [chosen, present] = [store.filter.value.kinds, store.outline.kindsPresent.value];
   const without = (kind: Kind) => chosen.filter((one) => one !== kind);
   return (
     <div class="chips" role="group" aria-label="Kinds of tensors">
@@ -129,7 +128,7 @@ function KindChips({ store, set }: { store: Store; set: (change: Partial<Filter>
             data-testid="kind"
             data-kind={kind}
             aria-pressed={pressed}
-            disabled={!pressed && !store.outline.hasKind(bitOf(kind))}
+            disabled={!pressed && (present & bitOf(kind)) === 0}
             onClick={() => {
               set({ kinds: pressed ? without(kind) : [...chosen, kind] });
             }}
@@ -152,7 +151,7 @@ function OrderTools({ store, ranking }: { store: Store; ranking: Ranking }) {
     store.scrollCssPx.value = 0;
   };
   const choose = (value: string) => {
-    const flat = order.flat === true ? { flat: true } : {};
+    const flat = store.order.peek().flat === true ? { flat: true } : {};
     if (value.startsWith(BY_METRIC))
       set({ by: 'metric', metric: value.slice(BY_METRIC.length), descending: true, ...flat });
     else set({ ...(value === 'worst' ? { by: 'worst' } : MODEL_ORDER), ...flat });
@@ -200,7 +199,7 @@ function OrderTools({ store, ranking }: { store: Store; ranking: Ranking }) {
         aria-pressed={order.flat === true}
         title="Tensors in one list, without modules"
         onClick={() => {
-          set({ ...order, flat: order.flat !== true });
+          set({ ...store.order.peek(), flat: store.order.peek().flat !== true });
         }}
       >
         Tensors only

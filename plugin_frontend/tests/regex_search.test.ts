@@ -13,7 +13,14 @@ class FakeWorker implements Searcher {
   readonly questions: Question[] = [];
   private names: readonly string[] = [];
 
-  constructor(private readonly delay: number) {}
+  constructor(
+    private readonly delay: number,
+    loading: number,
+  ) {
+    setTimeout(() => {
+      if (!this.ended) this.onmessage?.(new MessageEvent('message', { data: null }));
+    }, loading);
+  }
 
   postMessage(question: Question): void {
     this.questions.push(question);
@@ -31,7 +38,7 @@ class FakeWorker implements Searcher {
   }
 }
 
-function openPage(delay: number | (() => Searcher)) {
+function openPage(delay: number | (() => Searcher), loading = 0) {
   const noEvents = { changed: () => undefined, failed: () => undefined };
   const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
   store.receiveRuns([runOf()]);
@@ -41,7 +48,7 @@ function openPage(delay: number | (() => Searcher)) {
   const workers: FakeWorker[] = [];
   const make = () => {
     if (typeof delay === 'function') return delay();
-    const worker = new FakeWorker(delay);
+    const worker = new FakeWorker(delay, loading);
     workers.push(worker);
     return worker;
   };
@@ -96,6 +103,15 @@ describe('a regular expression', () => {
     expect([workers[0]?.ended, rows(store).length]).toEqual([true, 6]);
     await vi.advanceTimersByTimeAsync(100);
     expect(rows(store)).toEqual([0, 2, 5]);
+  });
+
+  it('has its time from when the worker has been loaded', async () => {
+    const { store, type } = openPage(3_200, 3_000);
+    type('/^a\\./');
+    await vi.advanceTimersByTimeAsync(3_150);
+    expect(store.outline.problem.value).toBeNull();
+    await vi.advanceTimersByTimeAsync(100);
+    expect([store.outline.problem.value, rows(store)]).toEqual([null, [0, 1, 3, 4]]);
   });
 
   it('says so where there can be no worker', () => {
