@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Band, bandsOf, cellOfStep, edgeMarks, nonFiniteFlags, stairsOf } from '../src/lines/bands.ts';
+import { isInked } from '../src/lines/draw.ts';
 import { hasNoPlace, heightOf, valueScale, valueTicks } from '../src/lines/value_scale.ts';
 
 const figure = fc.oneof(
@@ -55,6 +56,16 @@ describe('cells of a line', () => {
       [0, 1, 10, 1, 10, 100, 11, 100, 11, 1, 20, 1, 20, 0.5, 11, 0.5, 11, 0.5, 10, 0.5, 10, 0.5, 0, 0.5],
     ]);
     expect(bandsOf([0, 1, 2], { mean: [1, 1], min: [1, null], max: [null, 1] }, same)).toEqual([]);
+  });
+});
+
+describe('a dash pattern', () => {
+  it('has ink and gaps in turn, wherever one looks', () => {
+    const pattern = (dash: readonly number[]) =>
+      Array.from({ length: 16 }, (_, at) => (isInked(dash, at - 2) ? '#' : '.')).join('');
+    expect(pattern([])).toBe('################');
+    expect(pattern([3, 2])).toBe('..###..###..###.');
+    expect(pattern([4, 1, 1, 2])).toBe('..####.#..####.#');
   });
 });
 
