@@ -38,7 +38,12 @@ export function countCodes(runs: Iterable<{ codes: Uint16Array; folded: boolean 
 }
 
 function addCodes(counts: Uint32Array, codes: Uint16Array): void {
-  for (const code of codes) counts[code] = (counts[code] ?? 0) + 1;
+  // By index: an iterator takes half as long again.
+  const count = codes.length;
+  for (let i = 0; i < count; i++) {
+    const code = codes[i] ?? 0;
+    counts[code] = (counts[code] ?? 0) + 1;
+  }
 }
 
 interface Placed {

@@ -9,24 +9,26 @@ export function Legend({ store }: { store: Store }) {
   const range = store.range.value;
   return (
     <div class="legend" data-testid="legend">
-      {range !== null && zeroIsApart(range) && (
-        <span class="key">
-          <span class="swatch" style={{ background: cssColour(zeroColour(range)) }} />0
-        </span>
-      )}
       <RangeControl store={store} />
-      <span class="key">
-        <SignKey sign="nan" />
-        NaN
-      </span>
-      <span class="key">
-        <SignKey sign="posInf" />
-        <SignKey sign="negInf" />
-        ±Inf
-      </span>
-      <span class="key">
-        <span class="swatch hatched" />
-        no gradient
+      <span class="keys">
+        <span class="key">
+          <SignKey sign="nan" />
+          NaN
+        </span>
+        <span class="key">
+          <SignKey sign="posInf" />
+          <SignKey sign="negInf" />
+          ±Inf
+        </span>
+        <span class="key">
+          <span class="swatch hatched" />
+          no gradient
+        </span>
+        {range !== null && zeroIsApart(range) && (
+          <span class="key">
+            <span class="swatch" style={{ background: cssColour(zeroColour(range)) }} />0
+          </span>
+        )}
       </span>
     </div>
   );

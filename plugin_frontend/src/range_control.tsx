@@ -127,30 +127,32 @@ export function RangeControl({ store }: { store: Store }) {
           }}
         />
       )}
-      <button
-        type="button"
-        data-testid="fit"
-        title="Fit the colours to the cells in view, without their rarest extremes; until then the range stays as it is"
-        onClick={() => {
-          fitRange(store);
-        }}
-      >
-        Robust
-      </button>
-      <button
-        type="button"
-        class="lock"
-        data-testid="lock"
-        aria-pressed={store.rangeIsHeld.value}
-        title="Keep this range for the metric, whatever view, stream or run is shown"
-        onClick={() => {
-          if (store.rangeIsHeld.peek()) store.releaseRange();
-          else hold(range);
-        }}
-      >
-        <Padlock closed={store.rangeIsHeld.value} />
-        Lock
-      </button>
+      <span class="range-buttons">
+        <button
+          type="button"
+          data-testid="fit"
+          title="Fit the colours to the cells in view, without their rarest extremes; until then the range stays as it is"
+          onClick={() => {
+            fitRange(store);
+          }}
+        >
+          Robust
+        </button>
+        <button
+          type="button"
+          class="lock"
+          data-testid="lock"
+          aria-pressed={store.rangeIsHeld.value}
+          title="Keep this range for the metric, whatever view, stream or run is shown"
+          onClick={() => {
+            if (store.rangeIsHeld.peek()) store.releaseRange();
+            else hold(range);
+          }}
+        >
+          <Padlock closed={store.rangeIsHeld.value} />
+          Lock
+        </button>
+      </span>
     </span>
   );
 }
