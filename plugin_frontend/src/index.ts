@@ -8,6 +8,7 @@ import { NoteFeed } from './note_feed.ts';
 import { Pointing } from './pointing.ts';
 import { Store } from './store.ts';
 import controls from './styles/controls.css?inline';
+import picker from './styles/picker.css?inline';
 import picture from './styles/picture.css?inline';
 import strip from './styles/strip.css?inline';
 import themes from './styles/theme.css?inline';
@@ -26,7 +27,7 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + picture + strip + words);
+  sheet.replaceSync(themes + controls + picker + picture + strip + words);
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
