@@ -1,10 +1,13 @@
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Axis } from './axis.tsx';
+import { BesideTooltip, FirstHeading, Hairline, Second, ValueBeside, besideWords } from './compare.tsx';
 import type { Figures } from './figures.ts';
 import { plural } from './format.ts';
 import { HeatmapView } from './heatmap_view.tsx';
 import { Legend } from './legend.tsx';
-import type { Pointing } from './pointing.ts';
+import type { LinkedRun } from './linked.ts';
+import type { Pointed, Pointing } from './pointing.ts';
 import { Message, Notices } from './states.tsx';
 import { Strip } from './strip.tsx';
 import type { Store } from './store.ts';
@@ -19,20 +22,22 @@ interface Props {
   pointing: Pointing;
   figures: Figures;
   theme: { readonly value: Theme };
+  linked: LinkedRun;
+  actions?: ComponentChildren;
 }
 
-export function App({ store, pointing, figures, theme }: Props) {
+export function App({ store, pointing, figures, theme, linked, actions }: Props) {
   return (
     <main class="app">
-      <Toolbar store={store} />
+      <Toolbar store={store}>{actions}</Toolbar>
       <Notices store={store} />
       {store.screen.value === 'heatmap' ? (
         <>
           <div class="caption">
             <Caption store={store} />
-            <Legend store={store} />
+            <Legend store={store} shared={linked.name.value !== null} />
           </div>
-          <Picture store={store} pointing={pointing} figures={figures} theme={theme} />
+          <Picture store={store} pointing={pointing} figures={figures} theme={theme} linked={linked} />
         </>
       ) : (
         <Message store={store} />
@@ -70,16 +75,22 @@ function Caption({ store }: { store: Store }) {
  * Tree, axis and heatmap. All of them stay in place in a box that scrolls an empty page behind them, and are drawn
  * for the scroll position: so the browser's own scrolling moves the tree and the canvas in the same frame.
  */
-function Picture({ store, pointing, figures, theme }: Props) {
+function Picture({ store, pointing, figures, theme, linked }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const heatmap = useRef<HTMLDivElement>(null);
+  const second = useRef<HTMLDivElement>(null);
   const scrollCssPx = store.scrollCssPx.value;
   useEffect(() => {
     if (scroller.current !== null && Math.abs(scroller.current.scrollTop - scrollCssPx) >= 1)
       scroller.current.scrollTop = scrollCssPx;
   }, [scrollCssPx]);
+  const compared = linked.name.value !== null;
   const strip = store.marks.value.length > 0;
   const rowsCssPx = store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio);
+  const beside = {
+    view: (pointed: Pointed) => <ValueBeside store={store} linked={linked} pointed={pointed} />,
+    words: (pointed: Pointed) => besideWords(store, linked, pointed),
+  };
   return (
     <>
       <div
@@ -90,19 +101,36 @@ function Picture({ store, pointing, figures, theme }: Props) {
         }}
       >
         <div
-          class="page"
-          style={{ height: `calc(${rowsCssPx}px + var(--head) + ${strip ? 'var(--strip)' : '0px'})` }}
+          class={compared ? 'page compared' : 'page'}
+          style={{
+            height: `calc(${rowsCssPx}px + var(--head) + ${strip ? 'var(--strip)' : '0px'} + var(--beside, 0px))`,
+          }}
         >
           <div class={strip ? 'pinned with-strip' : 'pinned'}>
+            {compared && <FirstHeading store={store} linked={linked} />}
             <TreeButtons store={store} />
             <Axis store={store} />
             {strip && <Strip store={store} />}
             <TreeView store={store} pointing={pointing} />
-            <HeatmapView store={store} pointing={pointing} theme={theme} element={heatmap} />
+            <HeatmapView store={store} pointing={pointing} theme={theme} element={heatmap}>
+              {compared && <Hairline store={store} pointing={pointing} />}
+            </HeatmapView>
           </div>
+          {compared && (
+            <Second store={store} linked={linked} pointing={pointing} theme={theme} element={second} />
+          )}
         </div>
       </div>
-      <Tooltip store={store} pointing={pointing} figures={figures} heatmap={heatmap} />
+      <Tooltip
+        store={store}
+        pointing={pointing}
+        figures={figures}
+        heatmap={linked.pointed.value ? second : heatmap}
+        beside={beside}
+      />
+      {compared && (
+        <BesideTooltip store={store} linked={linked} pointing={pointing} first={heatmap} second={second} />
+      )}
     </>
   );
 }

@@ -5,8 +5,8 @@ import { stepCssX } from './viewport.ts';
 
 const TICK_GAP_CSS_PX = 90;
 
-/** The step axis above the heatmap. */
-export function Axis({ store }: { store: Store }) {
+/** The step axis above the heatmap; a passive one leaves the button to the other. */
+export function Axis({ store, passive = false }: { store: Store; passive?: boolean }) {
   const [scale, viewport] = [store.scale.value, store.viewport.value];
   if (scale === null) return <div class="axis" />;
   const ticks = stepTicks(scale, TICK_GAP_CSS_PX * viewport.devicePixelRatio);
@@ -19,7 +19,7 @@ export function Axis({ store }: { store: Store }) {
       ))}
       <span class="axis-title">
         step
-        {store.window.value !== null && (
+        {store.window.value !== null && !passive && (
           <button
             type="button"
             data-testid="whole-run"

@@ -1,5 +1,5 @@
 import { computed } from '@preact/signals';
-import type { RefObject } from 'preact';
+import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { px } from './format.ts';
 import { Gestures } from './gestures.ts';
@@ -36,9 +36,10 @@ interface Props {
   pointing: Pointing;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
+  children?: ComponentChildren;
 }
 
-export function HeatmapView({ store, pointing, theme, element }: Props) {
+export function HeatmapView({ store, pointing, theme, element, children }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return undefined;
@@ -72,6 +73,7 @@ export function HeatmapView({ store, pointing, theme, element }: Props) {
         kind="hover"
       />
       <CellFrame rect={pointing.cursorCell.value?.rect ?? null} kind="cursor" />
+      {children}
     </div>
   );
 }

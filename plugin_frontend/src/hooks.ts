@@ -1,3 +1,4 @@
+import type { LinkedRun } from './linked.ts';
 import type { Pointing } from './pointing.ts';
 import type { Store } from './store.ts';
 import type { Rect } from './viewport.ts';
@@ -14,6 +15,8 @@ export interface Hooks {
     level: number | null;
     visibleNodes: number[];
     complete: boolean;
+    /** The run beside it. */
+    compared: { run: string; complete: boolean } | null;
   };
 }
 
@@ -23,7 +26,7 @@ declare global {
   }
 }
 
-export function installHooks(store: Store, pointing: Pointing): void {
+export function installHooks(store: Store, pointing: Pointing, linked: LinkedRun): void {
   let ready = false;
   const stop = store.painted.subscribe(({ complete }) => {
     ready ||= complete;
@@ -45,6 +48,12 @@ export function installHooks(store: Store, pointing: Pointing): void {
       level: store.scale.peek()?.level ?? null,
       visibleNodes: Array.from(store.nodes.peek()),
       complete: store.painted.peek().complete,
+      compared: comparedOf(linked),
     }),
   });
+}
+
+function comparedOf(linked: LinkedRun): { run: string; complete: boolean } | null {
+  const run = linked.name.peek();
+  return run === null ? null : { run, complete: linked.complete.peek() };
 }

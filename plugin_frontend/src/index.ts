@@ -1,12 +1,15 @@
 import { h, render as renderInto } from 'preact';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
+import { ComparePicker } from './compare_picker.tsx';
 import { Figures } from './figures.ts';
 import { installHooks } from './hooks.ts';
+import { LinkedRun } from './linked.ts';
 import { Live } from './live.ts';
 import { NoteFeed } from './note_feed.ts';
 import { Pointing } from './pointing.ts';
 import { Store } from './store.ts';
+import compare from './styles/compare.css?inline';
 import controls from './styles/controls.css?inline';
 import picker from './styles/picker.css?inline';
 import picture from './styles/picture.css?inline';
@@ -27,27 +30,40 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + picker + picture + strip + words);
+  sheet.replaceSync(themes + controls + compare + picker + picture + strip + words);
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
   const api = new Api(routesUrl());
-  const tiles = new TileStore(
-    async (layer, ids, signal) => {
-      const loaded = await api.tiles(layer, ids, signal);
-      const known = store.meta.peek()?.revision ?? 0;
-      // Newer than the tree on the page: if nodes have changed as well, its names must follow at once.
-      if (loaded.some((tile) => tile.revision > known)) void live.poll();
-      return loaded;
-    },
-    {
-      changed: () => store.tilesArrived.value++,
-      failed: (error) => {
+  const tilesFor = (page: () => Store | LinkedRun, failed: (error: unknown) => void) =>
+    new TileStore(
+      async (layer, ids, signal) => {
+        const loaded = await api.tiles(layer, ids, signal);
+        const known = page().meta.peek()?.revision ?? 0;
+        // Newer than the tree on the page: if nodes have changed as well, its names must follow at once.
+        if (loaded.some((tile) => tile.revision > known)) void live.poll();
+        return loaded;
+      },
+      { changed: () => page().tilesArrived.value++, failed },
+    );
+  const store: Store = new Store(
+    tilesFor(
+      () => store,
+      (error) => {
         live.failed(error);
       },
-    },
+    ),
   );
-  const store = new Store(tiles);
+  const linked: LinkedRun = new LinkedRun(
+    store,
+    tilesFor(
+      () => linked,
+      (error) => {
+        linked.failed(error);
+      },
+    ),
+    api,
+  );
   const pointing = new Pointing(store);
   const live = new Live(store, api, () => document.visibilityState === 'visible' && window.innerHeight > 0);
 
@@ -60,9 +76,12 @@ export function render(): void {
   document.addEventListener('visibilitychange', () => {
     live.wake();
   });
-  installHooks(store, pointing);
-  renderInto(h(App, { store, pointing, figures: new Figures(api, store), theme }), document.body);
+  installHooks(store, pointing, linked);
+  const actions = h('div', { class: 'actions' }, h(ComparePicker, { store, linked }));
+  const figures = new Figures(api, store);
+  renderInto(h(App, { store, pointing, figures, theme, linked, actions }), document.body);
   live.start();
+  linked.start();
   new NoteFeed(api, store, (error) => {
     live.failed(error);
   }).start();

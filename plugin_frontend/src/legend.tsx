@@ -9,7 +9,7 @@ const BAR_STOPS = 32;
 const MOST_TICKS = 5;
 
 /** What the colours and signs of the heatmap mean. */
-export function Legend({ store }: { store: Store }) {
+export function Legend({ store, shared = false }: { store: Store; shared?: boolean }) {
   const [range, metric, map] = [store.range.value, store.metric.value, store.colourMap.value];
   if (range === null || metric === null) return <div class="legend" data-testid="legend" />;
   const stops = Array.from({ length: BAR_STOPS }, (_, i) => cssColour(rampColour(map, i / (BAR_STOPS - 1))));
@@ -24,7 +24,10 @@ export function Legend({ store }: { store: Store }) {
         <span class="bar" style={{ background: `linear-gradient(to right, ${stops.join(', ')})` }} />
         <Ticks range={range} />
       </span>
-      <span class="unit">{metric.unit}</span>
+      <span class="unit">
+        {metric.unit}
+        {shared && <span data-testid="shared-colours"> · same colours in A and B</span>}
+      </span>
       <button
         type="button"
         data-testid="fit"
