@@ -2,6 +2,7 @@ import { h, render as renderInto } from 'preact';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
 import { ComparePicker } from './compare_picker.tsx';
+import { ExportMenu } from './export/menu.tsx';
 import { Figures } from './figures.ts';
 import { installHooks } from './hooks.ts';
 import { LinkedRun } from './linked.ts';
@@ -11,6 +12,7 @@ import { Pointing } from './pointing.ts';
 import { Store } from './store.ts';
 import compare from './styles/compare.css?inline';
 import controls from './styles/controls.css?inline';
+import exporting from './styles/export.css?inline';
 import picker from './styles/picker.css?inline';
 import picture from './styles/picture.css?inline';
 import strip from './styles/strip.css?inline';
@@ -30,7 +32,7 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(themes + controls + compare + picker + picture + strip + words);
+  sheet.replaceSync(themes + controls + compare + exporting + picker + picture + strip + words);
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
@@ -77,7 +79,12 @@ export function render(): void {
     live.wake();
   });
   installHooks(store, pointing, linked);
-  const actions = h('div', { class: 'actions' }, h(ComparePicker, { store, linked }));
+  const actions = h(
+    'div',
+    { class: 'actions' },
+    h(ComparePicker, { store, linked }),
+    h(ExportMenu, { store, linked, api, theme }),
+  );
   const figures = new Figures(api, store);
   renderInto(h(App, { store, pointing, figures, theme, linked, actions }), document.body);
   live.start();
