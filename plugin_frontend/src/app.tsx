@@ -59,7 +59,13 @@ function Caption({ store }: { store: Store }) {
         <bdi class="quiet" data-testid="stream-label">
           {store.stream.value?.label}
         </bdi>
-        {scale !== null && <span class="quiet">each cell {plural(scale.cellSteps, 'step')}</span>}
+        {scale !== null && (
+          <span class="quiet" data-testid="cell-steps">
+            {/* Where only coarser rows are left, a cell does not tell of its own steps alone. */}
+            {store.meta.value?.overview === true ? 'overview, drawn in cells of' : 'each cell'}{' '}
+            {plural(scale.cellSteps, 'step')}
+          </span>
+        )}
         {bad > 0 && (
           <span class="bad" data-testid="non-finite-count">
             {plural(bad, 'cell')} with NaN or Inf in view
