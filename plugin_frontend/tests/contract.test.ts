@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseCell, parseMeta, parseNotes, parseRuns } from '../src/contract.ts';
+import {
+  parseAlerts,
+  parseCell,
+  parseLines,
+  parseMeta,
+  parseNotes,
+  parseOverview,
+  parseRows,
+  parseRuns,
+  parseValues,
+} from '../src/contract.ts';
 
 const CONTRACT = readFileSync(join(import.meta.dirname, '../../tb_gradhealth/plugin/http_api.md'), 'utf8');
 
@@ -27,6 +37,26 @@ describe('the examples of http_api.md', () => {
     expect(cell).toMatchObject({ node: 2, steps: [40, 50], first_bad: null });
     expect(cell.metrics.get('norm')).toMatchObject({ mean: 0.5, worst_node: 2, worst_steps: [40, 50] });
     expect(cell.counts.get('near_zero')).toBe(3);
+  });
+
+  it('are read as written for the figures, the overview and the alerts', () => {
+    expect(parseValues(example('values'))).toEqual(example('values'));
+    expect(parseLines(example('lines'))).toEqual(example('lines'));
+    expect(parseOverview(example('overview'))).toEqual(example('overview'));
+    expect(parseAlerts(example('alerts'))).toEqual(example('alerts'));
+    const { rows, complete } = parseRows(example('rows'));
+    expect([rows.length, complete]).toEqual([1, true]);
+    expect(rows[0]).toMatchObject({ steps: [40, 50], recorded: 10, with_data: 10, first_bad: null });
+    expect(rows[0]?.counts.get('nan')).toBe(0);
+    expect(rows[0]?.metrics.get('norm')).toEqual({ mean: 0.5, min: 0.4, max: 0.7 });
+    expect(rows[0]?.logged.get('loss')).toEqual({ mean: 2.5, min: 2.4, max: 2.6 });
+  });
+
+  it('have lines and an overview with as many figures as cells', () => {
+    expect(() => parseLines({ ...example('lines'), edges: [0, 10] })).toThrow('lines: expected 1 entries');
+    expect(() => parseOverview({ ...example('overview'), skipped: [0] })).toThrow(
+      'overview: expected 2 entries',
+    );
   });
 });
 

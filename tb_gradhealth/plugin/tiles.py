@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from ..nodes import Index
 from ..rows import NEVER, Floats
 from ..store.cells import Grid
 from ..store.codes import shuffle
@@ -53,29 +54,31 @@ def tile(timeline: Timeline, metric: str, view: View, level: int, row: int, colu
     cells = grid(timeline, level, column * COLUMNS, COLUMNS)
     which = np.arange(row * ROWS, min((row + 1) * ROWS, len(timeline.tree)), dtype=np.intp)
     values = np.full((ROWS, COLUMNS), NO_DATA, np.uint16)
-    flags = np.zeros((ROWS, COLUMNS), np.uint8)
+    seen = np.zeros((ROWS, COLUMNS), np.uint8)
     fraction = timeline.metrics[metric].kind == "fraction"
     if len(which) and cells.count:
         shown, flagged = timeline.settled(
-            lambda: (_values(timeline, metric, view, which, cells), _flags(timeline, which, cells))
+            lambda: (shown_in(timeline, metric, view, which, cells), flags(timeline, which, cells))
         )
         values[: len(which), : cells.count] = bf16(folded(shown) if fraction else shown)
-        flags[: len(which), : cells.count] = flagged
+        seen[: len(which), : cells.count] = flagged
     header = _HEADER.pack(b"GHT1", int(fraction), level, len(which), row, column, cells.count, revision)
-    return b"".join([header, shuffle(values), flags.tobytes()])
+    return b"".join([header, shuffle(values), seen.tobytes()])
 
 
-def _values(timeline: Timeline, metric: str, view: View, which: npt.NDArray[np.intp], cells: Grid) -> Floats:
+def shown_in(timeline: Timeline, metric: str, view: View, which: Index, cells: Grid) -> Floats:
+    """``[node, cell]``, NaN where no step had the metric."""
     if view == "worst":
         return timeline.worst(metric, which, cells)
     return timeline.plane(metric, which, cells, view)
 
 
-def _flags(timeline: Timeline, which: npt.NDArray[np.intp], cells: Grid) -> npt.NDArray[np.uint8]:
-    flags = timeline.flags(which, cells)
+def flags(timeline: Timeline, which: Index, cells: Grid) -> npt.NDArray[np.uint8]:
+    """``[node, cell]``, as in a tile."""
+    seen = timeline.flags(which, cells)
     if cells.end > timeline.end:
-        flags[:, -1] |= INCOMPLETE
-    return flags
+        seen[:, -1] |= INCOMPLETE
+    return seen
 
 
 def bf16(values: Floats) -> npt.NDArray[np.uint16]:

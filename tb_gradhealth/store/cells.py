@@ -33,6 +33,11 @@ class Grid:
     def end(self) -> int:
         return self.begin + self.width * self.count
 
+    @property
+    def edges(self) -> Ints:
+        """``[cell + 1]``, steps."""
+        return self.begin + self.width * np.arange(self.count + 1, dtype=np.int64)
+
 
 @dataclass
 class Cells:
@@ -54,7 +59,7 @@ class Reading:
     @property
     def edges(self) -> Ints:
         """``[cell + 1]``, steps."""
-        return self.grid.begin + self.grid.width * np.arange(self.grid.count + 1, dtype=np.int64)
+        return self.grid.edges
 
 
 @dataclass

@@ -13,6 +13,7 @@ from ..nodes import Index
 from ..rows import NEVER, Floats
 from .cells import BAD, NO_GRADIENT, Cells, Grid, Reading, Spread, Tally
 from .cover import Cover, within
+from .format import FACTOR
 from .history import History
 from .levels import top, width
 from .sessions import Lost, Session
@@ -32,23 +33,28 @@ class Timeline(History):
     _forgotten = 0  # how often parts turned out to be unreadable
 
     def read(self, metric: str, which: Index, begin: int, end: int, cells: int, view: View) -> Reading:
-        """``metric`` of the nodes ``which`` over the steps ``[begin, end)``, in at most ``cells`` cells.
+        """``metric`` of the nodes ``which`` over the steps ``[begin, end)``, in the cells of :meth:`fitting`. Raises
+        KeyError for a metric that there is not."""
+        grid = self.fitting(begin, end, cells)
+        shown = self.worst(metric, which, grid) if view == "worst" else self.plane(metric, which, grid, view)
+        return Reading(grid, shown, self.flags(which, grid))
 
-        Cells are made of whole rows of the finest level that fits, so they may begin a little before ``begin`` and end
-        after ``end``. Raises KeyError for a metric or view that there is not, ValueError for an interval without steps.
+    def fitting(self, begin: int, end: int, cells: int) -> Grid:
+        """At most ``cells`` cells that hold the steps ``[begin, end)``.
+
+        Cells are made of whole rows, fewer than make one of the next level, of the finest level where that is so; they
+        may begin a little before ``begin`` and end after ``end``. Raises ValueError for an interval without steps.
         """
         if not begin < end or cells < 1:
             raise ValueError(f"expected steps [a, b) with a < b and a cell or more, got [{begin}, {end}) and {cells}")
-        every, level = self.cell, 0
-        while level < top(every) and width(every, level + 1) * cells <= end - begin:
-            level += 1
-        row = width(every, level)
-        first = begin // row
-        count = -(-end // row) - first
-        rows = -(-count // cells)  # in a cell
-        grid = Grid(first * row, rows * row, -(-count // rows))
-        shown = self.worst(metric, which, grid) if view == "worst" else self.plane(metric, which, grid, view)
-        return Reading(grid, shown, self.flags(which, grid))
+        for level in range(top(self.cell) + 1):
+            row = width(self.cell, level)
+            first = begin // row
+            count = -(-end // row) - first
+            rows = -(-count // cells)  # in a cell
+            if rows < FACTOR:
+                break
+        return Grid(first * row, rows * row, -(-count // rows))
 
     def cells(self, metric: str, which: Index, grid: Grid) -> Cells:
         """``metric`` of the nodes ``which``. A row that reaches over a cell's edge shows in each cell it touches."""
