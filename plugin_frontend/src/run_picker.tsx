@@ -99,6 +99,10 @@ export function RunPicker({ label, testId, runs, selected, choose, eager = false
           onClick={() => {
             if (query === null) open();
           }}
+          onFocus={(event) => {
+            // What is typed next is a search, not a change of the name that stands there.
+            event.currentTarget.select();
+          }}
           onInput={(event) => {
             setWanted(null);
             setQuery(event.currentTarget.value);
