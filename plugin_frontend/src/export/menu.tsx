@@ -107,7 +107,12 @@ export function ExportMenu({ store, linked, api, theme }: Props) {
             if (!(to instanceof Node) || menu.current?.contains(to) !== true) setOpen(false);
           }}
         >
-          {actions.map(({ label, testId, run }) => (
+          {view === null && (
+            <button type="button" role="menuitem" tabIndex={-1} onClick={close}>
+              The first run has no steps in view
+            </button>
+          )}
+          {(view === null ? [] : actions).map(({ label, testId, run }) => (
             <button
               key={testId}
               type="button"

@@ -5,12 +5,12 @@ import type { LinkedRun } from '../linked.ts';
 import { drawAbsent } from '../linked_painter.ts';
 import { type Scene, rowsOf } from '../picture.ts';
 import { position, rangeTicks } from '../ranges.ts';
-import { devicePxAt, stepTicks } from '../scales.ts';
+import { type StepWindow, devicePxAt, stepTicks } from '../scales.ts';
 import { SIGN_PATHS, contextOf } from '../signs.ts';
 import type { Store } from '../store.ts';
 import { PALETTES, type Theme } from '../theme.ts';
 import { rowDevicePx, rowTopDevicePx, rowsInView } from '../viewport.ts';
-import { rowNames, viewOf } from './view.ts';
+import { rowNames } from './view.ts';
 
 /** Lengths of the layout in CSS pixels. */
 const MARGIN = 16;
@@ -130,7 +130,7 @@ function heatmapOf(store: Store, scene: Scene, theme: Theme): HTMLCanvasElement 
 function drawCaption(pen: Pen, store: Store, widthCssPx: number): void {
   const [metric, view, stream] = [store.metric.peek(), store.view.peek(), store.stream.peek()];
   const widest = widthCssPx - 2 * MARGIN;
-  const steps = viewOf(store)?.steps;
+  const [scale, extent] = [store.scale.peek(), store.extent.peek()];
   pen.text(`${metric?.label ?? ''}, ${view?.label ?? ''}`, MARGIN, MARGIN + 10, widest, {
     size: 16,
     bold: true,
@@ -138,10 +138,14 @@ function drawCaption(pen: Pen, store: Store, widthCssPx: number): void {
   const about = [
     stream?.label ?? '',
     metric?.meaning ?? '',
-    steps === undefined ? '' : formatSteps(...steps),
+    scale === null || extent === null ? '' : stepsIn(scale, extent.steps),
   ];
   const told = about.filter((part) => part !== '').join(' · ');
   pen.text(told, MARGIN, MARGIN + 34, widest, { quiet: true });
+}
+
+function stepsIn({ start, end }: StepWindow, [first, stop]: readonly [number, number]): string {
+  return formatSteps(Math.max(first, Math.floor(start)), Math.min(stop, Math.ceil(end)));
 }
 
 function drawLegend(pen: Pen, store: Store, shared: boolean): void {
