@@ -5,16 +5,18 @@ import { AlertMarks } from './alerts/marks_view.tsx';
 import { AlertRail, AlertsToggle } from './alerts/rail.tsx';
 import { Axis } from './axis.tsx';
 import { type DrillViews, DrillPanel } from './drill/panel.tsx';
+import { BesideTooltip, FirstHeading, Hairline, Second, ValueBeside, besideWords } from './compare.tsx';
 import type { Figures } from './figures.ts';
 import { plural } from './format.ts';
 import { HeatmapView } from './heatmap_view.tsx';
 import { Legend } from './legend.tsx';
 import { hasMinimap } from './minimap_model.ts';
 import { Minimap } from './minimap.tsx';
+import type { LinkedRun } from './linked.ts';
 import type { Navigation } from './navigation.ts';
 import { OverviewStrip } from './overview/overview.tsx';
 import type { OverviewFeed } from './overview/overview_feed.ts';
-import type { Pointing } from './pointing.ts';
+import type { Pointed, Pointing } from './pointing.ts';
 import type { Ranking } from './ranking.ts';
 import { Message, Notices } from './states.tsx';
 import { Strip } from './strip.tsx';
@@ -37,11 +39,13 @@ interface Props {
   overview: OverviewFeed;
   alerts: Alerts;
   theme: { readonly value: Theme };
+  linked: LinkedRun;
+  actions?: ComponentChildren;
 }
 
 /** `actions` stand at the toolbar's end. */
-export function App({ actions, ...props }: Props & { actions?: ComponentChildren }) {
-  const { store, pointing, drillDown, overview, alerts, theme } = props;
+export function App(props: Props) {
+  const { store, pointing, drillDown, overview, alerts, theme, linked, actions } = props;
   const heatmap = useRef<HTMLDivElement>(null);
   return (
     <main class="app">
@@ -55,7 +59,7 @@ export function App({ actions, ...props }: Props & { actions?: ComponentChildren
           <OverviewStrip store={store} pointing={pointing} feed={overview} theme={theme} />
           <div class="caption">
             <Caption store={store} />
-            <Legend store={store} />
+            <Legend store={store} shared={linked.name.value !== null} />
           </div>
           <TreeTools store={store} pointing={pointing} ranking={props.ranking} />
           <div class="beside">
@@ -84,7 +88,13 @@ function Caption({ store }: { store: Store }) {
         <bdi class="quiet" data-testid="stream-label">
           {store.stream.value?.label}
         </bdi>
-        {scale !== null && <span class="quiet">each cell {plural(scale.cellSteps, 'step')}</span>}
+        {scale !== null && (
+          <span class="quiet" data-testid="cell-steps">
+            {/* Where only coarser rows are left, a cell does not tell of its own steps alone. */}
+            {store.meta.value?.overview === true ? 'overview, drawn in cells of' : 'each cell'}{' '}
+            {plural(scale.cellSteps, 'step')}
+          </span>
+        )}
         {bad > 0 && (
           <span class="bad" data-testid="non-finite-count">
             {plural(bad, 'cell')} with NaN or Inf in view
@@ -108,19 +118,31 @@ function Picture({
   drillDown,
   alerts,
   theme,
+  linked,
   heatmap,
 }: Props & { heatmap: RefObject<HTMLDivElement | null> }) {
   const scroller = useRef<HTMLDivElement>(null);
+  const second = useRef<HTMLDivElement>(null);
   const scrollCssPx = store.scrollCssPx.value;
   useEffect(() => {
     if (scroller.current !== null && Math.abs(scroller.current.scrollTop - scrollCssPx) >= 1)
       scroller.current.scrollTop = scrollCssPx;
   }, [scrollCssPx]);
+  const compared = linked.name.value !== null;
   const strip = store.marks.value.length > 0;
   const grid = store.grid.value;
-  const minimap = grid !== null && hasMinimap(grid, store.size.value.widthDevicePx);
-  const besides = ['var(--head)', ...(strip ? ['var(--strip)'] : []), ...(minimap ? ['var(--minimap)'] : [])];
+  const minimap = !compared && grid !== null && hasMinimap(grid, store.size.value.widthDevicePx);
+  const besides = [
+    'var(--head)',
+    'var(--beside, 0px)',
+    ...(strip ? ['var(--strip)'] : []),
+    ...(minimap ? ['var(--minimap)'] : []),
+  ];
   const rowsCssPx = store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio);
+  const beside = {
+    view: (pointed: Pointed) => <ValueBeside store={store} linked={linked} pointed={pointed} />,
+    words: (pointed: Pointed) => besideWords(store, linked, pointed),
+  };
   return (
     <>
       <div
@@ -130,8 +152,12 @@ function Picture({
           store.scrollCssPx.value = event.currentTarget.scrollTop;
         }}
       >
-        <div class="page" style={{ height: `calc(${rowsCssPx}px + ${besides.join(' + ')})` }}>
+        <div
+          class={compared ? 'page compared' : 'page'}
+          style={{ height: `calc(${rowsCssPx}px + ${besides.join(' + ')})` }}
+        >
           <div class={strip ? 'pinned with-strip' : 'pinned'}>
+            {compared && <FirstHeading store={store} linked={linked} />}
             <TreeButtons store={store} />
             <Axis store={store} navigation={navigation} />
             {strip && <Strip store={store} />}
@@ -145,12 +171,27 @@ function Picture({
               element={heatmap}
             >
               <AlertMarks store={store} pointing={pointing} alerts={alerts} />
+              {compared && <Hairline store={store} pointing={pointing} />}
             </HeatmapView>
             {minimap && <Minimap store={store} theme={theme} />}
           </div>
+          {compared && (
+            <Second
+              {...{ store, linked, pointing, navigation, theme }}
+              drill={drillDown.drill}
+              element={second}
+            />
+          )}
         </div>
       </div>
-      <Tooltip {...{ store, pointing, figures, heatmap }} atCursor={!drillDown.drill.open.value} />
+      <Tooltip
+        {...{ store, pointing, figures, beside }}
+        heatmap={linked.pointed.value ? second : heatmap}
+        atCursor={!drillDown.drill.open.value}
+      />
+      {compared && (
+        <BesideTooltip store={store} linked={linked} pointing={pointing} first={heatmap} second={second} />
+      )}
     </>
   );
 }

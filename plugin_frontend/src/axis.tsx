@@ -7,8 +7,8 @@ import { stepCssX } from './viewport.ts';
 
 const TICK_GAP_CSS_PX = 90;
 
-/** The step axis above the heatmap. */
-export function Axis({ store, navigation }: { store: Store; navigation: Navigation }) {
+/** The step axis above the heatmap; without `navigation` it leaves the buttons to the other one. */
+export function Axis({ store, navigation }: { store: Store; navigation?: Navigation }) {
   const [scale, viewport] = [store.scale.value, store.viewport.value];
   if (scale === null) return <div class="axis" />;
   const ticks = stepTicks(scale, TICK_GAP_CSS_PX * viewport.devicePixelRatio);
@@ -21,7 +21,7 @@ export function Axis({ store, navigation }: { store: Store; navigation: Navigati
       ))}
       <span class="axis-title">
         step
-        <StepButtons store={store} navigation={navigation} />
+        {navigation !== undefined && <StepButtons store={store} navigation={navigation} />}
       </span>
     </div>
   );

@@ -37,8 +37,8 @@ export class Gestures {
     });
   }
 
-  /** Listens until the returned function is called. */
-  attach(): () => void {
+  /** Listens until the returned function is called; with `unfocused` also to what is pressed while nothing has the focus. */
+  attach(unfocused = true): () => void {
     const stop = new AbortController();
     const on = <K extends keyof HTMLElementEventMap>(
       type: K,
@@ -84,8 +84,7 @@ export class Gestures {
     document.addEventListener(
       'keydown',
       (event) => {
-        const unfocused = event.target === document.body;
-        if (unfocused && this.stepKey(event)) event.preventDefault();
+        if (unfocused && event.target === document.body && this.stepKey(event)) event.preventDefault();
       },
       { signal: stop.signal },
     );
@@ -126,23 +125,12 @@ export class Gestures {
       back: () => {
         this.navigation.back();
       },
-      focusModule: () => {
-        this.pointing.focusModule();
-      },
-      enter: () => {
-        // Without a cursor this only places one.
-        if (this.store.cursor.peek() === null) this.pointing.moveCursor(0, 0);
-        else this.drill.enter('keyboard');
-      },
-      pin: () => {
-        this.drill.togglePin();
-      },
     };
     if (name !== null) actions[name]();
     return name !== null;
   }
 
-  /** Whether the key moves the cursor. */
+  /** Whether the key means something at the cursor. */
   private cursorKey(event: KeyboardEvent): boolean {
     const name = withoutCommand(event) ? shortcutOf(CURSOR_KEYS, event.key) : null;
     const some = event.shiftKey ? CELLS_WITH_SHIFT : 1;
@@ -170,6 +158,17 @@ export class Gestures {
       },
       last: () => {
         this.pointing.moveCursor(0, Number.POSITIVE_INFINITY);
+      },
+      focusModule: () => {
+        this.pointing.focusModule();
+      },
+      enter: () => {
+        // Without a cursor this only places one.
+        if (this.store.cursor.peek() === null) this.pointing.moveCursor(0, 0);
+        else this.drill.enter('keyboard');
+      },
+      pin: () => {
+        this.drill.togglePin();
       },
       leave: () => {
         if (!this.drags.cancel()) this.store.cursor.value = null;

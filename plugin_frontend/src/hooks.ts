@@ -1,3 +1,4 @@
+import type { LinkedRun } from './linked.ts';
 import type { Pointing } from './pointing.ts';
 import type { Store } from './store.ts';
 import type { Rect } from './viewport.ts';
@@ -16,6 +17,8 @@ export interface Hooks {
     window: [number, number] | null;
     visibleNodes: number[];
     complete: boolean;
+    /** The run beside it. */
+    compared: { run: string; complete: boolean } | null;
   };
 }
 
@@ -30,7 +33,7 @@ function windowOf(store: Store): [number, number] | null {
   return window === null ? null : [window.start, window.end];
 }
 
-export function installHooks(store: Store, pointing: Pointing): void {
+export function installHooks(store: Store, pointing: Pointing, linked: LinkedRun): void {
   let ready = false;
   const stop = store.painted.subscribe(({ complete }) => {
     ready ||= complete;
@@ -53,6 +56,12 @@ export function installHooks(store: Store, pointing: Pointing): void {
       window: windowOf(store),
       visibleNodes: Array.from(store.nodes.peek()),
       complete: store.painted.peek().complete,
+      compared: comparedOf(linked),
     }),
   });
+}
+
+function comparedOf(linked: LinkedRun): { run: string; complete: boolean } | null {
+  const run = linked.name.peek();
+  return run === null ? null : { run, complete: linked.complete.peek() };
 }

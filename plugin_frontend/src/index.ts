@@ -5,13 +5,16 @@ import { remembered } from './alerts/remembered.ts';
 import { listenForJumps } from './alerts/visit.ts';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
+import { ComparePicker } from './compare_picker.tsx';
 import { CopyLink } from './copy_link.tsx';
 import { Drill } from './drill/drill.ts';
 import { LineFeed } from './drill/line_feed.ts';
 import { RowFeed } from './drill/row_feed.ts';
+import { ExportMenu } from './export/menu.tsx';
 import { Figures } from './figures.ts';
 import { Help } from './help.tsx';
 import { installHooks } from './hooks.ts';
+import { LinkedRun } from './linked.ts';
 import { Live } from './live.ts';
 import { Navigation } from './navigation.ts';
 import { NoteFeed } from './note_feed.ts';
@@ -21,11 +24,14 @@ import { Ranking } from './ranking.ts';
 import { RegexSearch } from './regex_search.ts';
 import { Store } from './store.ts';
 import alertStyles from './styles/alerts.css?inline';
+import compare from './styles/compare.css?inline';
 import controls from './styles/controls.css?inline';
 import drills from './styles/drill.css?inline';
+import exporting from './styles/export.css?inline';
 import lines from './styles/lines.css?inline';
 import navigating from './styles/navigation.css?inline';
 import outline from './styles/outline.css?inline';
+import picker from './styles/picker.css?inline';
 import picture from './styles/picture.css?inline';
 import range from './styles/range.css?inline';
 import strip from './styles/strip.css?inline';
@@ -35,6 +41,7 @@ import { watchTheme } from './theme.ts';
 import { TileStore } from './tile_store.ts';
 import plot from 'uplot/dist/uPlot.min.css?inline';
 import { isVisible, watchVisibility } from './visibility.ts';
+import { besideFields, outlineFields } from './url_choices.ts';
 import { layerFields, placeFields } from './url_fields.ts';
 import { UrlSync, addressOf } from './url_sync.ts';
 
@@ -49,36 +56,57 @@ export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
   const sheet = new CSSStyleSheet();
-  const sheets = [themes, controls, plot, picture, outline, range, strip, words];
-  sheet.replaceSync([...sheets, lines, drills, navigating, alertStyles].join(''));
+  const sheets = [themes, controls, plot, picture, outline, range, strip, words, lines, drills, navigating];
+  sheet.replaceSync([...sheets, alertStyles, compare, exporting, picker].join(''));
   document.adoptedStyleSheets = [sheet];
   const theme = watchTheme();
 
   const api = new Api(routesUrl());
-  const tiles = new TileStore(
-    async (layer, ids, signal) => {
-      const loaded = await api.tiles(layer, ids, signal);
-      const known = store.meta.peek()?.revision ?? 0;
-      // Newer than the tree on the page: if nodes have changed as well, its names must follow at once.
-      if (loaded.some((tile) => tile.revision > known)) void live.poll();
-      return loaded;
-    },
-    {
-      changed: () => store.tilesArrived.value++,
-      failed: (error) => {
+  const tilesFor = (page: () => Store | LinkedRun, failed: (error: unknown) => void) =>
+    new TileStore(
+      async (layer, ids, signal) => {
+        const loaded = await api.tiles(layer, ids, signal);
+        const known = page().meta.peek()?.revision ?? 0;
+        // Newer than the tree on the page: if nodes have changed as well, its names must follow at once.
+        if (loaded.some((tile) => tile.revision > known)) void live.poll();
+        return loaded;
+      },
+      { changed: () => page().tilesArrived.value++, failed },
+    );
+  const store: Store = new Store(
+    tilesFor(
+      () => store,
+      (error) => {
         live.failed(error);
       },
-    },
+    ),
   );
-  const store = new Store(tiles);
+  const linked: LinkedRun = new LinkedRun(
+    store,
+    tilesFor(
+      () => linked,
+      (error) => {
+        linked.failed(error);
+      },
+    ),
+    api,
+  );
   const pointing = new Pointing(store);
   const navigation = new Navigation(store, pointing);
   const live = new Live(store, api, isVisible);
   const failed = (error: unknown) => {
     live.failed(error);
   };
+  const visible = watchVisibility();
+  const drill = new Drill(store);
+  const overview = new OverviewFeed(api, store, visible, failed);
   // What decides which rows there are, such as a filter, goes before the place among them.
-  const fields = [...layerFields(store), ...placeFields(store, navigation)];
+  const fields = [
+    ...layerFields(store),
+    ...outlineFields(store),
+    ...besideFields(store, drill, overview, linked),
+    ...placeFields(store, navigation),
+  ];
   const url = new UrlSync(store, addressOf(window), fields, isVisible);
   const ranking = new Ranking(api, store, failed);
   const alerts = new Alerts(remembered('gradhealth.alerts'), () => window.innerWidth);
@@ -92,26 +120,25 @@ export function render(): void {
   document.addEventListener('visibilitychange', () => {
     live.wake();
   });
-  installHooks(store, pointing);
-  const visible = watchVisibility();
-  const drill = new Drill(store);
+  installHooks(store, pointing, linked);
   const drillDown = {
     drill,
     lines: new LineFeed(api, store, drill, visible, failed),
     rows: new RowFeed(api, store, drill, visible, failed),
   };
-  const overview = new OverviewFeed(api, store, visible, failed);
-  const actions = h(Fragment, null, h(CopyLink, { link: () => url.link() }), h(Help, null));
+  const actions = h(
+    Fragment,
+    null,
+    h(ComparePicker, { store, linked }),
+    h(ExportMenu, { store, linked, api, theme }),
+    h(CopyLink, { link: () => url.link() }),
+    h(Help, null),
+  );
   const figures = new Figures(api, store);
-  const views = { store, pointing, navigation, figures, ranking, drillDown, overview, alerts, theme };
+  const views = { store, pointing, navigation, figures, ranking, drillDown, overview, alerts, theme, linked };
   renderInto(h(App, { ...views, actions }), document.body);
-  navigation.start();
-  url.start();
-  live.start();
-  ranking.start();
-  drillDown.lines.start();
-  drillDown.rows.start();
-  overview.start();
+  for (const part of [navigation, url, live, linked, ranking, drillDown.lines, drillDown.rows, overview])
+    part.start();
   new RegexSearch(store).start();
   new AlertFeed(api, store, alerts, isVisible).start();
   listenForJumps(store, pointing, alerts);

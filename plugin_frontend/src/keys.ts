@@ -13,9 +13,6 @@ export const HEATMAP_KEYS = {
   panRight: { keys: ['d'], does: 'Later steps' },
   showAll: { keys: ['0'], does: 'The whole run' },
   back: { keys: ['backspace'], does: 'The steps in view before' },
-  enter: { keys: ['enter'], does: 'Open the cell: line, figures, row' },
-  pin: { keys: ['p'], does: 'Pin the row to the chart, or take it off' },
-  focusModule: { keys: ['f'], does: 'Only the module that the cursor is in' },
 } as const satisfies Record<string, Shortcut>;
 
 /** Handled on the heatmap alone. Shift makes ten cells of one. */
@@ -28,12 +25,17 @@ export const CURSOR_KEYS = {
   pageDown: { keys: ['pagedown'], does: 'Twenty rows down' },
   first: { keys: ['home'], does: 'The first cell' },
   last: { keys: ['end'], does: 'The last cell' },
+  enter: { keys: ['enter'], does: 'Open the cell: line, figures, row' },
+  pin: { keys: ['p'], does: 'Pin the row to the chart, or take it off' },
+  focusModule: { keys: ['f'], does: 'This module alone, or all again' },
   leave: { keys: ['escape'], does: 'No cell; ends a drag as well' },
 } as const satisfies Record<string, Shortcut>;
 
 /** Handled wherever nothing is being typed. */
 export const PAGE_KEYS = {
   help: { keys: ['?'], does: 'This list' },
+  nextAlert: { keys: ['.'], does: 'The next alert' },
+  lastAlert: { keys: [','], does: 'The alert before' },
 } as const satisfies Record<string, Shortcut>;
 
 /** Handled in `tree.tsx`. */
@@ -45,6 +47,9 @@ export const TREE_KEYS = {
   ends: { keys: ['home', 'end'], does: 'The first row, the last row' },
   toggle: { keys: ['enter', ' '], does: 'Fold or unfold' },
   siblings: { keys: ['*'], does: 'Unfold all modules beside this one' },
+  branch: { keys: [], gesture: 'Shift + ← or →', does: 'Fold or unfold all that is inside' },
+  alone: { keys: [], gesture: 'Shift + F', does: 'This module alone, or all again' },
+  name: { keys: [], gesture: 'Letters', does: 'The next row whose name begins so' },
 } as const satisfies Record<string, Shortcut>;
 
 /** Handled in `minimap.tsx`, on the window and on its two edges. */
@@ -60,7 +65,7 @@ const GESTURES: readonly Shortcut[] = [
   { keys: [], gesture: 'Shift + wheel', does: 'Earlier or later steps' },
   { keys: [], gesture: 'Drag', does: 'Show the steps in the box' },
   { keys: [], gesture: 'Shift + drag, or middle button', does: 'Earlier or later steps' },
-  { keys: [], gesture: 'Click', does: 'Choose a cell' },
+  { keys: [], gesture: 'Click', does: 'Open a cell: line, figures, row' },
   { keys: [], gesture: 'Double click', does: 'The whole run' },
   { keys: [], gesture: 'One finger, two fingers', does: 'Pan, zoom' },
 ];

@@ -5,11 +5,16 @@ import { SIGN_PATHS, type Sign } from './signs.ts';
 import type { Store } from './store.ts';
 
 /** What the colours and signs of the heatmap mean. */
-export function Legend({ store }: { store: Store }) {
+export function Legend({ store, shared = false }: { store: Store; shared?: boolean }) {
   const range = store.range.value;
   return (
     <div class="legend" data-testid="legend">
       <RangeControl store={store} />
+      {shared && (
+        <span class="quiet" data-testid="shared-colours">
+          same colours in A and B
+        </span>
+      )}
       <span class="keys">
         <span class="key">
           <SignKey sign="nan" />

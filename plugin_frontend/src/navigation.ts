@@ -106,7 +106,7 @@ export class Navigation {
   }
 
   private catchUp(): void {
-    const [grid, window] = [this.store.grid.peek(), this.store.window.peek()];
+    const [grid, window] = [this.store.extent.peek(), this.store.window.peek()];
     const width = this.store.size.peek().widthDevicePx;
     if (grid === null || window === null || width === 0) return;
     const next = clampWindow(grid, shifted(window, wholeRun(grid, width).end - window.end), width);
@@ -122,7 +122,7 @@ export class Navigation {
   }
 
   private atEnd(window: StepWindow | null): boolean {
-    const grid = this.store.grid.peek();
+    const grid = this.store.extent.peek();
     if (grid === null || window === null) return false;
     const { end } = wholeRun(grid, this.store.size.peek().widthDevicePx);
     return end - window.end <= END_SHARE * (window.end - window.start);

@@ -33,7 +33,7 @@ export interface Scene {
   readonly viewport: Viewport;
   readonly scale: StepScale;
   readonly grid: Grid;
-  /** Unfolded nodes, one row each. */
+  /** Unfolded nodes, one row each; −1 where the run has no such node. */
   readonly nodes: Int32Array;
   readonly tileAt: (id: TileId) => Tile | undefined;
   /** Grows when tiles have come, for then the picture is another. */
@@ -83,6 +83,7 @@ function rowOf(scene: Scene, row: number, [firstCell, endCell]: readonly [number
   const r = Math.floor(node / TILE_ROWS);
   const pieces: Piece[] = [];
   const missing: Span[] = [];
+  if (node < 0) return { row, node, pieces, missing };
   for (let c = tileOfCell(firstCell); c * TILE_CELLS < endCell; c++) {
     const left = cellEdgeDevicePx(scale, Math.max(firstCell, c * TILE_CELLS));
     const right = cellEdgeDevicePx(scale, Math.min(endCell, (c + 1) * TILE_CELLS));

@@ -34,6 +34,18 @@ function cellAligned(grid: Grid, level: number): StepWindow {
   return { start: Math.floor(grid.steps[0] / size) * size, end: Math.ceil(grid.steps[1] / size) * size };
 }
 
+/** The grid over its own and further steps, with as many levels as it takes for all of them to fit a tile's width. */
+export function extended(grid: Grid, further: readonly [number, number]): Grid {
+  const steps = [Math.min(grid.steps[0], further[0]), Math.max(grid.steps[1], further[1])] as const;
+  let levels = grid.levels;
+  while (Math.ceil(steps[1] / size(levels)) - Math.floor(steps[0] / size(levels)) > TILE_CELLS) levels++;
+  return { ...grid, steps, levels };
+
+  function size(count: number): number {
+    return stepsInCell(grid, count - 1);
+  }
+}
+
 /** Whether cells of a level are at least one device pixel wide. */
 function fits(grid: Grid, level: number, { start, end }: StepWindow, widthDevicePx: number): boolean {
   return end - start <= stepsInCell(grid, level) * widthDevicePx;

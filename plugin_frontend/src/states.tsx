@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks';
+import { CopyLines } from './copy_lines.tsx';
 import type { Store } from './store.ts';
 
 const FIRST_LINES = [
@@ -69,29 +69,11 @@ function Sorry({ title, text }: { title: string; text: string }) {
 }
 
 function Empty() {
-  const code = useRef<HTMLPreElement>(null);
-  const [said, setSaid] = useState('');
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(FIRST_LINES.join('\n'));
-      setSaid('Copied');
-    } catch {
-      // Over plain http the browser offers no clipboard: leave the last key to the reader.
-      if (code.current !== null) window.getSelection()?.selectAllChildren(code.current);
-      setSaid('Selected: press Ctrl+C');
-    }
-  };
   return (
     <div class="message" data-testid="empty-state">
       <h1>No Grad Health data yet</h1>
       <p>Wrap the optimizer of a training loop, train, and point TensorBoard at the same folder:</p>
-      <pre ref={code}>{FIRST_LINES.join('\n')}</pre>
-      <p>
-        <button type="button" class="primary" data-testid="copy" onClick={() => void copy()}>
-          Copy
-        </button>{' '}
-        <span role="status">{said}</span>
-      </p>
+      <CopyLines text={FIRST_LINES.join('\n')} />
       <p class="quiet">This page looks again every few seconds.</p>
     </div>
   );

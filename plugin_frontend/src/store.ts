@@ -10,7 +10,7 @@ import { MODEL_ORDER, type Order } from './ordering.ts';
 import { Outline } from './outline.ts';
 import type { Scene } from './picture.ts';
 import type { Range, Ranges } from './ranges.ts';
-import { type Grid, type StepWindow, clampWindow, stepScale, wholeRun } from './scales.ts';
+import { type Grid, type StepWindow, clampWindow, extended, stepScale, wholeRun } from './scales.ts';
 import type { TileStore } from './tile_store.ts';
 import { type Viewport, rowDevicePx } from './viewport.ts';
 
@@ -64,6 +64,8 @@ export class Store {
     sequential: 'cividis',
     diverging: 'rdbu',
   });
+  /** The steps of the run beside this one, which shares its axis. */
+  readonly beside = signal<readonly [number, number] | null>(null);
   readonly pointer = signal<{ cssX: number; cssY: number } | null>(null);
   readonly cursor = signal<Place | null>(null);
   readonly cursorShown = signal(false);
@@ -128,6 +130,12 @@ export class Store {
     return meta === null ? null : { steps: meta.steps, cell: meta.cell, levels: meta.levels };
   });
 
+  /** What the axis may show. */
+  readonly extent = computed<Grid | null>(() => {
+    const [grid, beside] = [this.grid.value, this.beside.value];
+    return grid === null || beside === null ? grid : extended(grid, beside);
+  });
+
   readonly nodes = computed(() => this.outline.rows.value.nodes);
 
   readonly viewport = computed<Viewport>(() => {
@@ -138,14 +146,15 @@ export class Store {
   });
 
   readonly scale = computed(() => {
-    const [grid, { widthDevicePx }] = [this.grid.value, this.size.value];
+    const [grid, { widthDevicePx }] = [this.extent.value, this.size.value];
     if (grid === null || !this.hasData.value || widthDevicePx === 0) return null;
     return stepScale(grid, this.window.value ?? wholeRun(grid, widthDevicePx), widthDevicePx);
   });
 
   readonly scene = computed<Scene | null>(() => {
-    const [scale, grid, layer] = [this.scale.value, this.grid.value, this.layer.value];
-    if (scale === null || grid === null || layer === null) return null;
+    const [scale, own, layer] = [this.scale.value, this.grid.value, this.layer.value];
+    if (scale === null || own === null || layer === null) return null;
+    const grid = { ...own, levels: this.extent.value?.levels ?? own.levels };
     const tileAt: Scene['tileAt'] = (id) => this.tiles.get(layer, id);
     const arrivals = this.tilesArrived.value;
     return { scale, grid, tileAt, arrivals, nodes: this.nodes.value, viewport: this.viewport.value };
@@ -216,8 +225,9 @@ export class Store {
       }
       this.meta.value = next;
       const width = this.size.peek().widthDevicePx;
-      const window = this.window.peek();
-      if (window !== null && width > 0) this.window.value = clampWindow(next, window, width);
+      const [window, extent] = [this.window.peek(), this.extent.peek()];
+      if (window !== null && extent !== null && width > 0)
+        this.window.value = clampWindow(extent, window, width);
     });
     if (previous === null) return;
     if (!same || previous.cell !== next.cell || next.revision < previous.revision)
@@ -287,7 +297,7 @@ export class Store {
 
   /** Shows these steps; as much as the whole run, or more, is the whole run. */
   zoomTo(window: StepWindow): void {
-    const grid = this.grid.peek();
+    const grid = this.extent.peek();
     if (grid !== null) this.window.value = clampWindow(grid, window, this.size.peek().widthDevicePx);
   }
 }
@@ -300,7 +310,7 @@ function chosen<T extends { name: string }>(
 }
 
 /** Where new figures begin: at the old end, or at the first step that a new session replaces. */
-function firstChangedStep(previous: Meta, next: Meta): number {
+export function firstChangedStep(previous: Meta, next: Meta): number {
   if (previous.steps[0] !== next.steps[0]) return Number.NEGATIVE_INFINITY;
   const known = new Set(previous.sessions.map((session) => session.id));
   const starts = next.sessions.filter((session) => !known.has(session.id)).map((session) => session.start);

@@ -8,6 +8,7 @@ export interface Palette {
   pending: string;
   hatch: string;
   incomplete: string;
+  quiet: string;
 }
 
 export const PALETTES: Record<Theme, Palette> = {
@@ -16,8 +17,15 @@ export const PALETTES: Record<Theme, Palette> = {
     pending: '#f1f3f5',
     hatch: '#c3c8ce',
     incomplete: 'rgb(255 255 255 / 55%)',
+    quiet: '#5a6068',
   },
-  dark: { background: '#1e2124', pending: '#282c30', hatch: '#4a5159', incomplete: 'rgb(0 0 0 / 45%)' },
+  dark: {
+    background: '#1e2124',
+    pending: '#282c30',
+    hatch: '#4a5159',
+    incomplete: 'rgb(0 0 0 / 45%)',
+    quiet: '#a9b0b8',
+  },
 };
 
 /** TensorBoard's document, or null where the page stands alone or in a frame of another origin. */

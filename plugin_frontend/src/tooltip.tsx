@@ -1,4 +1,4 @@
-import type { RefObject } from 'preact';
+import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { CellFigures, Metric } from './contract.ts';
 import type { Figures } from './figures.ts';
@@ -21,10 +21,12 @@ interface Props {
   heatmap: RefObject<HTMLElement | null>;
   /** False where something else shows the cursor's cell already. */
   atCursor?: boolean;
+  /** What a second run shows in the same place: to see, and in words. */
+  beside?: { view: (pointed: Pointed) => ComponentChildren; words: (pointed: Pointed) => string };
 }
 
 /** What is known of the cell under the pointer or the cursor: the tile's value at once, exact figures a moment later. */
-export function Tooltip({ store, pointing, figures, heatmap, atCursor = true }: Props) {
+export function Tooltip({ store, pointing, figures, heatmap, atCursor = true, beside }: Props) {
   const pointed = pointing.pointed.value;
   const key = pointed === null ? '' : [pointed.node, pointed.level, pointed.index].join();
   const [layer, revision] = [store.layer.value, store.meta.value?.revision];
@@ -41,15 +43,21 @@ export function Tooltip({ store, pointing, figures, heatmap, atCursor = true }: 
           style={placeOf(store, pointed, heatmap.current)}
         >
           <Contents store={store} pointing={pointing} pointed={pointed} exact={figures.of(pointed)} />
+          {beside?.view(pointed)}
         </div>
       )}
-      <ReadOut store={store} pointing={pointing} figures={figures} />
+      <ReadOut
+        store={store}
+        pointing={pointing}
+        figures={figures}
+        {...(beside === undefined ? {} : { beside })}
+      />
     </>
   );
 }
 
 /** Beside the pointer or the cursor's cell, in the direction in which the page has more room. */
-function placeOf(store: Store, pointed: Pointed, heatmap: HTMLElement | null) {
+export function placeOf(store: Store, pointed: Pick<Pointed, 'rect'>, heatmap: HTMLElement | null) {
   const origin = heatmap?.getBoundingClientRect() ?? { x: 0, y: 0 };
   const pointer = store.pointer.value;
   const { rect } = pointed;
@@ -220,10 +228,13 @@ function Exact({ exact, metric, isTensor, pathOf }: ExactProps) {
   );
 }
 
-function ReadOut({ store, pointing, figures }: Omit<Props, 'heatmap' | 'atCursor'>) {
+function ReadOut({ store, pointing, figures, beside }: Omit<Props, 'heatmap' | 'atCursor'>) {
   const [text, setText] = useState('');
   const cell = pointing.pointed.value;
-  const spoken = cell?.by === 'cursor' ? sentence(store, pointing, cell, figures.of(cell)) : '';
+  const spoken =
+    cell?.by === 'cursor'
+      ? [sentence(store, pointing, cell, figures.of(cell)), beside?.words(cell) ?? ''].join('. ')
+      : '';
   useEffect(() => {
     const timer = setTimeout(() => {
       setText(spoken);

@@ -82,7 +82,8 @@ export function layerFields(store: Store): Field[] {
       key: 'scale',
       read: () => (store.scaleName.value === store.metric.value?.scale ? null : store.scaleName.value),
       write: (text) => {
-        const scale = oneOf<ScaleName>('log', 'linear', 'diverging').decode(text ?? '') ?? store.metric.peek()?.scale;
+        const scale =
+          oneOf<ScaleName>('log', 'linear', 'diverging').decode(text ?? '') ?? store.metric.peek()?.scale;
         if (scale !== undefined) store.chooseScale(scale);
       },
     },

@@ -2,6 +2,8 @@
 import { render } from 'preact';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Brush } from '../src/brush.tsx';
+import { Alerts } from '../src/alerts/alerts.ts';
+import { listenForJumps } from '../src/alerts/visit.ts';
 import { Drill } from '../src/drill/drill.ts';
 import { Gestures } from '../src/gestures.ts';
 import { Help } from '../src/help.tsx';
@@ -11,6 +13,7 @@ import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
 import { TreeView } from '../src/tree.tsx';
+import { alertOf } from './support/alert.ts';
 import { metaOf, runOf } from './support/meta.ts';
 
 let host: HTMLElement;
@@ -198,7 +201,7 @@ describe('keys', () => {
     render(<TreeView store={page.store} pointing={page.pointing} />, host);
     const tree = host.querySelector('[role=tree]') ?? host;
     for (const key of keyNames(TREE_KEYS)) expect([key, pressed(tree, key)]).toEqual([key, true]);
-    for (const key of ['x', 'Delete', 'w']) expect(pressed(tree, key)).toBe(false);
+    for (const key of ['Delete', 'F5']) expect(pressed(tree, key)).toBe(false);
 
     page.store.zoomTo({ start: 1_000, end: 2_000 });
     render(<Brush store={page.store} />, host);
@@ -210,7 +213,12 @@ describe('keys', () => {
     render(<Help />, host);
     await new Promise((resolve) => setTimeout(resolve, 20));
     const dialog = host.querySelector('dialog');
+    const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
+    const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
+    alerts.receive({ ...run, alerts: [alertOf({ node: 1 })] });
+    const stopJumps = listenForJumps(page.store, page.pointing, alerts);
     for (const key of keyNames(PAGE_KEYS)) expect([key, pressed(document.body, key)]).toEqual([key, true]);
+    stopJumps();
     expect(dialog?.open).toBe(true);
     const lines = HELP.flatMap(({ shortcuts }) => shortcuts);
     expect(dialog?.querySelectorAll('dt').length).toBe(lines.length);

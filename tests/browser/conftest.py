@@ -139,6 +139,12 @@ class Tab:
     def part(self, name: str) -> Any:
         return self.frame.locator(f"[data-testid={name}]")
 
+    def choose_run(self, name: str, picker: str = "run-picker") -> None:
+        """Chooses the run of that name as a person does: by typing what its label is, and a click."""
+        self.part(picker).fill(name.removesuffix("/gradhealth"))
+        escaped = "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):x} " for c in name)
+        self.frame.locator(f"[data-testid=run-option][data-run='{escaped}']").click()
+
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression inside the tab; ``health`` is ``window.gradHealth``."""
         return self.part("heatmap").evaluate(f"() => {{ const health = window.gradHealth; return {expression}; }}")

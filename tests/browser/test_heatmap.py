@@ -58,7 +58,7 @@ def hover(tab: Tab, node: int, step: int) -> Any:
 
 def test_the_heatmap_appears_with_all_nodes_and_steps(tensorboard: TensorBoard, open_tab: Any) -> None:
     tab = open_tab(tensorboard.url).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     known = meta(tensorboard)
     assert known["steps"] == [0, STEPS]
@@ -73,7 +73,7 @@ def test_the_heatmap_appears_with_all_nodes_and_steps(tensorboard: TensorBoard, 
 def test_a_planted_nan_is_found_by_pixel_and_by_tooltip(tensorboard: TensorBoard, open_tab: Any) -> None:
     for dark in (False, True):
         tab = open_tab(tensorboard.url, dark=dark).ready()
-        tab.part("run-picker").select_option(RUN)
+        tab.choose_run(RUN)
         settled(tab)
         names = meta(tensorboard)["nodes"]["name"]
         planted, healthy = names.index(PLANTED_TENSOR), names.index("body.0.weight")
@@ -92,7 +92,7 @@ def test_a_planted_nan_is_found_by_pixel_and_by_tooltip(tensorboard: TensorBoard
 
 def test_the_tooltips_figures_are_those_of_the_reader(tensorboard: TensorBoard, open_tab: Any) -> None:
     tab = open_tab(tensorboard.url).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     node = meta(tensorboard)["nodes"]["name"].index("head.weight")
     query = urllib.parse.urlencode({"run": RUN, "stream": "gradients", "node": node, "level": 0, "index": 5})
@@ -107,7 +107,7 @@ def test_the_tooltips_figures_are_those_of_the_reader(tensorboard: TensorBoard, 
 
 def test_metric_and_view_switch_change_the_picture_and_its_caption(tensorboard: TensorBoard, open_tab: Any) -> None:
     tab = open_tab(tensorboard.url).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     before = tab.part("heatmap").screenshot()
     tab.part("metric").select_option("near_zero_fraction")
@@ -124,7 +124,7 @@ def test_metric_and_view_switch_change_the_picture_and_its_caption(tensorboard: 
 
 def test_folding_a_module_hides_its_tensors_and_keeps_its_row(tensorboard: TensorBoard, open_tab: Any) -> None:
     tab = open_tab(tensorboard.url).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     names = meta(tensorboard)["nodes"]["name"]
     body, inside = names.index("body"), [i for i, name in enumerate(names) if name.startswith("body.")]
@@ -146,14 +146,14 @@ def test_folding_a_module_hides_its_tensors_and_keeps_its_row(tensorboard: Tenso
 
 def test_a_damaged_run_and_one_without_data_say_so_and_the_others_show(tensorboard: TensorBoard, open_tab: Any) -> None:
     tab = open_tab(tensorboard.url).ready()
-    tab.part("run-picker").select_option("plain")
+    tab.choose_run("plain")
     tab.part("message").wait_for()
     assert "No Grad Health data in this run" in tab.part("message").inner_text()
-    tab.part("run-picker").select_option("broken/gradhealth")
+    tab.choose_run("broken/gradhealth")
     settled(tab)
     end = meta(tensorboard, "broken/gradhealth")["steps"][1]
     assert 0 < end < STEPS, "rows before the damage are shown, those behind it are not invented"
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     assert tab.ask("health.state().run") == RUN
     assert tab.problems == []
@@ -161,7 +161,7 @@ def test_a_damaged_run_and_one_without_data_say_so_and_the_others_show(tensorboa
 
 def test_a_narrow_window_still_holds_tree_and_heatmap(tensorboard: TensorBoard, open_tab: Any) -> None:
     tab = open_tab(tensorboard.url, width=800).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     assert tab.part("heatmap").bounding_box()["width"] > 300
     planted = meta(tensorboard)["nodes"]["name"].index(PLANTED_TENSOR)

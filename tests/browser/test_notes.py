@@ -29,7 +29,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
 
 def opened(board: TensorBoard, open_tab: Any, **options: Any) -> Tab:
     tab: Tab = open_tab(board.url, **options).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     tab.part("mark").first.wait_for()
     return tab
@@ -103,7 +103,7 @@ def test_marks_can_be_reached_and_read_by_keyboard(board: TensorBoard, open_tab:
 
 def test_a_run_without_any_has_no_strip(board: TensorBoard, open_tab: Any) -> None:
     tab = opened(board, open_tab)
-    tab.part("run-picker").select_option("quiet/gradhealth")
+    tab.choose_run("quiet/gradhealth")
     tab.part("strip").wait_for(state="detached")
     settled(tab)
 

@@ -24,7 +24,7 @@ def test_the_projection_visibly_dies(trained: Trained, open_tab: Any, tmp_path: 
         nodes = {run: meta(served, f"{run}/gradhealth")["nodes"]["name"] for run in ("healthy", "dying")}
         begin, end = {}, {}
         for run in ("healthy", "dying"):
-            tab.part("run-picker").select_option(f"{run}/gradhealth")
+            tab.choose_run(f"{run}/gradhealth")
             settled(tab)
             tab.part("metric").select_option("near_zero_fraction")
             tab.part("view").select_option("mean")

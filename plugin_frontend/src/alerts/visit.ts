@@ -1,5 +1,6 @@
 import { batch } from '@preact/signals';
 import type { Alert } from '../contract.ts';
+import { PAGE_KEYS, shortcutOf } from '../keys.ts';
 import type { Pointing } from '../pointing.ts';
 import type { StepScale, StepWindow } from '../scales.ts';
 import type { Store } from '../store.ts';
@@ -70,7 +71,8 @@ export function listenForJumps(store: Store, pointing: Pointing, alerts: Alerts)
   document.addEventListener(
     'keydown',
     (event) => {
-      const direction = event.key === '.' ? 1 : event.key === ',' ? -1 : null;
+      const name = shortcutOf(PAGE_KEYS, event.key);
+      const direction = name === 'nextAlert' ? 1 : name === 'lastAlert' ? -1 : null;
       if (direction === null || event.ctrlKey || event.altKey || event.metaKey || takesText(event.target))
         return;
       if (store.screen.peek() === 'heatmap' && jump(store, pointing, alerts, direction))
