@@ -2,8 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { colourMaps } from './tooling/colour_maps.ts';
 import { licences } from './tooling/licences.ts';
 
-// Fixed names and no minifier: the bundle is committed, so a change to it must read as a diff, and a rebuild
-// must give the same bytes.
+// The bundle is committed, so a rebuild must give the same bytes. Its source map stands beside it.
 export default defineConfig({
   base: './',
   publicDir: false,
@@ -12,7 +11,6 @@ export default defineConfig({
     outDir: '../tb_gradhealth/plugin/static',
     emptyOutDir: true,
     target: 'es2022',
-    minify: false,
     sourcemap: true,
     assetsInlineLimit: 0,
     modulePreload: false,

@@ -6,9 +6,8 @@ import { type Look, drawBand, drawNonFinite, drawTriangles } from '../lines/draw
 import { type ValueScale, hasNoPlace, heightOf, valueTicks } from '../lines/value_scale.ts';
 import type { StepWindow } from '../scales.ts';
 import type { Theme } from '../theme.ts';
+import { GUTTER_CSS_PX } from './looks.ts';
 
-/** Room for the labels of the value axis, left of the steps. */
-export const GUTTER_CSS_PX = 54;
 /** Room for the signs of NaN and infinities above the lines. */
 const SIGNS_CSS_PX = 13;
 const STEP_AXIS_CSS_PX = 24;

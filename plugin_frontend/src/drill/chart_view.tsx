@@ -7,7 +7,7 @@ import { stepAt } from '../scales.ts';
 import { StepLine } from '../step_line.tsx';
 import type { Store } from '../store.ts';
 import type { Theme } from '../theme.ts';
-import { Chart, type ChartLine } from './chart.ts';
+import type { Chart, ChartLine } from './chart.ts';
 import type { Drill } from './drill.ts';
 import type { LineFeed } from './line_feed.ts';
 import { colourOf, lookOf } from './looks.ts';
@@ -24,26 +24,43 @@ interface Props {
 export function ChartView({ store, pointing, drill, feed, theme }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const heightCssPx = useMemo(() => signal(0), []);
+  const failed = useMemo(() => signal(false), []);
   useEffect(() => {
     const element = host.current;
     if (element === null) return undefined;
-    const chart = new Chart(element, (window) => {
-      store.zoomTo(window);
-    });
-    const observer = new ResizeObserver(([entry]) => (heightCssPx.value = entry?.contentRect.height ?? 0));
-    observer.observe(element);
-    const stopDrawing = effect(() => {
-      show(chart, element, heightCssPx.value, { store, drill, feed, theme });
-    });
-    const stopListening = listen(element, chart, store, pointing, drill);
+    let end: (() => void) | null = null;
+    // With the first cell that is opened, not with the page: uPlot is a third of all there is to load.
+    const loading = import('./chart.ts').then(
+      ({ Chart }) => {
+        if (end !== null) return;
+        const chart = new Chart(element, (window) => {
+          store.zoomTo(window);
+        });
+        const observer = new ResizeObserver(
+          ([entry]) => (heightCssPx.value = entry?.contentRect.height ?? 0),
+        );
+        observer.observe(element);
+        const stopDrawing = effect(() => {
+          show(chart, element, heightCssPx.value, { store, drill, feed, theme });
+        });
+        const stopListening = listen(element, chart, store, pointing, drill);
+        end = () => {
+          observer.disconnect();
+          stopDrawing();
+          stopListening();
+          chart.destroy();
+          pointing.stepElsewhere.value = null;
+        };
+      },
+      () => (failed.value = true),
+    );
     return () => {
-      observer.disconnect();
-      stopDrawing();
-      stopListening();
-      chart.destroy();
-      pointing.stepElsewhere.value = null;
+      const stop = end;
+      end = () => undefined;
+      stop?.();
+      void loading;
     };
-  }, [store, pointing, drill, feed, theme, heightCssPx]);
+  }, [store, pointing, drill, feed, theme, heightCssPx, failed]);
   return (
     <div
       class="chart"
@@ -65,7 +82,7 @@ export function ChartView({ store, pointing, drill, feed, theme }: Props) {
         <StepLine store={store} step={pointing.stepPointed.value} kind="hairline" />
       </div>
       <p class="plot-note quiet" data-testid="chart-note">
-        {noteOf(feed, drill)}
+        {failed.value ? 'The chart could not be loaded: reload the page.' : noteOf(feed, drill)}
       </p>
     </div>
   );

@@ -1,6 +1,9 @@
 import type { Look } from '../lines/draw.ts';
 import { DASHES } from './pins.ts';
 
+/** Room for the labels of the value axis, left of the steps. */
+export const GUTTER_CSS_PX = 54;
+
 /** A colour of the theme, as the element has it. */
 export function colourOf(element: Element, variable: string): string {
   return getComputedStyle(element).getPropertyValue(variable).trim();

@@ -5,7 +5,7 @@ import { formatSteps, px, shortened } from '../format.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
 import type { Theme } from '../theme.ts';
-import { GUTTER_CSS_PX } from './chart.ts';
+import { GUTTER_CSS_PX } from './looks.ts';
 import { ChartView } from './chart_view.tsx';
 import type { Drill } from './drill.ts';
 import type { LineFeed } from './line_feed.ts';

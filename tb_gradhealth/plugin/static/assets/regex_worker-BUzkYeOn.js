@@ -1,0 +1,2 @@
+(function(){let e=[];self.onmessage=({data:t})=>{e=t.names??e;let n=new RegExp(t.source,t.flags),r=Uint8Array.from(e,e=>+!!n.test(e));self.postMessage(r)},self.postMessage(null)})();
+//# sourceMappingURL=regex_worker-BUzkYeOn.js.map
