@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .archive import MAGIC, SCHEMA, Entry, Name, open_file
 from .archive_room import make_room, total_bytes
-from .columns import SPARSE_KINDS
+from .columns import PREDICTED_KINDS
 from .format import MAX_SCHEMA_BYTES, FormatError, Schema
 from .records import HEAD_BYTES, RecordFile, read_records
 from .rowgroup import CodedRow, RowGroup, encode
@@ -169,7 +169,7 @@ class ArchiveWriter:
         self._journal, self._journalled = None, 0
 
     def _write_group(self, index: RecordFile, level: int, rows: list[CodedRow]) -> None:
-        data = encode(rows, self._schema, SPARSE_KINDS)
+        data = encode(rows, self._schema, PREDICTED_KINDS)
         segment = self._opened_segment(level)
         number = self._numbers[level] - 1
         begin = segment.end
