@@ -117,8 +117,9 @@ def _first(timeline: Timeline, one: Finding, where: Grid) -> str:
 
 def subject(tree: Tree, node: int) -> str:
     """A node in a sentence."""
-    name = printable(tree.names[node])
-    name = name if len(name) <= NAME else "…" + name[1 - NAME :]
+    whole = tree.names[node]  # may be megabytes, of each of hundreds of findings
+    name = printable(whole[-NAME:])
+    name = name if max(len(whole), len(name)) <= NAME else "…" + name[1 - NAME :]
     tensors = int(tree.stop[node] - tree.start[node])
     if tree.kinds[node] == "tensor":
         return name

@@ -47,7 +47,7 @@ def one_of(request: wrappers.Request, name: str, known: Collection[str]) -> str:
 
 def timelines(run: Run) -> dict[str, Timeline]:
     """All streams of a run, the one that leads first; raises Unreadable where there is none."""
-    found = {stream: run.timeline(stream) for stream in run.streams()}
+    found = run.timelines()
     if not found:
         raise Unreadable(run.problems[0] if run.problems else "the run has no row yet")
     return found

@@ -51,14 +51,21 @@ def findings(timeline: Timeline, grid: Grid, most: int) -> tuple[list[Finding], 
             columns.append(_intervals(timeline, grid, rule, mask & skips, True))
             mask &= ~skips
         columns.append(_intervals(timeline, grid, rule, mask, False))
-    found = np.concatenate(columns, axis=1)
-    rank, first, number, node, *_ = found
-    order = np.lexsort((node, number, first, rank))
+        # One more than wanted tells that there are more; of tensors that come and go there may be millions.
+        columns = [_gravest(np.concatenate(columns, axis=1), most + 1)]
+    (found,) = columns
     chosen = [
         Finding(RULES[rule], SEVERITIES[grave], node, first, last, bool(skipped))
-        for grave, first, rule, node, last, skipped in found[:, order[:most]].T.tolist()
+        for grave, first, rule, node, last, skipped in found[:, :most].T.tolist()
     ]
-    return chosen, len(order) <= most
+    return chosen, found.shape[1] <= most
+
+
+def _gravest(found: Ints, most: int) -> Ints:
+    """The first ``most`` of the findings ``[6, finding]``: by severity, first cell, rule and node."""
+    rank, first, number, node, *_ = found
+    chosen: Ints = found[:, np.lexsort((node, number, first, rank))[:most]]
+    return chosen
 
 
 def scaled(timeline: Timeline, grid: Grid) -> Mask:

@@ -49,7 +49,8 @@ class Curve:
     """A scalar in the cells of a grid."""
 
     def __init__(self, grid: Grid) -> None:
-        self._count, self._sum = np.zeros(grid.count, np.int64), np.zeros(grid.count)
+        # As floats: a count in a file may be any of 64 bits.
+        self._count, self._sum = np.zeros(grid.count), np.zeros(grid.count)
         self.min, self.max = np.full(grid.count, np.nan), np.full(grid.count, np.nan)
 
     def add(self, first: int, last: int, one: Scalar) -> None:

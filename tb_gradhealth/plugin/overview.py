@@ -21,6 +21,8 @@ WHOLE = np.zeros(1, np.intp)
 UNMADE = ("skipped", "not_stepped")
 #: Rows that scalars are read of, and notes that are counted: a bound on the time that an answer takes.
 MAX_ROWS, MAX_NOTES = 4096, 10_000
+#: Rows whose scalars are in memory together: a row's may be tens of thousands.
+ROWS_AT_ONCE = 16
 
 
 def overview(timelines: Mapping[str, Timeline], begin: int, end: int, cells: int) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def logged(timeline: Timeline, grid: Grid) -> Curves:
     """What the loop logged, from at most about :data:`MAX_ROWS` rows."""
     curves = Curves(grid)
     steps = row_steps(timeline.cell, grid.begin, grid.end, MAX_ROWS, None)
-    for rows in each(timeline, grid.begin, grid.end, _scalars, steps):
+    for rows in each(timeline, grid.begin, grid.end, _scalars, steps, ROWS_AT_ONCE):
         for start, stop, scalars in rows:
             curves.add(start, stop, scalars)
     return curves

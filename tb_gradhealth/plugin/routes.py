@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import mimetypes
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from . import arguments, figures, table, tiles
 from .alerts import Alerts
 from .arguments import BadRequest, Unreadable
 from .meta import label, meta, noted
+from .one_thread import OneThread
 from .overview import overview
 from .runs import Runs, UnknownRun
 
@@ -43,8 +43,8 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         # TensorBoard gives each request a thread of its own, and the allocator keeps memory for each of them. Computing
         # holds Python's lock anyway, so one thread is as fast, and takes 60 MB less. What may take a second or two has
         # another one, not to keep the heatmap waiting.
-        self._computing = ThreadPoolExecutor(1, thread_name_prefix="gradhealth-plugin")
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="gradhealth-aside")
+        self._computing = OneThread("gradhealth-plugin")
+        self._aside = OneThread("gradhealth-aside")
 
     def is_active(self) -> bool:
         """False: TensorBoard itself counts us active once a run has data under :meth:`data_plugin_names`."""
@@ -172,8 +172,8 @@ def _asked_by(request: wrappers.Request) -> tuple[Any, str]:
     return plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
 
 
-def _within(threads: ThreadPoolExecutor, handler: Handler) -> Handler:
-    return lambda request: threads.submit(handler, request).result()
+def _within(thread: OneThread, handler: Handler) -> Handler:
+    return lambda request: thread.do(lambda: handler(request))
 
 
 def _answered(handler: Handler) -> Handler:

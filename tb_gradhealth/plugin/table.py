@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator
@@ -11,13 +12,17 @@ import numpy.typing as npt
 
 from ..cli.formats import harmless
 from ..nodes import Index
-from ..rows import Floats
+from ..rows import Floats, Ints
 from ..store.timeline import Timeline, View
 from . import tiles
 from .figures import listed
 
-#: Values of a file; lines that are written at once, and characters that are sent together, about.
-MAX_VALUES, AT_ONCE, PIECE = 4_000_000, 4096, 1 << 18
+#: Values of a file, and those of tensors that the worst ones are chosen from.
+MAX_VALUES, MAX_INSIDE = 4_000_000, 16_000_000
+#: Lines that are written at once, and what their names may take; characters that are sent together, about.
+AT_ONCE, NAMES_AT_ONCE, PIECE = 4096, 1 << 20, 1 << 18
+#: So many times as many cells are kept in writing for the next node.
+KEPT = 16
 NAME = 60
 
 
@@ -34,22 +39,33 @@ def lines(
     if len(nodes) * grid.count > MAX_VALUES:
         many = f"{len(nodes)} nodes in {grid.count} cells are more than {MAX_VALUES} values"
         raise TooLarge(f"{many}: ask for fewer nodes or cells, or use `gradhealth export`")
+    inside = int(timeline.tree.stop[nodes].max() - timeline.tree.start[nodes].min())
+    if view == "worst" and inside * grid.count > MAX_INSIDE:
+        many = f"{inside} tensors in {grid.count} cells are more than {MAX_INSIDE} values to find the worst of"
+        raise TooLarge(f"{many}: ask for fewer cells, or for smaller modules")
     values, flags = timeline.settled(
         lambda: (tiles.shown_in(timeline, metric, view, nodes, grid), tiles.flags(timeline, nodes, grid))
     )
-    names = [_quoted(timeline.tree.names[node]) for node in nodes]
-    return _pieces(names, grid.edges.tolist(), values, flags)
+    # Each once: a request may name a node again and again, and a name may be long.
+    names = {node: _quoted(timeline.tree.names[node]) for node in dict.fromkeys(nodes.tolist())}
+    return _pieces([names[node] for node in nodes.tolist()], grid.edges, values, flags)
 
 
-def _pieces(names: list[str], edges: list[int], values: Floats, flags: npt.NDArray[np.uint8]) -> Iterator[bytes]:
-    """Some hundred kilobytes each, the header first."""
-    cells = [f",{begin},{end}," for begin, end in itertools.pairwise(edges)]
+def _pieces(names: list[str], edges: Ints, values: Floats, flags: npt.NDArray[np.uint8]) -> Iterator[bytes]:
+    """Some hundred kilobytes each, the header first; a line that is longer is one by itself."""
+
+    @functools.lru_cache(maxsize=KEPT)
+    def cells(first: int, end: int) -> list[str]:
+        return [f",{begin},{stop}," for begin, stop in itertools.pairwise(edges[first : end + 1].tolist())]
+
     piece, size = ["node,begin,end,value,flags\r\n"], 0
     for name, shown, seen in zip(names, values, flags, strict=True):
-        for first in range(0, len(cells), AT_ONCE):
-            some = slice(first, first + AT_ONCE)
+        at_once = max(1, min(AT_ONCE, NAMES_AT_ONCE // (1 + len(name))))
+        for first in range(0, len(shown), at_once):
+            end = min(first + at_once, len(shown))
+            some = slice(first, end)
             figures = ("" if value is None else value for value in listed(shown[some]))
-            lines = zip(cells[some], figures, seen[some].tolist(), strict=True)
+            lines = zip(cells(first, end), figures, seen[some].tolist(), strict=True)
             piece.append("".join([f"{name}{cell}{value},{flag}\r\n" for cell, value, flag in lines]))
             size += len(piece[-1])
             if size >= PIECE:

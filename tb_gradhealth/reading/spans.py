@@ -30,8 +30,7 @@ def each(
         try:
             found = read(span.after(given))
         except Lost:
-            for session in timeline.sessions:
-                session.forget_lost()
+            timeline.forget_lost()
             continue
         at = given = int(span.stop[-1])
         yield found

@@ -57,6 +57,11 @@ class Run:
         with self._lock:
             return list(self._timelines)
 
+    def timelines(self) -> dict[str, Timeline]:
+        """Those of all streams, gradients first, which belong together: all are of the same update."""
+        with self._lock:
+            return self._timelines.copy()
+
     def timeline(self, stream: str) -> Timeline:
         """The surviving history of a stream, in the steps, cells and nodes of the first one; an immutable snapshot.
 

@@ -128,7 +128,8 @@ class Timeline(History):
                     rows = spread.rows.take(slice(row, row + 1))
                     found.append((most, session, columns[[leaf]], int(leaves[leaf]), rows))
 
-        self._each(leaves, grid, take)
+        if len(leaves):  # a file may tell of no tensor at all
+            self._each(leaves, grid, take)
         if not found:
             return None
         _, session, column, tensor, rows = max(found, key=itemgetter(0))
@@ -218,9 +219,10 @@ class Timeline(History):
             try:
                 return read()
             except Lost:
-                self._forget()
+                self.forget_lost()
 
-    def _forget(self) -> None:
+    def forget_lost(self) -> None:
+        """Do without the parts that turned out to be unreadable."""
         self._forgotten += 1
         for session in self.sessions:
             session.forget_lost()

@@ -79,7 +79,10 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole = next((directory / "planted" / "gradhealth").glob("*tfevents*"))
     (directory / "broken" / "gradhealth").mkdir(parents=True)
     data = bytearray(whole.read_bytes())
-    data[len(data) // 3] ^= 0xFF
+    at = 0
+    while at < len(data) // 3:  # records of length, its checksum, data and their checksum
+        at += 16 + int.from_bytes(data[at : at + 8], "little")
+    data[at] ^= 0xFF  # who cannot tell how long a record is finds none behind it
     (directory / "broken" / "gradhealth" / whole.name).write_bytes(bytes(data))
     plain = Writer(str(directory / "plain"))
     plain.add_scalar("loss", 1.0, step=0)
@@ -160,13 +163,15 @@ class Tab:
 
 @pytest.fixture
 def open_tab(browser: Browser) -> Iterator[Any]:
-    """``open_tab(url, dark=…, width=…)`` → a Tab; closed at the end of the test."""
+    """``open_tab(url, dark=…, width=…, rail=…)`` → a Tab; closed at the end of the test."""
     pages: list[Page] = []
 
-    def opened(url: str, *, dark: bool = False, width: int = 1400) -> Tab:
+    def opened(url: str, *, dark: bool = False, width: int = 1400, rail: str | None = "closed") -> Tab:
         page = browser.new_page(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", device_scale_factor=1
         )
+        if rail is not None:  # as somebody left it; otherwise it may open by itself and move what a test points at
+            page.add_init_script(f"try {{ localStorage.setItem('gradhealth.alerts', '{rail}') }} catch {{}}")
         pages.append(page)
         return Tab(page, url)
 

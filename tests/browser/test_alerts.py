@@ -32,7 +32,7 @@ def found(tensorboard: TensorBoard) -> list[dict[str, Any]]:
 
 def opened(tab: Tab) -> Tab:
     """Wait for the run, its alerts and their marks."""
-    tab.ready().part("run-picker").select_option(RUN)
+    tab.ready().choose_run(RUN)
     settled(tab)
     if tab.part("alert-rail").count() == 0:
         tab.part("alerts-toggle").click()
@@ -78,8 +78,8 @@ def test_a_planted_nan_opens_the_rail_and_its_alert_leads_to_the_cell(tensorboar
     planted = names.index(PLANTED_TENSOR)
     nan = next(alert for alert in alerts if alert["kind"] == "nan" and alert["node"] == planted)
     for dark in (False, True):
-        tab = open_tab(tensorboard.url, dark=dark).ready()
-        tab.part("run-picker").select_option(RUN)
+        tab = open_tab(tensorboard.url, dark=dark, rail=None).ready()
+        tab.choose_run(RUN)
         tab.part("alert-rail").wait_for()  # by itself, as there is something critical
         item = tab.frame.locator(f"[data-alert='{nan['id']}']")
         item.wait_for()
@@ -102,7 +102,7 @@ def test_marks_stand_on_cells_or_on_folded_modules_and_can_be_hidden(tensorboard
     names = meta(tensorboard)["nodes"]["name"]
     planted, body, healthy = (names.index(name) for name in (PLANTED_TENSOR, "body", "body.0.weight"))
     for dark in (False, True):
-        tab = opened(open_tab(tensorboard.url, dark=dark))
+        tab = opened(open_tab(tensorboard.url, dark=dark, rail=None))
         tab.page.wait_for_timeout(200)
         assert critical_share(tab, planted, PLANTED_STEP) > 0.02
         assert critical_share(tab, healthy, PLANTED_STEP) == 0
@@ -123,7 +123,7 @@ def test_comma_and_full_stop_go_through_all_alerts_in_the_order_of_steps(
     tensorboard: TensorBoard, open_tab: Any
 ) -> None:
     alerts = found(tensorboard)
-    tab = opened(open_tab(tensorboard.url))
+    tab = opened(open_tab(tensorboard.url, rail=None))
     tab.part("alerts-close").click()
     told = tab.part("alert-told")
     seen = []
@@ -150,8 +150,8 @@ def test_comma_and_full_stop_go_through_all_alerts_in_the_order_of_steps(
 def test_a_narrow_page_keeps_the_rail_closed_until_asked_and_remembers_it(
     tensorboard: TensorBoard, open_tab: Any
 ) -> None:
-    tab = open_tab(tensorboard.url, width=800).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab = open_tab(tensorboard.url, width=800, rail=None).ready()
+    tab.choose_run(RUN)
     settled(tab)
     tab.part("critical-count").wait_for()
     assert tab.part("alert-rail").count() == 0
@@ -178,10 +178,10 @@ def test_without_alerts_or_without_their_route_the_heatmap_is_as_ever(tensorboar
         ({"status": 422, "json": {"error": "expected rows, got <b>none</b>"}}, "alerts-problem", "got <b>none</b>"),
         ({"status": 404, "body": "<html>not here</html>"}, "alerts-problem", "HTTP status 404"),
     ):
-        tab = open_tab(tensorboard.url)
+        tab = open_tab(tensorboard.url, rail=None)
         tab.page.route("**/gradhealth/alerts?*", functools.partial(_answer, reply))
         tab.page.reload()
-        tab.ready().part("run-picker").select_option(RUN)
+        tab.ready().choose_run(RUN)
         settled(tab)
         if tab.part("alert-rail").count() == 0:
             tab.part("alerts-toggle").click()

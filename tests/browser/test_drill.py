@@ -40,7 +40,7 @@ def noted_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoar
 
 def shown(board: TensorBoard, open_tab: Any, **options: Any) -> Tab:
     tab: Tab = open_tab(board.url, **options).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     return tab
 

@@ -20,7 +20,7 @@ def shown(tab: Tab, names: list[str]) -> list[str]:
 
 def open_run(tensorboard: TensorBoard, open_tab: Any, **options: Any) -> tuple[Tab, list[str]]:
     tab = open_tab(tensorboard.url, **options).ready()
-    tab.part("run-picker").select_option(RUN)
+    tab.choose_run(RUN)
     settled(tab)
     return tab, meta(tensorboard)["nodes"]["name"]
 

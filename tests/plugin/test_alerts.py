@@ -16,8 +16,9 @@ from gradhealth_kernels.metrics import select
 from gradhealth_kernels.statistics import Entries
 from tb_gradhealth import nodes
 from tb_gradhealth.notes import Note
+from tb_gradhealth.plugin import alerts as module
 from tb_gradhealth.plugin.alerts import Alerts, alerts
-from tb_gradhealth.plugin.findings import grouped
+from tb_gradhealth.plugin.findings import findings, grouped, whole_run
 from tb_gradhealth.store.reader import Run, open_directory
 
 from ..synthetic import Memory, Recording, history, recorded
@@ -241,6 +242,26 @@ def test_names_in_sentences_are_short_and_command_nothing() -> None:
     assert all(text.isprintable() and len(text) < 140 for text in texts)
     assert any(text.startswith("NaN in …xxx") for text in texts)
     assert "NaN in <script>alert(1)</script>.w, first at step 7" in texts
+
+
+def test_of_a_long_name_no_more_is_looked_at_than_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, printable = list[int](), module.printable
+    monkeypatch.setattr(module, "printable", lambda name: (seen.append(len(name)), printable(name))[1])
+    shown = [module.subject(nodes.build([name]), 1) for name in ("x" * 100_000, "\n" * 80, "y" * module.NAME, "\n")]
+    assert shown == ["…" + "x" * 79, "…" + ("\\n" * 40)[1:], "y" * 80, "\\n"]
+    assert max(seen) == module.NAME
+
+
+@pytest.mark.parametrize("most", range(5))
+def test_all_are_complete_and_one_fewer_is_not(most: int) -> None:
+    def plant(entries: Entries) -> None:
+        entries["nan"][[123, 200], 8] = 1
+        entries["pos_inf"][77, 2] = 1
+
+    timeline = history(planted(plant))
+    every, _ = findings(timeline, whole_run(timeline), 100)
+    assert len(every) == 3
+    assert findings(timeline, whole_run(timeline), most) == (every[:most], most >= 3)
 
 
 def test_names_with_braces_are_no_templates() -> None:

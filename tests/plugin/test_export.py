@@ -160,3 +160,47 @@ def test_pieces_together_are_the_file(monkeypatch: pytest.MonkeyPatch, piece: in
     worst = timeline.worst("norm", np.arange(nodes), timeline.fitting(0, STEPS, 100))
     values = [line.rsplit(",", 2)[1] for line in text.split("\r\n")[1:-1]]
     assert [float(value or "nan") for value in values] == pytest.approx(worst.ravel().tolist(), nan_ok=True)
+
+
+def test_a_long_name_makes_no_large_piece() -> None:
+    name, steps = "x" * 20_000, 500
+    timeline = history(Recording(recorded(steps, 1), names=(name,), every=1, block=1, chosen=metrics.select(["norm"])))
+    pieces = list(table.lines(timeline, "norm", "max", None, 0, steps, steps))
+    assert max(map(len, pieces)) <= table.NAMES_AT_ONCE + table.PIECE + len(name)
+    assert b"".join(pieces).count(name.encode()) == steps
+
+
+def test_a_name_is_made_harmless_once_however_often_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, harmless = list[str](), table.harmless
+    monkeypatch.setattr(table, "harmless", lambda name: (seen.append(name), harmless(name))[1])
+    lines = list(table.lines(history(recording()), "norm", "max", np.array([2, 1, 2, 2]), 0, STEPS, 1))
+    assert len(seen) == 2
+    assert b"".join(lines).count(b"\r\n") == 1 + 4
+
+
+def test_of_many_cells_few_are_in_writing_at_once() -> None:
+    taken = list[int]()
+
+    class Watched(np.ndarray[Any, Any]):
+        def tolist(self) -> Any:
+            taken.append(len(self))
+            return super().tolist()
+
+    cells = 3 * table.AT_ONCE + 5
+    edges, values, flags = np.arange(cells + 1), np.arange(2.0 * cells).reshape(2, -1), np.zeros((2, cells), np.uint8)
+    text = b"".join(table._pieces(["w", "x"], edges.view(Watched), values, flags)).decode()
+    wanted = [(node, begin, begin + 1, values[row, begin]) for row, node in enumerate("wx") for begin in range(cells)]
+    assert text.split("\r\n")[1:-1] == [f"{node},{begin},{end},{value},0" for node, begin, end, value in wanted]
+    assert taken == [table.AT_ONCE + 1] * 3 + [6], "each once, for both nodes"
+
+
+def test_the_worst_of_too_many_tensors_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeline, tensors = history(recording()), len(NAMES)
+    ask = (timeline, "norm", "worst", np.array([0]), 0, STEPS, 100)
+    monkeypatch.setattr(table, "MAX_INSIDE", tensors * 10)
+    assert len(b"".join(table.lines(*ask)).split(b"\r\n")) == 1 + 10 + 1
+    monkeypatch.setattr(table, "MAX_INSIDE", tensors * 10 - 1)
+    says = f"{tensors} tensors in 10 cells are more than {tensors * 10 - 1} values .*: ask for fewer cells"
+    with pytest.raises(table.TooLarge, match=says):
+        table.lines(*ask)
+    assert list(table.lines(timeline, "norm", "max", *ask[3:]))

@@ -13,10 +13,13 @@ import pytest
 from gradhealth_kernels import metrics
 from gradhealth_kernels.statistics import merge
 from tb_gradhealth.notes import Note
-from tb_gradhealth.plugin.logged import MAX_NAMES, kind
+from tb_gradhealth.plugin import overview as module
+from tb_gradhealth.plugin.logged import MAX_NAMES, Curves, kind
 from tb_gradhealth.store.blocks import Block
+from tb_gradhealth.store.cells import Grid, RowSpan
+from tb_gradhealth.store.scalars import Scalar
 
-from ..synthetic import Recording, recorded
+from ..synthetic import Recording, history, recorded
 from .board import Board
 from .noted import CLIPPED, Noted, scaled
 
@@ -188,3 +191,26 @@ def test_wrong_arguments_are_told(board: Board, query: dict[str, Any], status: i
 )
 def test_kinds_by_name(name: str, wanted: str) -> None:
     assert kind(name) == wanted
+
+
+@pytest.mark.parametrize("count", [1, 2**63, 2**64 - 1])
+def test_a_count_may_be_any_that_a_file_can_hold(count: int) -> None:
+    curves = Curves(Grid(0, 10, 2))
+    for step in (0, 5):
+        curves.add(step, step + 5, {"loss": Scalar(count, 3.0 * count, 2.0, 4.0)})
+    ((_, _, curve),) = curves.items()
+    assert (curve.mean[0], curve.min[0], curve.max[0]) == (pytest.approx(3.0), 2.0, 4.0)
+
+
+def test_the_scalars_of_few_rows_are_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged = {step: [("loss", float(step))] for step in range(0, 500, EVERY)}
+    timeline, rows, scalars = history(Recording(recorded(500), logged=logged)), list[int](), module._scalars
+
+    def counted(span: RowSpan) -> list[tuple[int, int, dict[str, Scalar]]]:
+        rows.append(len(span))
+        return scalars(span)
+
+    monkeypatch.setattr(module, "_scalars", counted)
+    ((_, _, loss),) = module.logged(timeline, timeline.fitting(0, 500, 50)).items()
+    assert loss.mean.tolist() == [float(step) for step in logged]
+    assert (sum(rows), max(rows)) == (50, module.ROWS_AT_ONCE)
