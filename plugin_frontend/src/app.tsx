@@ -62,7 +62,7 @@ export function App(props: Props) {
             <Legend store={store} shared={linked.name.value !== null} />
           </div>
           <TreeTools store={store} pointing={pointing} ranking={props.ranking} />
-          <div class="beside">
+          <div class="with-rail">
             <Picture {...props} heatmap={heatmap} />
             <AlertRail store={store} pointing={pointing} alerts={alerts} />
           </div>
@@ -180,6 +180,7 @@ function Picture({
               {...{ store, linked, pointing, navigation, theme }}
               drill={drillDown.drill}
               element={second}
+              first={heatmap}
             />
           )}
         </div>

@@ -7,12 +7,14 @@ import type { Metric } from './contract.ts';
 import { formatSteps, formatValue, px, shortened } from './format.ts';
 import { Gestures } from './gestures.ts';
 import { Heatmap } from './heatmap.ts';
+import { CellFrame } from './heatmap_view.tsx';
 import { type LinkedRun, differenceOf } from './linked.ts';
 import { LinkedPainter } from './linked_painter.ts';
 import { shortName } from './model.ts';
 import type { Navigation } from './navigation.ts';
 import type { Pointed, Pointing } from './pointing.ts';
 import { cellEdgeDevicePx } from './scales.ts';
+import { StepLine } from './step_line.tsx';
 import type { Store } from './store.ts';
 import type { Theme } from './theme.ts';
 import { findingsOf, placeOf } from './tooltip.tsx';
@@ -31,6 +33,8 @@ interface SecondProps extends Props {
   drill: Drill;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
+  /** The first heatmap, where the cursor is. */
+  first: RefObject<HTMLElement | null>;
 }
 
 /** Whose heatmap the first one is, and where its tree differs from the other's. */
@@ -60,7 +64,7 @@ function RunName({ name }: { name: string }) {
 
 /** The second run: heading, axis and heatmap in the rows and at the size of the first. */
 export function Second({ element, ...props }: SecondProps) {
-  const { store, linked, pointing } = props;
+  const { store, linked, pointing, navigation } = props;
   const obstacle = linked.obstacle.value;
   const { widthDevicePx, heightDevicePx, devicePixelRatio } = store.size.value;
   const size = { width: px(widthDevicePx / devicePixelRatio), height: px(heightDevicePx / devicePixelRatio) };
@@ -95,12 +99,22 @@ export function Second({ element, ...props }: SecondProps) {
           </p>
         )}
         <Hairline store={store} pointing={pointing} />
+        <StepLine store={store} step={pointing.stepElsewhere.value} kind="hairline" />
+        <CellFrame rect={navigation.box.value} kind="box" />
       </div>
     </section>
   );
 }
 
-function SecondCanvas({ store, linked, pointing, navigation, drill, theme }: Omit<SecondProps, 'element'>) {
+function SecondCanvas({
+  store,
+  linked,
+  pointing,
+  navigation,
+  drill,
+  theme,
+  first,
+}: Omit<SecondProps, 'element'>) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const found = canvas.current;
@@ -108,9 +122,15 @@ function SecondCanvas({ store, linked, pointing, navigation, drill, theme }: Omi
     const painter = new LinkedPainter(found, new Heatmap(found), store, linked, () => theme.value);
     const changes = computed(() => [linked.scene.value, store.tables.value, theme.value]);
     const pointed = (inside: boolean) => () => (linked.pointed.value = inside);
-    const [enter, leave] = [pointed(true), pointed(false)];
-    found.addEventListener('pointerenter', enter);
-    found.addEventListener('pointerleave', leave);
+    const stop = new AbortController();
+    found.addEventListener('pointerenter', pointed(true), { signal: stop.signal });
+    found.addEventListener('pointerleave', pointed(false), { signal: stop.signal });
+    const focusFirst = (event: MouseEvent) => {
+      event.preventDefault();
+      first.current?.querySelector('canvas')?.focus({ preventScroll: true });
+    };
+    // A press here is one on the first heatmap, whose keys go on from the cell.
+    found.addEventListener('mousedown', focusFirst, { signal: stop.signal });
     const endings = [
       changes.subscribe(() => {
         painter.schedule();
@@ -119,11 +139,11 @@ function SecondCanvas({ store, linked, pointing, navigation, drill, theme }: Omi
       new Gestures(found, store, pointing, navigation, drill).attach(false),
     ];
     return () => {
-      found.removeEventListener('pointerenter', enter);
-      found.removeEventListener('pointerleave', leave);
+      stop.abort();
+      linked.pointed.value = false;
       for (const end of endings) end();
     };
-  }, [store, linked, pointing, navigation, drill, theme]);
+  }, [store, linked, pointing, navigation, drill, theme, first]);
   const what = [store.stream.value, store.metric.value, store.view.value].map((one) => one?.label ?? '');
   return (
     <canvas
@@ -168,7 +188,7 @@ export function Hairline({ store, pointing }: { store: Store; pointing: Pointing
   const [left, right] = edges?.map((cell) => cellEdgeDevicePx(scale, cell) / ratio) ?? [];
   const x = left !== undefined && right !== undefined ? (left + right) / 2 : pointer?.cssX;
   if (x === undefined) return null;
-  return <div class="hairline" data-testid="hairline" style={{ left: px(x) }} />;
+  return <div class="cell-line" data-testid="hairline" style={{ left: px(x) }} />;
 }
 
 /** The second run's value in the cell that is pointed at, for the tooltip of the first. */

@@ -84,7 +84,8 @@ export class Gestures {
     document.addEventListener(
       'keydown',
       (event) => {
-        if (unfocused && event.target === document.body && this.stepKey(event)) event.preventDefault();
+        const free = event.target === document.body && document.querySelector('dialog[open]') === null;
+        if (unfocused && free && this.stepKey(event)) event.preventDefault();
       },
       { signal: stop.signal },
     );

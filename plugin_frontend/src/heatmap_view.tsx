@@ -88,7 +88,8 @@ export function HeatmapView({ store, pointing, navigation, drill, theme, element
   );
 }
 
-function CellFrame({ rect, kind }: { rect: Rect | null; kind: 'hover' | 'cursor' | 'box' }) {
+/** A frame around a cell, or around what a drag marks. */
+export function CellFrame({ rect, kind }: { rect: Rect | null; kind: 'hover' | 'cursor' | 'box' }) {
   if (rect === null) return null;
   const { x, y, width, height } = rect;
   return (

@@ -1,6 +1,6 @@
 import type { TargetedKeyboardEvent } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { HELP, PAGE_KEYS, type Shortcut, keyLabel, shortcutOf } from './keys.ts';
+import { HELP, type Shortcut, keyLabel, pageShortcutOf } from './keys.ts';
 
 /** The button and the key `?`, and the list of all keys and gestures that they open. */
 export function Help() {
@@ -10,7 +10,7 @@ export function Help() {
     document.addEventListener(
       'keydown',
       (event) => {
-        if (isTyping(event.target) || shortcutOf(PAGE_KEYS, event.key) !== 'help') return;
+        if (pageShortcutOf(event) !== 'help') return;
         event.preventDefault();
         toggle(dialog.current);
       },
@@ -97,9 +97,4 @@ function passFocus(event: TargetedKeyboardEvent<HTMLDialogElement>): void {
   const now = stops.findIndex((stop) => stop === document.activeElement);
   stops[(now + (event.shiftKey ? -1 : 1) + stops.length) % stops.length]?.focus();
   event.preventDefault();
-}
-
-/** A key there is a letter. */
-function isTyping(target: EventTarget | null): boolean {
-  return target instanceof Element && target.matches('input:not([type=radio], [type=checkbox]), textarea');
 }

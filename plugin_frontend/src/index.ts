@@ -130,7 +130,7 @@ export function render(): void {
     Fragment,
     null,
     h(ComparePicker, { store, linked }),
-    h(ExportMenu, { store, linked, api, theme }),
+    h(ExportMenu, { store, linked, alerts, api, theme }),
     h(CopyLink, { link: () => url.link() }),
     h(Help, null),
   );

@@ -36,6 +36,7 @@ export const PAGE_KEYS = {
   help: { keys: ['?'], does: 'This list' },
   nextAlert: { keys: ['.'], does: 'The next alert' },
   lastAlert: { keys: [','], does: 'The alert before' },
+  filter: { keys: ['/'], does: 'To the filter of the rows' },
 } as const satisfies Record<string, Shortcut>;
 
 /** Handled in `tree.tsx`. */
@@ -85,6 +86,25 @@ export function shortcutOf<K extends string>(table: Readonly<Record<K, Shortcut>
   const wanted = key.toLowerCase();
   const found = Object.entries<Shortcut>(table).find(([, { keys }]) => keys.includes(wanted));
   return found === undefined ? null : (found[0] as K);
+}
+
+/** Of the inputs, those in which a key is no text. */
+const WITHOUT_TEXT = ['checkbox', 'radio', 'button', 'range'];
+
+/** The name of the page's shortcut that is meant: none where keys are text, with Ctrl and the like, or in a dialog. */
+export function pageShortcutOf(event: KeyboardEvent): keyof typeof PAGE_KEYS | null {
+  const other = event.ctrlKey || event.altKey || event.metaKey || takesText(event.target);
+  const name = other ? null : shortcutOf(PAGE_KEYS, event.key);
+  // What a dialog lies upon must not change behind it; the list of keys goes by the key that it came by.
+  const dialog = document.querySelector('dialog[open]');
+  return dialog === null || (name === 'help' && dialog.matches('.help')) ? name : null;
+}
+
+/** A select looks for an option by what is typed. */
+function takesText(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLInputElement) return !WITHOUT_TEXT.includes(target.type);
+  return target.isContentEditable || ['TEXTAREA', 'SELECT'].includes(target.tagName);
 }
 
 const SHOWN: Readonly<Record<string, string>> = {

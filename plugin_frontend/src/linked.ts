@@ -95,6 +95,11 @@ export class LinkedRun {
     return null;
   });
 
+  /** Whether it is still to come what this run has. */
+  private readonly awaited = computed(
+    () => this.run.value?.status === 'ok' && this.meta.value === null && this.refusal.value === null,
+  );
+
   choose(name: string | null): void {
     if (name === this.name.peek()) return;
     batch(() => {
@@ -103,6 +108,7 @@ export class LinkedRun {
       this.refusal.value = null;
       this.complete.value = false;
       this.pointed.value = false;
+      if (name !== null) this.store.beside.value = 'awaited';
     });
   }
 
@@ -113,12 +119,18 @@ export class LinkedRun {
       // After an outage the server may be another process, whose revisions mean something else.
       if (connection === 'back') this.tiles.forget(run.name);
       const known = this.meta.peek();
-      if (connection === 'back' || known?.run !== run.name || known.revision !== run.revision)
-        void this.load(run.name);
+      const current = known?.run === run.name && known.revision === run.revision;
+      if (connection === 'back' || !current || this.refusal.peek() !== null) void this.load(run.name);
       else this.tiles.resume();
     });
     effect(() => {
-      this.store.beside.value = this.obstacle.value === null ? (this.meta.value?.steps ?? null) : null;
+      const [name, awaited, obstacle] = [this.name.value, this.awaited.value, this.obstacle.value];
+      if (name !== null && awaited) return;
+      this.store.showBeside(obstacle === null ? (this.meta.value?.steps ?? null) : null);
+    });
+    // The first run may become the one that stood beside it: there is nothing to compare any more.
+    effect(() => {
+      if (this.name.value !== null && this.name.value === this.store.runName.value) this.choose(null);
     });
   }
 

@@ -1,6 +1,7 @@
 import type { Heatmap } from './heatmap.ts';
 import type { LinkedRun } from './linked.ts';
-import { type Scene, rowsOf } from './picture.ts';
+import { lockRange } from './painter.ts';
+import { type Row, type Scene, rowsOf } from './picture.ts';
 import { cellsInView } from './scales.ts';
 import { Signs, contextOf } from './signs.ts';
 import type { Store } from './store.ts';
@@ -39,10 +40,20 @@ export class LinkedPainter {
       layer,
       tilesBehind(present, cellsInView(scene.scale, scene.grid), scene.scale.level),
     );
+    const rows = rowsOf(scene);
+    if (this.mustLock(rows)) lockRange(this.store, scene, rows, 'tiles');
     const palette = PALETTES[this.theme()];
-    const painted = this.heatmap.draw(scene, rowsOf(scene), this.store.tables.peek(), palette);
+    const painted = this.heatmap.draw(scene, rows, this.store.tables.peek(), palette);
     drawAbsent(this.canvas, scene, palette);
     this.linked.complete.value = painted.complete;
+  }
+
+  /** The range is the first run's, unless that has nothing in view. */
+  private mustLock(rows: readonly Row[]): boolean {
+    const first = this.store.scene.peek();
+    if (first === null || this.store.ranges.peek()?.fromData === true) return false;
+    const [begin, end] = cellsInView(first.scale, first.grid);
+    return begin >= end && rows.length > 0 && rows.every((row) => row.missing.length === 0);
   }
 }
 

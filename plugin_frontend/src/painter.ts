@@ -1,6 +1,6 @@
 import type { Heatmap, Painted } from './heatmap.ts';
 import { minimapTiles } from './minimap_model.ts';
-import { type Row, rowsOf, valuesInView } from './picture.ts';
+import { type Row, type Scene, rowsOf, valuesInView } from './picture.ts';
 import { robustRanges } from './ranges.ts';
 import { cellsInView } from './scales.ts';
 import type { Store } from './store.ts';
@@ -36,7 +36,7 @@ export class Painter {
     const complete = rows.every((row) => row.missing.length === 0);
     this.store.tiles.want(layer, complete ? [...tiles, ...minimapTiles(scene)] : tiles);
     if (this.store.ranges.peek()?.fromData !== true && this.mayLock(rows))
-      lockRange(this.store, rows, 'tiles');
+      lockRange(this.store, scene, rows, 'tiles');
     const painted = this.heatmap.draw(scene, rows, this.store.tables.peek(), PALETTES[this.theme()]);
     if (!samePainted(painted, this.store.painted.peek())) this.store.painted.value = painted;
   }
@@ -53,17 +53,19 @@ export function fitRange(store: Store): void {
   const scene = store.scene.peek();
   if (scene === null) return;
   store.releaseRange();
-  lockRange(store, rowsOf(scene), 'rows');
+  lockRange(store, scene, rowsOf(scene), 'rows');
 }
 
 /**
  * The first range is that of all rows in the tiles, so that it suits the rows that unfolding brings as well; a fit is
  * for the rows in view.
  */
-function lockRange(store: Store, rows: readonly Row[], of: 'rows' | 'tiles'): void {
-  const [scene, metric] = [store.scene.peek(), store.metric.peek()];
-  if (scene !== null && metric !== null)
-    store.ranges.value = robustRanges(metric.kind, valuesInView(scene, rows, of));
+export function lockRange(store: Store, scene: Scene, rows: readonly Row[], of: 'rows' | 'tiles'): void {
+  const metric = store.metric.peek();
+  if (metric === null) return;
+  const ranges = robustRanges(metric.kind, valuesInView(scene, rows, of));
+  // Where no cell has a value, another range without one would have the same drawn again, frame after frame.
+  if (ranges.fromData || store.ranges.peek() === null) store.ranges.value = ranges;
 }
 
 /** Saves the tree and the caption a rendering at each frame of a scroll. */

@@ -285,9 +285,9 @@ function Handle({ end, range, histogram, unit, cssPercent, grab, drag, release, 
       tabIndex={0}
       data-testid={`range-${end}`}
       aria-label={end === 'low' ? 'Lowest colour' : 'Highest colour'}
-      aria-valuemin={valueAt(range, end === 'low' ? histogram.from : 0)}
-      aria-valuemax={valueAt(range, end === 'low' ? 1 : histogram.to)}
-      aria-valuenow={value}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={Math.round(cssPercent)}
       aria-valuetext={`${shown}, ${shareOf(beyond, histogram.total)} of the values in view are ${sides[end]}`}
       style={{ left: `${cssPercent}%` }}
       onKeyDown={(event) => {

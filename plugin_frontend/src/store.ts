@@ -64,8 +64,8 @@ export class Store {
     sequential: 'cividis',
     diverging: 'rdbu',
   });
-  /** The steps of the run beside this one, which shares its axis. */
-  readonly beside = signal<readonly [number, number] | null>(null);
+  /** The steps of the run beside this one, which shares its axis; awaited until they are known. */
+  readonly beside = signal<readonly [number, number] | 'awaited' | null>(null);
   readonly pointer = signal<{ cssX: number; cssY: number } | null>(null);
   readonly cursor = signal<Place | null>(null);
   readonly cursorShown = signal(false);
@@ -133,7 +133,7 @@ export class Store {
   /** What the axis may show. */
   readonly extent = computed<Grid | null>(() => {
     const [grid, beside] = [this.grid.value, this.beside.value];
-    return grid === null || beside === null ? grid : extended(grid, beside);
+    return grid === null || beside === null || beside === 'awaited' ? grid : extended(grid, beside);
   });
 
   readonly nodes = computed(() => this.outline.rows.value.nodes);
@@ -224,10 +224,7 @@ export class Store {
         this.open.value = this.openByRun.get(next.run) ?? inherited;
       }
       this.meta.value = next;
-      const width = this.size.peek().widthDevicePx;
-      const [window, extent] = [this.window.peek(), this.extent.peek()];
-      if (window !== null && extent !== null && width > 0)
-        this.window.value = clampWindow(extent, window, width);
+      this.keepWindowInside();
     });
     if (previous === null) return;
     if (!same || previous.cell !== next.cell || next.revision < previous.revision)
@@ -288,8 +285,13 @@ export class Store {
     this.painted.value = NOTHING_PAINTED;
   }
 
+  /** Folds the rows that there are: while there is a filter, those that it leaves. */
   setOpen(open: Open): void {
-    if (this.outline.setFilteredOpen(open)) return;
+    if (!this.outline.setFilteredOpen(open)) this.setWholeOpen(open);
+  }
+
+  /** Folds the whole tree, whatever the filter leaves of it. */
+  setWholeOpen(open: Open): void {
     this.open.value = open;
     const run = this.meta.peek()?.run;
     if (run !== undefined) this.openByRun.set(run, open);
@@ -297,8 +299,26 @@ export class Store {
 
   /** Shows these steps; as much as the whole run, or more, is the whole run. */
   zoomTo(window: StepWindow): void {
-    const grid = this.extent.peek();
-    if (grid !== null) this.window.value = clampWindow(grid, window, this.size.peek().widthDevicePx);
+    const grid = this.grid.peek();
+    const beside = this.beside.peek();
+    // The run that is on its way may have any steps.
+    const further =
+      beside === 'awaited' ? ([Math.floor(window.start), Math.ceil(window.end)] as const) : beside;
+    const extent = grid === null || further === null ? grid : extended(grid, further);
+    if (extent !== null) this.window.value = clampWindow(extent, window, this.size.peek().widthDevicePx);
+  }
+
+  /** The steps that the axis covers beside the run's own, once they are known; a zoom stays within what there is. */
+  showBeside(steps: readonly [number, number] | null): void {
+    batch(() => {
+      this.beside.value = steps;
+      this.keepWindowInside();
+    });
+  }
+
+  private keepWindowInside(): void {
+    const window = this.window.peek();
+    if (window !== null && this.size.peek().widthDevicePx > 0) this.zoomTo(window);
   }
 }
 

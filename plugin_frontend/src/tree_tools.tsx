@@ -2,6 +2,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Breadcrumb } from './breadcrumb.tsx';
 import { type Filter, NO_FILTER, SEARCHED_CHARACTERS } from './filter.ts';
 import { formatCount, formatSteps, shortened } from './format.ts';
+import { pageShortcutOf } from './keys.ts';
 import { KINDS, type Kind, bitOf } from './node_kinds.ts';
 import { MODEL_ORDER, type Order } from './ordering.ts';
 import type { Pointing } from './pointing.ts';
@@ -47,10 +48,7 @@ function FilterField({ store, set }: { store: Store; set: (change: Partial<Filte
   const problem = store.outline.problem.value;
   useEffect(() => {
     const focusBySlash = (event: KeyboardEvent) => {
-      const target = event.target;
-      const typing =
-        target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable]');
-      if (event.key !== '/' || event.ctrlKey || event.altKey || event.metaKey || typing) return;
+      if (pageShortcutOf(event) !== 'filter') return;
       event.preventDefault();
       field.current?.focus();
       field.current?.select();

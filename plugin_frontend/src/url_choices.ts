@@ -39,7 +39,10 @@ export function outlineFields(store: Store): Field[] {
           ? null
           : orderText(store.order.value),
       write: (text) => {
-        store.order.value = (text === null ? null : orderIn(text)) ?? MODEL_ORDER;
+        const found = text === null ? null : orderIn(text);
+        const known = (store.meta.peek()?.metrics ?? []).map(({ name }) => name);
+        const isOne = found !== null && (found.metric === undefined || known.includes(found.metric));
+        store.order.value = isOne ? found : MODEL_ORDER;
       },
     },
     {

@@ -102,7 +102,7 @@ export function layerFields(store: Store): Field[] {
       read: () => (store.tree.value === null ? null : foldsText(store.tree.value, store.open.value)),
       write: (text) => {
         const tree = store.tree.peek();
-        if (tree !== null) store.setOpen(foldsOf(text ?? '', tree) ?? openFirstLook(tree));
+        if (tree !== null) store.setWholeOpen(foldsOf(text ?? '', tree) ?? openFirstLook(tree));
       },
     },
   ];

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { render } from 'preact';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Brush } from '../src/brush.tsx';
 import { Alerts } from '../src/alerts/alerts.ts';
 import { listenForJumps } from '../src/alerts/visit.ts';
@@ -12,7 +12,9 @@ import { Navigation } from '../src/navigation.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
+import { Ranking } from '../src/ranking.ts';
 import { TreeView } from '../src/tree.tsx';
+import { TreeTools } from '../src/tree_tools.tsx';
 import { alertOf } from './support/alert.ts';
 import { metaOf, runOf } from './support/meta.ts';
 
@@ -210,6 +212,9 @@ describe('keys', () => {
       expect(pressed(grip, 'Enter')).toBe(false);
     }
 
+    const values = () => new Promise<never>(() => undefined);
+    const ranking = new Ranking({ values }, page.store, () => undefined);
+    const tools = host.appendChild(document.createElement('div'));
     render(<Help />, host);
     await new Promise((resolve) => setTimeout(resolve, 20));
     const dialog = host.querySelector('dialog');
@@ -217,7 +222,14 @@ describe('keys', () => {
     const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
     alerts.receive({ ...run, alerts: [alertOf({ node: 1 })] });
     const stopJumps = listenForJumps(page.store, page.pointing, alerts);
-    for (const key of keyNames(PAGE_KEYS)) expect([key, pressed(document.body, key)]).toEqual([key, true]);
+    render(<TreeTools store={page.store} pointing={page.pointing} ranking={ranking} />, tools);
+    await vi.waitFor(() => {
+      expect(pressed(document.body, '/')).toBe(true);
+    });
+    (document.activeElement as HTMLElement).blur();
+    for (const key of ['.', ',', '/', '?']) expect([key, pressed(document.body, key)]).toEqual([key, true]);
+    expect(keyNames(PAGE_KEYS).toSorted()).toEqual([',', '.', '/', '?']);
+    render(null, tools);
     stopJumps();
     expect(dialog?.open).toBe(true);
     const lines = HELP.flatMap(({ shortcuts }) => shortcuts);
@@ -229,6 +241,25 @@ describe('keys', () => {
   it('mean one thing each in one place', () => {
     const keys = [...keyNames(HEATMAP_KEYS), ...keyNames(CURSOR_KEYS), ...keyNames(PAGE_KEYS)];
     expect(new Set(keys).size).toBe(keys.length);
+  });
+
+  it('change nothing behind a dialog', async () => {
+    const { store, pointing } = openPage();
+    render([<Help key="h" />, <dialog key="d" class="dialog" />], host);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
+    const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
+    alerts.receive({ ...run, alerts: [alertOf({ node: 1 })] });
+    const stopJumps = listenForJumps(store, pointing, alerts);
+    const dialog = host.querySelector<HTMLDialogElement>('.dialog');
+    dialog?.showModal();
+    for (const key of ['.', ',', '?', 'w']) expect([key, pressed(document.body, key)]).toEqual([key, false]);
+    expect(store.cursor.value).toBeNull();
+    expect(host.querySelector<HTMLDialogElement>('.help')?.open).toBe(false);
+    dialog?.close();
+    expect(pressed(document.body, '.')).toBe(true);
+    expect(store.cursor.value).not.toBeNull();
+    stopJumps();
   });
 
   it('leave a question mark to who types it', async () => {

@@ -115,7 +115,51 @@ describe('the axis of two runs', () => {
   });
 });
 
+describe('steps that the second run alone has', () => {
+  it('are left when it is closed, and when it turns out not to have them', async () => {
+    const { store, linked, second } = pair();
+    second.steps = [0, 60_000];
+    linked.choose(SECOND);
+    await turn();
+    store.zoomTo({ start: 30_000, end: 31_000 });
+    expect(store.window.value).toEqual({ start: 30_000, end: 31_000 });
+    linked.choose(null);
+    expect(store.window.value).toEqual({ start: 4_000, end: 5_000 });
+
+    second.steps = [0, 700];
+    linked.choose(SECOND);
+    store.zoomTo({ start: 30_000, end: 31_000 });
+    await turn();
+    expect(store.window.value).toEqual({ start: 4_000, end: 5_000 });
+    linked.choose('lost');
+    store.zoomTo({ start: 30_000, end: 31_000 });
+    expect(store.window.value).toEqual({ start: 4_000, end: 5_000 });
+  });
+});
+
 describe('the second run', () => {
+  it('is closed when the first becomes the same', async () => {
+    const { store, linked } = pair();
+    linked.choose(SECOND);
+    await turn();
+    store.chooseRun(SECOND);
+    expect(linked.name.value).toBeNull();
+    linked.choose(SECOND);
+    expect(linked.name.value).toBeNull();
+  });
+
+  it('is asked for again after a refusal', async () => {
+    const { store, linked, asked } = pair();
+    linked.choose(SECOND);
+    await turn();
+    linked.failed(new Error('refused'));
+    expect(linked.obstacle.value).toBe('refused');
+    store.receiveRuns([runOf(), runOf({ name: SECOND })]);
+    await turn();
+    expect(asked).toEqual([SECOND, SECOND]);
+    expect(linked.obstacle.value).toBeNull();
+  });
+
   it('has a node in each row of the first where the names agree, and none elsewhere', async () => {
     const { store, linked, second } = pair();
     linked.choose(SECOND);

@@ -60,7 +60,8 @@ export function AlertMarks({ store, pointing, alerts }: Props) {
   );
 }
 
-function marksInView(store: Store, alerts: Alerts) {
+/** The marks in view, which a change of what they follow from makes anew. */
+export function marksInView(store: Store, alerts: Alerts) {
   const byRow = computed(() => {
     const [tree, all] = [store.tree.value, alerts.marksShown.value ? alerts.inTime.value : []];
     if (tree === null || all.length === 0) return new Map<number, never>();

@@ -1,6 +1,6 @@
 import { batch } from '@preact/signals';
 import type { Alert } from '../contract.ts';
-import { PAGE_KEYS, shortcutOf } from '../keys.ts';
+import { pageShortcutOf } from '../keys.ts';
 import type { Pointing } from '../pointing.ts';
 import type { StepScale, StepWindow } from '../scales.ts';
 import type { Store } from '../store.ts';
@@ -71,24 +71,14 @@ export function listenForJumps(store: Store, pointing: Pointing, alerts: Alerts)
   document.addEventListener(
     'keydown',
     (event) => {
-      const name = shortcutOf(PAGE_KEYS, event.key);
+      const name = pageShortcutOf(event);
       const direction = name === 'nextAlert' ? 1 : name === 'lastAlert' ? -1 : null;
-      if (direction === null || event.ctrlKey || event.altKey || event.metaKey || takesText(event.target))
-        return;
-      if (store.screen.peek() === 'heatmap' && jump(store, pointing, alerts, direction))
-        event.preventDefault();
+      if (direction === null || store.screen.peek() !== 'heatmap') return;
+      if (jump(store, pointing, alerts, direction)) event.preventDefault();
     },
     { signal: stop.signal },
   );
   return () => {
     stop.abort();
   };
-}
-
-/** A select looks for an option by what is typed. */
-function takesText(target: EventTarget | null): boolean {
-  if (!(target instanceof HTMLElement)) return false;
-  if (target instanceof HTMLInputElement)
-    return !['checkbox', 'radio', 'button', 'range'].includes(target.type);
-  return target.isContentEditable || ['TEXTAREA', 'SELECT'].includes(target.tagName);
 }

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { cellOfStep } from '../lines/bands.ts';
 import { valueScale } from '../lines/value_scale.ts';
 import type { Pointing } from '../pointing.ts';
-import { stepAt } from '../scales.ts';
+import { stepAt, stepsInView } from '../scales.ts';
 import { StepLine } from '../step_line.tsx';
 import type { Store } from '../store.ts';
 import type { Theme } from '../theme.ts';
@@ -82,16 +82,19 @@ export function ChartView({ store, pointing, drill, feed, theme }: Props) {
         <StepLine store={store} step={pointing.stepPointed.value} kind="hairline" />
       </div>
       <p class="plot-note quiet" data-testid="chart-note">
-        {failed.value ? 'The chart could not be loaded: reload the page.' : noteOf(feed, drill)}
+        {failed.value ? 'The chart could not be loaded: reload the page.' : noteOf(store, feed, drill)}
       </p>
     </div>
   );
 }
 
 /** Why the chart is empty, or nothing. */
-function noteOf(feed: LineFeed, drill: Drill): string {
-  const lines = feed.lines.value;
+function noteOf(store: Store, feed: LineFeed, drill: Drill): string {
+  const [lines, scale, grid] = [feed.lines.value, store.scale.value, store.grid.value];
   if (drill.shown.value.length === 0) return 'Click a cell of the heatmap to see its line.';
+  const [begin, end] = scale === null || grid === null ? [0, 1] : stepsInView(scale, grid);
+  // Beside a longer run, this one may have ended.
+  if (begin >= end) return 'No data in these steps.';
   if (lines === null) return 'Loading…';
   const empty = [...lines.byKey.values()].every((line) => line.mean.every((value) => value === null));
   return empty && lines.byKey.size > 0 ? 'No data in these steps.' : '';

@@ -1,4 +1,5 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import type { Alerts } from '../alerts/alerts.ts';
 import type { Api } from '../api.ts';
 import { CopyLines } from '../copy_lines.tsx';
 import { formatCount } from '../format.ts';
@@ -13,6 +14,7 @@ import { type View, commandOf, viewOf } from './view.ts';
 interface Props {
   store: Store;
   linked: LinkedRun;
+  alerts: Alerts;
   api: Api;
   theme: { readonly value: Theme };
 }
@@ -24,7 +26,7 @@ interface Action {
 }
 
 /** What can be taken away from the page: a menu button after the ARIA practices. */
-export function ExportMenu({ store, linked, api, theme }: Props) {
+export function ExportMenu({ store, linked, alerts, api, theme }: Props) {
   const id = useId();
   const [isOpen, setOpen] = useState(false);
   const [command, setCommand] = useState<string | null>(null);
@@ -43,18 +45,18 @@ export function ExportMenu({ store, linked, api, theme }: Props) {
     if (view !== null) use(view);
   };
   const view = isOpen ? viewOf(store) : null;
-  const rows =
-    view?.nodes === null ? 'all rows' : `the ${formatCount(view?.nodes.length ?? 0)} rows unfolded`;
+  const rows = view?.nodes === null ? 'all rows' : `the ${formatCount(view?.nodes.length ?? 0)} rows shown`;
+  const ofFirst = linked.name.value === null ? '' : ' of A';
   const actions: Action[] = [
     {
       label: 'Picture of the view (PNG)',
       testId: 'export-png',
       run: withView((shown) => {
-        void savePicture(store, linked, theme.value, nameOf(store, shown, 'png'));
+        void savePicture(drawPicture(store, linked, alerts, theme.value), nameOf(store, shown, 'png'));
       }),
     },
     {
-      label: `Figures of the view (CSV), ${rows}`,
+      label: `Figures of the view${ofFirst} (CSV), ${rows}`,
       testId: 'export-csv',
       run: withView((shown) => {
         const url = api.csvUrl(shown.layer, shown.nodes, ...shown.steps, shown.cells);
@@ -109,7 +111,7 @@ export function ExportMenu({ store, linked, api, theme }: Props) {
         >
           {view === null && (
             <button type="button" role="menuitem" tabIndex={-1} onClick={close}>
-              The first run has no steps in view
+              Nothing of the run is in view
             </button>
           )}
           {(view === null ? [] : actions).map(({ label, testId, run }) => (
@@ -167,8 +169,7 @@ function nameOf(store: Store, { layer, steps }: View, ending: string): string {
   return fileNameOf([label, layer.stream, layer.metric, layer.view, steps.join('_')], ending);
 }
 
-async function savePicture(store: Store, linked: LinkedRun, theme: Theme, name: string): Promise<void> {
-  const canvas = drawPicture(store, linked, theme);
+async function savePicture(canvas: HTMLCanvasElement | null, name: string): Promise<void> {
   const blob = await new Promise<Blob | null>((resolve) => {
     if (canvas === null) resolve(null);
     else canvas.toBlob(resolve, 'image/png');

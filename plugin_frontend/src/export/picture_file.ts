@@ -1,10 +1,14 @@
-import { NON_FINITE, ZERO, cssColour, rampColour } from '../colours.ts';
+import type { Alerts } from '../alerts/alerts.ts';
+import type { AlertMark } from '../alerts/alert_marks.ts';
+import { LOOKS, SEVERITIES } from '../alerts/kinds.ts';
+import { drawAlertMarks, marksInView } from '../alerts/marks_view.tsx';
+import { NON_FINITE, cssColour, rampColour, zeroColour } from '../colours.ts';
 import { formatCount, formatSteps, formatValue, shortened } from '../format.ts';
 import { Heatmap } from '../heatmap.ts';
 import type { LinkedRun } from '../linked.ts';
 import { drawAbsent } from '../linked_painter.ts';
 import { type Scene, rowsOf } from '../picture.ts';
-import { position, rangeTicks } from '../ranges.ts';
+import { position, rangeTicks, zeroIsApart } from '../ranges.ts';
 import { type StepWindow, devicePxAt, stepTicks } from '../scales.ts';
 import { SIGN_PATHS, contextOf } from '../signs.ts';
 import type { Store } from '../store.ts';
@@ -71,15 +75,24 @@ export function printable(name: string): string {
   return name.slice(0, 4 * MOST_CHARACTERS).replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ');
 }
 
-/** The view as a picture at the screen's resolution: caption, legend, axis, names and heatmap, also of a second run. */
-export function drawPicture(store: Store, linked: LinkedRun, theme: Theme): HTMLCanvasElement | null {
+/**
+ * The view as a picture at the screen's resolution: caption, legend, axis, names, heatmap and marks of alerts, and the
+ * heatmap of a second run.
+ */
+export function drawPicture(
+  store: Store,
+  linked: LinkedRun,
+  alerts: Alerts,
+  theme: Theme,
+): HTMLCanvasElement | null {
   const [scene, second] = [store.scene.peek(), linked.scene.peek()];
   if (scene === null) return null;
   const ratio = scene.viewport.devicePixelRatio;
   const [firstRow, endRow] = rowsInView(scene.viewport, scene.nodes.length);
+  const marks = marksInView(store, alerts).peek();
   const panels = [
-    { scene, name: store.meta.peek()?.label ?? '' },
-    ...(second === null ? [] : [{ scene: second, name: linked.meta.peek()?.label ?? '' }]),
+    { scene, marks, name: store.meta.peek()?.label ?? '' },
+    ...(second === null ? [] : [{ scene: second, marks: [], name: linked.meta.peek()?.label ?? '' }]),
   ];
   const widthCssPx = scene.viewport.widthDevicePx / ratio;
   const rowsEnd = rowTopDevicePx(scene.viewport, endRow);
@@ -97,6 +110,7 @@ export function drawPicture(store: Store, linked: LinkedRun, theme: Theme): HTML
   context.fillRect(0, 0, canvas.width, canvas.height);
   drawCaption(pen, store, canvas.width / ratio);
   drawLegend(pen, store, panels.length > 1);
+  drawAlertLegend(pen, marks);
   const top = MARGIN + HEAD + PANEL_HEAD;
   context.save();
   context.beginPath();
@@ -112,7 +126,7 @@ export function drawPicture(store: Store, linked: LinkedRun, theme: Theme): HTML
     const letter = panels.length > 1 ? `${'AB'.charAt(i)}  ` : '';
     pen.text(letter + panel.name, left, MARGIN + HEAD + 8, widthCssPx, { bold: true });
     drawAxis(pen, panel.scene, left, top);
-    const image = heatmapOf(store, panel.scene, theme);
+    const image = heatmapOf(store, panel.scene, panel.marks, theme);
     const [x, y] = [Math.round(left * ratio), Math.round(top * ratio)];
     const height = Math.round(heightCssPx * ratio);
     context.drawImage(image, 0, 0, image.width, height, x, y, image.width, height);
@@ -120,10 +134,15 @@ export function drawPicture(store: Store, linked: LinkedRun, theme: Theme): HTML
   return canvas;
 }
 
-function heatmapOf(store: Store, scene: Scene, theme: Theme): HTMLCanvasElement {
+function heatmapOf(store: Store, scene: Scene, marks: readonly AlertMark[], theme: Theme): HTMLCanvasElement {
   const canvas = document.createElement('canvas');
   new Heatmap(canvas).draw(scene, rowsOf(scene), store.tables.peek(), PALETTES[theme]);
   drawAbsent(canvas, scene, PALETTES[theme]);
+  if (marks.length === 0) return canvas;
+  const upon = document.createElement('canvas');
+  [upon.width, upon.height] = [canvas.width, canvas.height];
+  drawAlertMarks(contextOf(upon), marks, scene.viewport.devicePixelRatio);
+  contextOf(canvas).drawImage(upon, 0, 0);
   return canvas;
 }
 
@@ -153,8 +172,8 @@ function drawLegend(pen: Pen, store: Store, shared: boolean): void {
   if (range === null || metric === null) return;
   const top = MARGIN + 58;
   let x = MARGIN;
-  if (range.scale === 'log' && range.kind !== 'signed') {
-    pen.box(x, top, 14, 14, cssColour(ZERO));
+  if (zeroIsApart(range)) {
+    pen.box(x, top, 14, 14, cssColour(zeroColour(range)));
     pen.text('0', x + 19, top + 7, 20, { size: 12 });
     x += 50;
   }
@@ -178,6 +197,24 @@ function drawLegend(pen: Pen, store: Store, shared: boolean): void {
     x += pen.text(words, x + 2, top + 7, 60, { size: 12 }) + 20;
   }
   pen.text('hatched: no gradient', x, top + 7, 200, { size: 12 });
+}
+
+/** The shapes of the severities that are marked, below the signs. */
+function drawAlertLegend(pen: Pen, marks: readonly AlertMark[]): void {
+  const marked = new Set(marks.flatMap(({ alerts }) => alerts.map(({ severity }) => severity)));
+  let x = MARGIN + 50 + RAMP + 24;
+  for (const severity of SEVERITIES.filter((one) => marked.has(one))) {
+    const { word, shape, fill } = LOOKS[severity];
+    const { context, ratio } = pen;
+    context.save();
+    context.scale(ratio, ratio);
+    context.translate(x, MARGIN + 80);
+    context.fillStyle = fill;
+    context.fill(new Path2D(shape));
+    context.restore();
+    x += 16;
+    x += pen.text(word, x, MARGIN + 85, 90, { size: 12 }) + 16;
+  }
 }
 
 function drawSign({ context, ratio }: Pen, path: string, x: number, y: number): void {

@@ -10,7 +10,7 @@ const MOST_URL_CHARACTERS = 30_000;
 /** What the heatmap shows, as something to ask for. */
 export interface View {
   readonly layer: Layer;
-  /** Unfolded nodes in the order of their rows; null where all are, or are too many to name. */
+  /** Nodes in the order of their rows; null where all are, or are too many to name. */
   readonly nodes: readonly number[] | null;
   /** Steps [first, end): whole cells, as far as the run goes. */
   readonly steps: readonly [number, number];
@@ -22,7 +22,8 @@ export function viewOf(store: Store): View | null {
   if (scene === null || layer === null || tree === null) return null;
   const { scale, grid } = scene;
   const [first, end] = cellsInView(scale, grid);
-  if (first >= end) return null;
+  // Beside a longer run, or below a filter that leaves nothing.
+  if (first >= end || scene.nodes.length === 0) return null;
   const nodes = Array.from(scene.nodes);
   const all = nodes.length === tree.size || nodes.join(',').length > MOST_URL_CHARACTERS;
   const steps = [
