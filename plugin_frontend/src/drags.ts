@@ -39,6 +39,7 @@ export class Drags {
     if (touch) this.fingers.set(pointerId, fromCssX);
     if (event.button > 1) return;
     const kind = touch || event.shiftKey || event.button === 1 ? 'pan' : 'box';
+    this.navigation.grab();
     this.drag = { pointerId, kind, fromCssX, fromCssY, cssX: fromCssX, moved: this.fingers.size > 1 };
   }
 
@@ -72,6 +73,7 @@ export class Drags {
     if (event === undefined) this.fingers.clear();
     else this.fingers.delete(event.pointerId);
     this.drag = null;
+    this.navigation.letGo();
     this.navigation.box.value = null;
     return had;
   }

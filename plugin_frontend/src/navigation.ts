@@ -16,6 +16,8 @@ export class Navigation {
   /** What a drag marks on the heatmap, in CSS pixels. */
   readonly box = signal<Rect | null>(null);
   private readonly trail = signal<Trail>(NO_TRAIL);
+  /** A drag is one movement however long it rests. */
+  private grip: 'none' | 'taken' | 'moved' = 'none';
 
   constructor(
     private readonly store: Store,
@@ -29,15 +31,26 @@ export class Navigation {
     effect(() => {
       const [window, run] = [this.store.window.value, this.store.runName.value];
       const before = this.trail.peek();
-      const trail = run === runName ? moved(before, window, this.now()) : { ...NO_TRAIL, present: window };
+      const held = this.grip === 'moved';
+      const trail =
+        run === runName ? moved(before, window, this.now(), held) : { ...NO_TRAIL, present: window };
       runName = run;
       if (trail === before) return;
+      if (this.grip === 'taken') this.grip = 'moved';
       this.trail.value = trail;
       if (this.following.peek() && !this.atEnd(window)) this.following.value = false;
     });
     effect(() => {
       if (this.store.meta.value !== null && this.following.value) this.catchUp();
     });
+  }
+
+  grab(): void {
+    this.grip = 'taken';
+  }
+
+  letGo(): void {
+    this.grip = 'none';
   }
 
   /** Closer for factors below 1, around the step that is pointed at. */

@@ -15,10 +15,10 @@ export interface Trail {
 
 export const NO_TRAIL: Trail = { present: null, past: [], movedMs: Number.NEGATIVE_INFINITY };
 
-/** With a new window in view; what stood still before the movement is kept. */
-export function moved(trail: Trail, window: StepWindow | null, nowMs: number): Trail {
+/** With a new window in view; what stood still before the movement is kept. `held` says that it surely goes on. */
+export function moved(trail: Trail, window: StepWindow | null, nowMs: number, held = false): Trail {
   if (same(trail.present, window)) return trail;
-  const goesOn = nowMs - trail.movedMs < PAUSE_MS;
+  const goesOn = held || nowMs - trail.movedMs < PAUSE_MS;
   const past = goesOn ? trail.past : [...trail.past, trail.present].slice(-MOST_PAST);
   return { present: window, past, movedMs: nowMs };
 }

@@ -125,6 +125,14 @@ def tensorboard(request: pytest.FixtureRequest, logdir: Path) -> Iterator[Tensor
     served.stop()
 
 
+@pytest.fixture(scope="session")
+def board(logdir: Path) -> Iterator[TensorBoard]:
+    """For what does not depend on how TensorBoard reads."""
+    served = TensorBoard(logdir, "--load_fast=true")
+    yield served
+    served.stop()
+
+
 class Tab:
     """The Grad Health tab in a page; ``problems`` collects errors of page and console."""
 
@@ -163,12 +171,14 @@ class Tab:
 
 @pytest.fixture
 def open_tab(browser: Browser) -> Iterator[Any]:
-    """``open_tab(url, dark=…, width=…, rail=…)`` → a Tab; closed at the end of the test."""
+    """``open_tab(url, dark=…, width=…, height=…, rail=…)`` → a Tab; closed at the end of the test."""
     pages: list[Page] = []
 
-    def opened(url: str, *, dark: bool = False, width: int = 1400, rail: str | None = "closed") -> Tab:
+    def opened(
+        url: str, *, dark: bool = False, width: int = 1400, height: int = 900, rail: str | None = "closed"
+    ) -> Tab:
         page = browser.new_page(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", device_scale_factor=1
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", device_scale_factor=1
         )
         if rail is not None:  # as somebody left it; otherwise it may open by itself and move what a test points at
             page.add_init_script(f"try {{ localStorage.setItem('gradhealth.alerts', '{rail}') }} catch {{}}")

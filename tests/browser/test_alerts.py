@@ -23,9 +23,9 @@ FRONT_END = Path(__file__).parents[2] / "plugin_frontend"
 CRITICAL = (255, 98, 87)
 
 
-def found(tensorboard: TensorBoard) -> list[dict[str, Any]]:
+def found(board: TensorBoard) -> list[dict[str, Any]]:
     query = urllib.parse.urlencode({"run": RUN, "stream": "gradients"})
-    with urllib.request.urlopen(f"{tensorboard.url}data/plugin/gradhealth/alerts?{query}") as answer:
+    with urllib.request.urlopen(f"{board.url}data/plugin/gradhealth/alerts?{query}") as answer:
         alerts: list[dict[str, Any]] = json.load(answer)["alerts"]
     return alerts
 
@@ -34,9 +34,7 @@ def opened(tab: Tab) -> Tab:
     """Wait for the run, its alerts and their marks."""
     tab.ready().choose_run(RUN)
     settled(tab)
-    if tab.part("alert-rail").count() == 0:
-        tab.part("alerts-toggle").click()
-    tab.part("alert").first.wait_for()
+    tab.part("alert").first.wait_for()  # a critical one opens the rail
     tab.frame.locator("[data-testid=alert-marks][data-count]:not([data-count='0'])").wait_for(state="attached")
     return tab
 
@@ -72,13 +70,13 @@ def test_the_rail_explains_exactly_the_kinds_that_the_backend_looks_for() -> Non
     assert re.findall(r"'(\w+)'", table.split("SEVERITIES")[1].split(";")[0]) == list(SEVERITIES)
 
 
-def test_a_planted_nan_opens_the_rail_and_its_alert_leads_to_the_cell(tensorboard: TensorBoard, open_tab: Any) -> None:
-    alerts = found(tensorboard)
-    names = meta(tensorboard)["nodes"]["name"]
+def test_a_planted_nan_opens_the_rail_and_its_alert_leads_to_the_cell(board: TensorBoard, open_tab: Any) -> None:
+    alerts = found(board)
+    names = meta(board)["nodes"]["name"]
     planted = names.index(PLANTED_TENSOR)
     nan = next(alert for alert in alerts if alert["kind"] == "nan" and alert["node"] == planted)
     for dark in (False, True):
-        tab = open_tab(tensorboard.url, dark=dark, rail=None).ready()
+        tab = open_tab(board.url, dark=dark, rail=None).ready()
         tab.choose_run(RUN)
         tab.part("alert-rail").wait_for()  # by itself, as there is something critical
         item = tab.frame.locator(f"[data-alert='{nan['id']}']")
@@ -98,11 +96,11 @@ def test_a_planted_nan_opens_the_rail_and_its_alert_leads_to_the_cell(tensorboar
         assert tab.problems == []
 
 
-def test_marks_stand_on_cells_or_on_folded_modules_and_can_be_hidden(tensorboard: TensorBoard, open_tab: Any) -> None:
-    names = meta(tensorboard)["nodes"]["name"]
+def test_marks_stand_on_cells_or_on_folded_modules_and_can_be_hidden(board: TensorBoard, open_tab: Any) -> None:
+    names = meta(board)["nodes"]["name"]
     planted, body, healthy = (names.index(name) for name in (PLANTED_TENSOR, "body", "body.0.weight"))
     for dark in (False, True):
-        tab = opened(open_tab(tensorboard.url, dark=dark, rail=None))
+        tab = opened(open_tab(board.url, dark=dark, rail=None))
         tab.page.wait_for_timeout(200)
         assert critical_share(tab, planted, PLANTED_STEP) > 0.02
         assert critical_share(tab, healthy, PLANTED_STEP) == 0
@@ -119,11 +117,9 @@ def test_marks_stand_on_cells_or_on_folded_modules_and_can_be_hidden(tensorboard
         assert tab.problems == []
 
 
-def test_comma_and_full_stop_go_through_all_alerts_in_the_order_of_steps(
-    tensorboard: TensorBoard, open_tab: Any
-) -> None:
-    alerts = found(tensorboard)
-    tab = opened(open_tab(tensorboard.url, rail=None))
+def test_comma_and_full_stop_go_through_all_alerts_in_the_order_of_steps(board: TensorBoard, open_tab: Any) -> None:
+    alerts = found(board)
+    tab = opened(open_tab(board.url, rail=None))
     tab.part("alerts-close").click()
     told = tab.part("alert-told")
     seen = []
@@ -147,10 +143,8 @@ def test_comma_and_full_stop_go_through_all_alerts_in_the_order_of_steps(
     assert tab.problems == []
 
 
-def test_a_narrow_page_keeps_the_rail_closed_until_asked_and_remembers_it(
-    tensorboard: TensorBoard, open_tab: Any
-) -> None:
-    tab = open_tab(tensorboard.url, width=800, rail=None).ready()
+def test_a_narrow_page_keeps_the_rail_closed_until_asked_and_remembers_it(board: TensorBoard, open_tab: Any) -> None:
+    tab = open_tab(board.url, width=800, rail=None).ready()
     tab.choose_run(RUN)
     settled(tab)
     tab.part("critical-count").wait_for()
@@ -172,13 +166,13 @@ def _answer(reply: dict[str, Any], route: Route) -> None:
     route.fulfill(**reply)
 
 
-def test_without_alerts_or_without_their_route_the_heatmap_is_as_ever(tensorboard: TensorBoard, open_tab: Any) -> None:
+def test_without_alerts_or_without_their_route_the_heatmap_is_as_ever(board: TensorBoard, open_tab: Any) -> None:
     for reply, part, words in (
         ({"json": {"alerts": [], "complete": True}}, "alerts-empty", "Nothing found in steps 0–399"),
         ({"status": 422, "json": {"error": "expected rows, got <b>none</b>"}}, "alerts-problem", "got <b>none</b>"),
         ({"status": 404, "body": "<html>not here</html>"}, "alerts-problem", "HTTP status 404"),
     ):
-        tab = open_tab(tensorboard.url, rail=None)
+        tab = open_tab(board.url, rail=None)
         tab.page.route("**/gradhealth/alerts?*", functools.partial(_answer, reply))
         tab.page.reload()
         tab.ready().choose_run(RUN)

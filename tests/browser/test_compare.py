@@ -76,7 +76,7 @@ def seconds_row(tab: Tab, row: int) -> Pixels:
 def test_equal_gradients_have_equal_colours_and_a_later_nan_shows(
     board: TensorBoard, open_tab: Any, width: int, dark: bool
 ) -> None:
-    tab = compared(board, open_tab, width=width, dark=dark)
+    tab = compared(board, open_tab, width=width, dark=dark, height=900 if width > 1000 else 1500)
     tab.page.mouse.move(5, 5)
     names = meta(board, SHORT)["nodes"]["name"]
     for name in ("blocks.0.attn.weight", "embed", "head.weight"):
@@ -138,7 +138,7 @@ def test_it_stands_beside_or_below_and_goes_when_closed(board: TensorBoard, open
     for width in (1600, 800):
         tab = compared(board, open_tab, width=width)
         first, second = (tab.part(part).bounding_box() for part in ("heatmap", "second-heatmap"))
-        assert (second["width"], second["height"]) == pytest.approx((first["width"], first["height"]), abs=0.1)
+        assert (second["width"], second["height"]) == pytest.approx((first["width"], first["height"]), abs=1)
         if width == 1600:
             assert second["y"] == pytest.approx(first["y"], abs=0.1)
             assert second["x"] >= first["x"] + first["width"]

@@ -145,6 +145,7 @@ def test_a_copied_link_shows_the_same_in_another_browser(board: TensorBoard, ope
     tab.frame.get_by_role("status").get_by_text("Link copied").wait_for()
     link = tab.page.evaluate("navigator.clipboard.readText()")
     other = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    other.add_init_script("localStorage.setItem('gradhealth.alerts', 'closed')")
     other.goto(link)
     there = Tab.__new__(Tab)
     there.page, there.problems, there.frame = other, [], other.frame_locator("iframe").first

@@ -26,9 +26,9 @@ def held(tab: Tab) -> bool:
     return bool(tab.part("lock").get_attribute("aria-pressed") == "true")
 
 
-def test_a_dragged_end_recolours_and_is_held_until_fitted_again(tensorboard: TensorBoard, open_tab: Any) -> None:
+def test_a_dragged_end_recolours_and_is_held_until_fitted_again(board: TensorBoard, open_tab: Any) -> None:
     for dark in (False, True):
-        tab = opened(open_tab(tensorboard.url, dark=dark))
+        tab = opened(open_tab(board.url, dark=dark))
         tab.page.wait_for_timeout(400)
         robust, before = value(tab, "range-hi"), pixels(tab, 0, 50)
         box = tab.part("range-high").bounding_box()
@@ -62,8 +62,8 @@ def test_a_dragged_end_recolours_and_is_held_until_fitted_again(tensorboard: Ten
         assert tab.problems == []
 
 
-def test_ends_are_typed_exactly_and_moved_by_keys(tensorboard: TensorBoard, open_tab: Any) -> None:
-    tab = opened(open_tab(tensorboard.url))
+def test_ends_are_typed_exactly_and_moved_by_keys(board: TensorBoard, open_tab: Any) -> None:
+    tab = opened(open_tab(board.url))
     tab.part("range-lo").fill("0.0125")
     tab.part("range-lo").press("Enter")
     assert value(tab, "range-lo") == 0.0125
@@ -80,9 +80,9 @@ def test_ends_are_typed_exactly_and_moved_by_keys(tensorboard: TensorBoard, open
     assert tab.problems == []
 
 
-def test_a_diverging_scale_has_a_centre_of_no_hue(tensorboard: TensorBoard, open_tab: Any) -> None:
+def test_a_diverging_scale_has_a_centre_of_no_hue(board: TensorBoard, open_tab: Any) -> None:
     for dark in (False, True):
-        tab = opened(open_tab(tensorboard.url, dark=dark))
+        tab = opened(open_tab(board.url, dark=dark))
         tab.part("scale").get_by_text("diverging").click()
         settled(tab)
         query = "health.state().metric"
@@ -90,7 +90,7 @@ def test_a_diverging_scale_has_a_centre_of_no_hue(tensorboard: TensorBoard, open
         assert {"rdbu", "puor"} == set(
             tab.part("colours").evaluate("select => [...select.options].map(option => option.value)")
         )
-        node = meta(tensorboard)["nodes"]["name"].index("head.weight")
+        node = meta(board)["nodes"]["name"].index("head.weight")
         rect = tab.ask(f"health.rectOf({node}, 55)")
         tab.part("heatmap").hover(position={"x": rect["x"] + 2, "y": rect["y"] + 2})
         shown = tab.part("tooltip").locator("dd").first
@@ -110,9 +110,9 @@ def test_a_diverging_scale_has_a_centre_of_no_hue(tensorboard: TensorBoard, open
 
 
 def test_the_control_appears_without_moving_the_heatmap_and_fits_a_narrow_page(
-    tensorboard: TensorBoard, open_tab: Any
+    board: TensorBoard, open_tab: Any
 ) -> None:
-    tab = opened(open_tab(tensorboard.url, width=800))
+    tab = opened(open_tab(board.url, width=800))
     page = "document.documentElement"
     assert tab.ask(f"{page}.scrollWidth <= {page}.clientWidth")
     before = tab.part("heatmap").bounding_box()

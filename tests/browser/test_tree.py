@@ -18,25 +18,25 @@ def shown(tab: Tab, names: list[str]) -> list[str]:
     return [names[node] for node in tab.ask("health.state().visibleNodes")]
 
 
-def open_run(tensorboard: TensorBoard, open_tab: Any, **options: Any) -> tuple[Tab, list[str]]:
-    tab = open_tab(tensorboard.url, **options).ready()
+def open_run(board: TensorBoard, open_tab: Any, **options: Any) -> tuple[Tab, list[str]]:
+    tab = open_tab(board.url, **options).ready()
     tab.choose_run(RUN)
     settled(tab)
-    return tab, meta(tensorboard)["nodes"]["name"]
+    return tab, meta(board)["nodes"]["name"]
 
 
-def values(tensorboard: TensorBoard, metric: str, begin: int, end: int) -> list[float | None]:
+def values(board: TensorBoard, metric: str, begin: int, end: int) -> list[float | None]:
     query = {"run": RUN, "stream": "gradients", "metric": metric, "view": "max", "begin": begin, "end": end}
-    address = f"{tensorboard.url}data/plugin/gradhealth/values?{urllib.parse.urlencode(query)}"
+    address = f"{board.url}data/plugin/gradhealth/values?{urllib.parse.urlencode(query)}"
     with urllib.request.urlopen(address) as answer:
         return list(json.load(answer)["values"])
 
 
 @pytest.mark.parametrize(("dark", "width"), [(False, 1400), (True, 800)])
 def test_words_kinds_and_expressions_narrow_tree_and_heatmap(
-    tensorboard: TensorBoard, open_tab: Any, dark: bool, width: int
+    board: TensorBoard, open_tab: Any, dark: bool, width: int
 ) -> None:
-    tab, names = open_run(tensorboard, open_tab, dark=dark, width=width)
+    tab, names = open_run(board, open_tab, dark=dark, width=width)
     before = shown(tab, names)
     top = tab.part("heatmap").bounding_box()["y"]
     tab.part("heatmap").focus()
@@ -47,7 +47,7 @@ def test_words_kinds_and_expressions_narrow_tree_and_heatmap(
     left = shown(tab, names)
     assert [name for name in left if name.endswith("bias")] == found
     assert {name for name in left if not name.endswith("bias")} == {"", "body"} | {n.rpartition(".")[0] for n in found}
-    tensors = [kind == "tensor" for kind in meta(tensorboard)["nodes"]["kind"]]
+    tensors = [kind == "tensor" for kind in meta(board)["nodes"]["kind"]]
     assert tab.part("filter-count").inner_text() == f"{len(found)} of {sum(tensors)}"
     tab.page.keyboard.press("Escape")
     assert shown(tab, names) == before
@@ -66,8 +66,8 @@ def test_words_kinds_and_expressions_narrow_tree_and_heatmap(
     assert tab.problems == []
 
 
-def test_an_expression_without_end_is_stopped_and_the_page_goes_on(tensorboard: TensorBoard, open_tab: Any) -> None:
-    tab, names = open_run(tensorboard, open_tab)
+def test_an_expression_without_end_is_stopped_and_the_page_goes_on(board: TensorBoard, open_tab: Any) -> None:
+    tab, names = open_run(board, open_tab)
     before = shown(tab, names)
     tab.part("filter").fill("/^((((([a-z.0-9]+)+)+)+)+)+X/")
     tab.part("filter-problem").get_by_text("takes too long").wait_for()
@@ -83,11 +83,11 @@ def test_an_expression_without_end_is_stopped_and_the_page_goes_on(tensorboard: 
     assert tab.problems == []
 
 
-def test_the_worst_come_first_and_the_nan_before_them(tensorboard: TensorBoard, open_tab: Any) -> None:
-    tab, names = open_run(tensorboard, open_tab)
-    kinds = meta(tensorboard)["nodes"]["kind"]
+def test_the_worst_come_first_and_the_nan_before_them(board: TensorBoard, open_tab: Any) -> None:
+    tab, names = open_run(board, open_tab)
+    kinds = meta(board)["nodes"]["kind"]
     tensors = [node for node, kind in enumerate(kinds) if kind == "tensor"]
-    norms, bad = values(tensorboard, "norm", 0, STEPS), values(tensorboard, "nonfinite", 0, STEPS)
+    norms, bad = values(board, "norm", 0, STEPS), values(board, "nonfinite", 0, STEPS)
     worst = sorted(tensors, key=lambda node: (-(bad[node] or 0), -(norms[node] or 0)))
     assert names[worst[0]] == PLANTED_TENSOR
     tab.part("flat").click()
@@ -99,23 +99,23 @@ def test_the_worst_come_first_and_the_nan_before_them(tensorboard: TensorBoard, 
     assert magenta(pixels(tab, worst[1], PLANTED_STEP)) == 0
     tab.part("flat").click()
     tree = tab.ask("health.state().visibleNodes")
-    parents = meta(tensorboard)["nodes"]["parent"]
+    parents = meta(board)["nodes"]["parent"]
     for parent in set(parents):
         children = [node for node in tree if parents[node] == parent]
         assert children == sorted(children, key=lambda node: (-(bad[node] or 0), -(norms[node] or 0)))
     assert tab.problems == []
 
 
-def test_a_metric_at_the_clicked_cell_orders_both_ways(tensorboard: TensorBoard, open_tab: Any) -> None:
-    tab, _ = open_run(tensorboard, open_tab)
+def test_a_metric_at_the_clicked_cell_orders_both_ways(board: TensorBoard, open_tab: Any) -> None:
+    tab, _ = open_run(board, open_tab)
     begin, end = 200, 210
     rect = tab.ask(f"health.rectOf(0, {begin})")
     tab.part("heatmap").click(position={"x": rect["x"] + rect["width"] / 2, "y": rect["y"] + rect["height"] / 2})
     tab.part("flat").click()
     tab.part("order").select_option("metric:rms")
     tab.part("ranked").get_by_text(f"steps {begin}–{end - 1}").wait_for()
-    kinds = meta(tensorboard)["nodes"]["kind"]
-    sizes = values(tensorboard, "rms", begin, end)
+    kinds = meta(board)["nodes"]["kind"]
+    sizes = values(board, "rms", begin, end)
     tensors = [node for node, kind in enumerate(kinds) if kind == "tensor"]
     empty = [node for node in tensors if sizes[node] is None]
     assert empty, "a tensor without a gradient has no place among the others"
@@ -127,8 +127,8 @@ def test_a_metric_at_the_clicked_cell_orders_both_ways(tensorboard: TensorBoard,
     assert tab.problems == []
 
 
-def test_the_path_leads_up_and_a_focused_module_is_alone(tensorboard: TensorBoard, open_tab: Any) -> None:
-    tab, names = open_run(tensorboard, open_tab)
+def test_the_path_leads_up_and_a_focused_module_is_alone(board: TensorBoard, open_tab: Any) -> None:
+    tab, names = open_run(board, open_tab)
     item = tab.frame.locator(f"[data-testid=treeitem][data-node='{names.index(PLANTED_TENSOR)}']")
     item.click()
     crumbs = tab.part("crumb")
