@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradhealth_kernels.metrics import METRICS
+from tb_gradhealth.store.columns import ALL_KINDS
 from tb_gradhealth.store.cover import by_level, cover, surviving
 from tb_gradhealth.store.part import Part
 from tb_gradhealth.store.rowgroup import ROW, RowGroup, code, encode
@@ -22,8 +23,8 @@ from .agreement import same
 from .v2_decoder import Row, Session
 
 
-@pytest.mark.parametrize("deflated", [True, False])
-def test_row_groups_of_several_chunks_are_as_documented(deflated: bool) -> None:
+@pytest.mark.parametrize("deflated", [ALL_KINDS, ()])
+def test_row_groups_of_several_chunks_are_as_documented(deflated: tuple[str | None, ...]) -> None:
     tensors = [f"a.{i}" for i in range(70)]
     elements = gradients(8, len(tensors))
     elements[5, 65, 2] = np.nan
