@@ -95,7 +95,7 @@ def test_signed_values_within_their_bound_and_finite_if_they_were(values: Floats
     back = there_and_back("signed", values)
     assert np.array_equal(np.isfinite(back), np.isfinite(values)), "what is finite stays so"
     assert np.array_equal(np.isnan(back), np.isnan(values))
-    assert np.array_equal(np.sign(back[back != 0]), np.sign(values[back != 0]))
+    assert np.array_equal(np.sign(back[back != 0]), np.sign(values[back != 0]), equal_nan=True)
     least, most = 2.0**-126, (2 - 2.0**-12) * 2.0**127  # a float32 below the least has fewer bits
     normal = np.isfinite(values) & (np.abs(values) >= least) & (np.abs(values) <= most)
     assert (np.abs(back[normal] / values[normal] - 1) <= 0.000123).all()

@@ -109,11 +109,12 @@ def test_a_cover_is_disjoint_complete_and_no_coarser_than_needed(
     exact = np.array([len(session.recorded(row)) for row in found], np.int64)
     assert (shown.recorded == exact)[whole].all()
     assert shown.recorded.sum() == len(there)
-    for row, level in zip(found, shown.level.tolist(), strict=True):
+    wholes = zip(shown.begin.tolist(), shown.end.tolist(), strict=True)
+    for row, whole_row, level in zip(found, wholes, shown.level.tolist(), strict=True):
         below = [own for number, rows in session.rows.items() if number < level for own in rows]
         if level > wanted:
             had = {step for own in below for step in session.recorded(own)}
-            assert session.recorded(row) - had, "finer rows show all of it"
+            assert session.recorded(whole_row) - had, "finer rows show all of it"
         for coarser in range(level + 1, wanted + 1):
             assert not touching(row, session.rows.get(coarser, [])), "a coarser row would have done"
 
