@@ -98,7 +98,7 @@ def _windows(timeline: Timeline, whole: Extent) -> list[Taken]:
 
 def empty() -> None:
     """Forgets what was read and decoded; the system still has the files in memory."""
-    cache.CACHE.__init__()  # type: ignore[misc]
+    cache.CACHE.clear()
 
 
 def timed(call: Callable[[], T]) -> tuple[Taken, T]:

@@ -1,3 +1,4 @@
+import { oncePerFrame } from './frame.ts';
 import type { Heatmap } from './heatmap.ts';
 import type { LinkedRun } from './linked.ts';
 import { lockRange } from './painter.ts';
@@ -12,7 +13,9 @@ const ABSENT = 'not in this run';
 
 /** Draws the second run with the first one's colours, and asks for the tiles that it lacks. */
 export class LinkedPainter {
-  private scheduled = false;
+  readonly schedule = oncePerFrame(() => {
+    this.paint();
+  });
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -21,15 +24,6 @@ export class LinkedPainter {
     private readonly linked: LinkedRun,
     private readonly theme: () => Theme,
   ) {}
-
-  schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    requestAnimationFrame(() => {
-      this.scheduled = false;
-      this.paint();
-    });
-  }
 
   private paint(): void {
     const [scene, layer] = [this.linked.scene.peek(), this.linked.layer.peek()];

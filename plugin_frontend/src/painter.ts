@@ -1,3 +1,4 @@
+import { oncePerFrame } from './frame.ts';
 import type { Heatmap, Painted } from './heatmap.ts';
 import { minimapTiles } from './minimap_model.ts';
 import { type Row, type Scene, rowsOf, valuesInView } from './picture.ts';
@@ -9,22 +10,15 @@ import { rowsInView, tilesBehind } from './viewport.ts';
 
 /** Draws the store's scene once a frame at most, and asks for the tiles that it lacks. */
 export class Painter {
-  private scheduled = false;
+  readonly schedule = oncePerFrame(() => {
+    this.paint();
+  });
 
   constructor(
     private readonly heatmap: Heatmap,
     private readonly store: Store,
     private readonly theme: () => Theme,
   ) {}
-
-  schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    requestAnimationFrame(() => {
-      this.scheduled = false;
-      this.paint();
-    });
-  }
 
   private paint(): void {
     const [scene, layer] = [this.store.scene.peek(), this.store.layer.peek()];

@@ -26,6 +26,11 @@ class Cache:
         self._bytes = 0
         self._lock = threading.Lock()
 
+    def clear(self) -> None:
+        with self._lock:
+            self._values.clear()
+            self._bytes = 0
+
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The value of ``key``, made if it is not there; passes on what ``make`` raises."""
         with self._lock:
