@@ -205,7 +205,7 @@ function Exact({ exact, metric, isTensor, pathOf }: ExactProps) {
         <>
           <dt>worst tensor inside</dt>
           <dd>
-            {value(figures.worst)} in <bdi>{pathOf(figures.worst_node)}</bdi>
+            {value(figures.worst)} in <bdi>{shortened(pathOf(figures.worst_node), NAME_CHARACTERS)}</bdi>
             {figures.worst_steps !== null && `, ${formatSteps(...figures.worst_steps)}`}
           </dd>
         </>

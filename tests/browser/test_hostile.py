@@ -73,6 +73,7 @@ def test_tree_tooltip_and_picker_show_them_as_text(board: TensorBoard, open_tab:
         tab.part("heatmap").hover(position={"x": rect["x"] + 2, "y": rect["y"] + rect["height"] / 2})
         tooltip = tab.part("tooltip")
         assert names[node][:20].strip() in tooltip.text_content()
+        tooltip.locator("dl").wait_for()  # the exact figures, which may name a tensor inside
         box = tooltip.bounding_box()
         assert 0 <= box["x"] <= box["x"] + box["width"] <= width
         assert 0 <= box["y"] <= box["y"] + box["height"] <= 900
