@@ -1,5 +1,6 @@
 import { computed } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { oncePerFrame } from '../frame.ts';
 import { contextOf } from '../signs.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
@@ -25,21 +26,14 @@ export function AlertMarks({ store, pointing, alerts }: Props) {
     const element = canvas.current;
     if (element === null) return undefined;
     const context = contextOf(element);
-    let frame = 0;
-    const end = marks.subscribe(() => {
-      cancelAnimationFrame(frame);
-      frame = requestAnimationFrame(() => {
-        const { widthDevicePx, heightDevicePx, devicePixelRatio } = store.viewport.peek();
-        if (element.width !== widthDevicePx) element.width = widthDevicePx;
-        if (element.height !== heightDevicePx) element.height = heightDevicePx;
-        drawAlertMarks(context, marks.peek(), devicePixelRatio);
-        element.dataset.count = String(marks.peek().length);
-      });
+    const schedule = oncePerFrame(() => {
+      const { widthDevicePx, heightDevicePx, devicePixelRatio } = store.viewport.peek();
+      if (element.width !== widthDevicePx) element.width = widthDevicePx;
+      if (element.height !== heightDevicePx) element.height = heightDevicePx;
+      drawAlertMarks(context, marks.peek(), devicePixelRatio);
+      element.dataset.count = String(marks.peek().length);
     });
-    return () => {
-      cancelAnimationFrame(frame);
-      end();
-    };
+    return marks.subscribe(schedule);
   }, [store, marks]);
   const visited = alerts.visited.value;
   const isThere = visited !== null && store.cursor.value === visited.place;
