@@ -1,3 +1,4 @@
+import { useComputed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Alerts } from './alerts/alerts.ts';
@@ -130,13 +131,15 @@ function Picture({
   }, [scrollCssPx]);
   const compared = linked.name.value !== null;
   const strip = store.marks.value.length > 0;
-  const grid = store.grid.value;
-  const minimap = !compared && grid !== null && hasMinimap(grid, store.size.value.widthDevicePx);
+  const minimap = useComputed(() => {
+    const [grid, { widthDevicePx }] = [store.grid.value, store.size.value];
+    return linked.name.value === null && grid !== null && hasMinimap(grid, widthDevicePx);
+  });
   const besides = [
     'var(--head)',
     'var(--beside, 0px)',
     ...(strip ? ['var(--strip)'] : []),
-    ...(minimap ? ['var(--minimap)'] : []),
+    ...(minimap.value ? ['var(--minimap)'] : []),
   ];
   const rowsCssPx = store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio);
   const beside = {
@@ -169,11 +172,12 @@ function Picture({
               drill={drillDown.drill}
               theme={theme}
               element={heatmap}
+              minimap={minimap}
             >
               <AlertMarks store={store} pointing={pointing} alerts={alerts} />
               {compared && <Hairline store={store} pointing={pointing} />}
             </HeatmapView>
-            {minimap && <Minimap store={store} theme={theme} />}
+            {minimap.value && <Minimap store={store} theme={theme} />}
           </div>
           {compared && (
             <Second
