@@ -34,3 +34,6 @@ export const KINDS: readonly { kind: string; label: string; meaning: string }[] 
     meaning: 'a tensor that a gradient reached in some steps and not in others',
   },
 ];
+
+/** Kinds whose cells have a colour and a sign of their own, whatever metric is shown. */
+export const SIGNED_KINDS: ReadonlySet<string> = new Set(['nan', 'pos_inf', 'neg_inf']);
