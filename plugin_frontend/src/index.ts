@@ -14,6 +14,7 @@ import { ExportMenu } from './export/menu.tsx';
 import { Figures } from './figures.ts';
 import { Help } from './help.tsx';
 import { installHooks } from './hooks.ts';
+import { keepRowInView } from './kept_row.ts';
 import { LinkedRun } from './linked.ts';
 import { Live } from './live.ts';
 import { Navigation } from './navigation.ts';
@@ -142,5 +143,6 @@ export function render(): void {
   new RegexSearch(store).start();
   new AlertFeed(api, store, alerts, isVisible).start();
   listenForJumps(store, pointing, alerts);
+  keepRowInView(store, pointing, alerts);
   new NoteFeed(api, store, failed).start();
 }

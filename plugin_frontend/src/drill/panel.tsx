@@ -44,7 +44,6 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
     region.current?.focus();
     drill.wantsFocus.value = false;
   }, [wantsFocus, drill]);
-  useEffect(() => revealOnceLower(store, pointing), [store, pointing]);
   const close = () => {
     const inside = region.current?.contains(document.activeElement) === true;
     drill.close();
@@ -84,19 +83,6 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
       </div>
     </section>
   );
-}
-
-/** The heatmap becomes lower as the panel opens, and the row that was clicked must not go out of sight. */
-function revealOnceLower(store: Store, pointing: Pointing): () => void {
-  const before = store.size.peek();
-  const stop = store.size.subscribe((size) => {
-    if (size === before) return;
-    pointing.revealCursor();
-    stop();
-  });
-  return () => {
-    stop();
-  };
 }
 
 function pathOf(store: Store, drill: Drill): string {
