@@ -18,6 +18,9 @@ import { Separator } from './separator.tsx';
 const NAME_CHARACTERS = 200;
 const ID = 'drill-down';
 
+/** Words and figures need this much beside the chart, which begins where the heatmap does; else they stand below. */
+const WORDS_CSS_PX = 264;
+
 export interface DrillViews {
   drill: Drill;
   lines: LineFeed;
@@ -44,6 +47,10 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
     region.current?.focus();
     drill.wantsFocus.value = false;
   }, [wantsFocus, drill]);
+  useEffect(() => {
+    // On a low page the panel is below what is in view.
+    region.current?.scrollIntoView({ block: 'nearest' });
+  }, []);
   const close = () => {
     const inside = region.current?.contains(document.activeElement) === true;
     drill.close();
@@ -53,7 +60,7 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
     <section
       ref={region}
       id={ID}
-      class="drill"
+      class={store.leftCssPx.value - GUTTER_CSS_PX < WORDS_CSS_PX ? 'drill stacked' : 'drill'}
       data-testid="drill"
       role="region"
       aria-label={labelOf(store, drill)}
