@@ -1,8 +1,9 @@
 import { useComputed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Alerts } from './alerts/alerts.ts';
-import { AlertMarks } from './alerts/marks_view.tsx';
+import { MarkTold, alertWords, alertsPointedAt } from './alerts/mark_told.tsx';
+import { AlertMarks, marksInView } from './alerts/marks_view.tsx';
 import { AlertRail, AlertsToggle } from './alerts/rail.tsx';
 import { Axis } from './axis.tsx';
 import { type DrillViews, DrillPanel } from './drill/panel.tsx';
@@ -142,9 +143,19 @@ function Picture({
     ...(minimap.value ? ['var(--minimap)'] : []),
   ];
   const rowsCssPx = store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio);
+  const marks = useMemo(() => marksInView(store, alerts), [store, alerts]);
+  // Marks stand on the first heatmap alone.
+  const marked = (pointed: Pointed) =>
+    linked.pointed.value ? [] : alertsPointedAt(store, marks.value, pointed);
   const beside = {
-    view: (pointed: Pointed) => <ValueBeside store={store} linked={linked} pointed={pointed} />,
-    words: (pointed: Pointed) => besideWords(store, linked, pointed),
+    view: (pointed: Pointed) => (
+      <>
+        <MarkTold store={store} alerts={marked(pointed)} />
+        <ValueBeside store={store} linked={linked} pointed={pointed} />
+      </>
+    ),
+    words: (pointed: Pointed) =>
+      [alertWords(marked(pointed)), besideWords(store, linked, pointed)].filter(Boolean).join('. '),
   };
   return (
     <>
@@ -174,7 +185,7 @@ function Picture({
               element={heatmap}
               minimap={minimap}
             >
-              <AlertMarks store={store} pointing={pointing} alerts={alerts} />
+              <AlertMarks store={store} pointing={pointing} alerts={alerts} marks={marks} />
               {compared && <Hairline store={store} pointing={pointing} />}
             </HeatmapView>
             {minimap.value && <Minimap store={store} theme={theme} />}

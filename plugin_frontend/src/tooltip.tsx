@@ -21,7 +21,7 @@ interface Props {
   heatmap: RefObject<HTMLElement | null>;
   /** False where something else shows the cursor's cell already. */
   atCursor?: boolean;
-  /** What a second run shows in the same place: to see, and in words. */
+  /** What else is in the same place, as a mark or a second run: to see, and in words. */
   beside?: { view: (pointed: Pointed) => ComponentChildren; words: (pointed: Pointed) => string };
 }
 

@@ -4,7 +4,7 @@ import { render } from 'preact';
 import { act } from 'preact/test-utils';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Alerts } from '../src/alerts/alerts.ts';
-import { AlertMarks } from '../src/alerts/marks_view.tsx';
+import { AlertMarks, marksInView } from '../src/alerts/marks_view.tsx';
 import { Minimap } from '../src/minimap.tsx';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
@@ -41,7 +41,14 @@ describe('what is drawn above and below the cells', () => {
     const about = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
     alerts.receive({ ...about, alerts: [alertOf({ node: 1 })] });
     const views = {
-      marks: <AlertMarks store={store} pointing={new Pointing(store)} alerts={alerts} />,
+      marks: (
+        <AlertMarks
+          store={store}
+          pointing={new Pointing(store)}
+          alerts={alerts}
+          marks={marksInView(store, alerts)}
+        />
+      ),
       minimap: <Minimap store={store} theme={signal<Theme>('light')} />,
     };
     for (const [name, view] of Object.entries(views)) {

@@ -1,5 +1,5 @@
-import { computed } from '@preact/signals';
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { type ReadonlySignal, computed } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { oncePerFrame } from '../frame.ts';
 import { contextOf } from '../signs.ts';
 import type { Pointing } from '../pointing.ts';
@@ -16,12 +16,12 @@ interface Props {
   store: Store;
   pointing: Pointing;
   alerts: Alerts;
+  marks: ReadonlySignal<readonly AlertMark[]>;
 }
 
 /** Marks where something was found, on a canvas of their own above the cells; and what the last jump went to. */
-export function AlertMarks({ store, pointing, alerts }: Props) {
+export function AlertMarks({ store, pointing, alerts, marks }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const marks = useMemo(() => marksInView(store, alerts), [store, alerts]);
   useEffect(() => {
     const element = canvas.current;
     if (element === null) return undefined;
