@@ -7,7 +7,15 @@ import { AlertMarks, marksInView } from './alerts/marks_view.tsx';
 import { AlertRail, AlertsToggle } from './alerts/rail.tsx';
 import { Axis } from './axis.tsx';
 import { type DrillViews, DrillPanel } from './drill/panel.tsx';
-import { BesideTooltip, FirstHeading, Hairline, Second, ValueBeside, besideWords } from './compare.tsx';
+import {
+  BesideTooltip,
+  FirstHeading,
+  Hairline,
+  Second,
+  ToldFirst,
+  ValueBeside,
+  besideWords,
+} from './compare.tsx';
 import type { Figures } from './figures.ts';
 import { plural } from './format.ts';
 import { HeatmapView } from './heatmap_view.tsx';
@@ -148,10 +156,11 @@ function Picture({
   const marked = (pointed: Pointed) =>
     linked.pointed.value ? [] : alertsPointedAt(store, marks.value, pointed);
   const beside = {
+    above: (pointed: Pointed) => <ToldFirst store={store} linked={linked} pointed={pointed} />,
     view: (pointed: Pointed) => (
       <>
         <MarkTold store={store} alerts={marked(pointed)} />
-        <ValueBeside store={store} linked={linked} pointed={pointed} />
+        {!linked.pointed.value && <ValueBeside store={store} linked={linked} pointed={pointed} />}
       </>
     ),
     words: (pointed: Pointed) =>

@@ -99,7 +99,7 @@ export function render(): void {
     live.failed(error);
   };
   const visible = watchVisibility();
-  const drill = new Drill(store);
+  const drill = new Drill(store, linked);
   const overview = new OverviewFeed(api, store, visible, failed);
   // What decides which rows there are, such as a filter, goes before the place among them.
   const fields = [
