@@ -18,10 +18,12 @@ import { metaOf, nodesFrom, runOf } from './support/meta.ts';
 
 // The browser at hand has no such class, which the heatmap's view looks at as it is loaded.
 vi.hoisted(() => {
-  vi.stubGlobal('ResizeObserverEntry', class {});
+  vi.stubGlobal('ResizeObserverEntry', function () {
+    return undefined;
+  });
 });
 vi.mock('../src/drill/chart_view.tsx', async (original) => ({
-  ...(await original<typeof import('../src/drill/chart_view.tsx')>()),
+  ...(await original<object>()),
   ChartView: () => null,
 }));
 

@@ -46,7 +46,7 @@ export class Drill {
   /** The run that can be shown beside the first, if any. */
   readonly beside = computed(() => {
     const linked = this.linked;
-    return linked === null || linked.name.value === null || linked.obstacle.value !== null ? null : linked;
+    return linked?.name.value != null && linked.obstacle.value === null ? linked : null;
   });
 
   /** Whose figures are shown: those of the first run wherever there is no other. */

@@ -62,7 +62,7 @@ export class LineFeed {
       1,
       Math.min(MOST_CELLS, Math.floor(size.value.widthDevicePx / size.value.devicePixelRatio)),
     );
-    return { layer: layer.value, lines, begin, end, cells, revision: meta.value?.revision };
+    return { layer: layer.value, lines, begin, end, cells, revision: meta.value.revision };
   });
 
   private async fetch(
