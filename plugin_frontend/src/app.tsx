@@ -1,4 +1,4 @@
-import type { ReadonlySignal } from '@preact/signals';
+import { type ReadonlySignal, useComputed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Alerts } from './alerts/alerts.ts';
@@ -142,13 +142,15 @@ function Picture({
   }, [scrollCssPx]);
   const compared = linked.name.value !== null;
   const strip = store.marks.value.length > 0;
-  const grid = store.grid.value;
-  const minimap = !compared && grid !== null && hasMinimap(grid, store.size.value.widthDevicePx);
+  const minimap = useComputed(() => {
+    const [grid, { widthDevicePx }] = [store.grid.value, store.size.value];
+    return linked.name.value === null && grid !== null && hasMinimap(grid, widthDevicePx);
+  });
   const besides = [
     'var(--head)',
     'var(--beside, 0px)',
     ...(strip ? ['var(--strip)'] : []),
-    ...(minimap ? ['var(--minimap)'] : []),
+    ...(minimap.value ? ['var(--minimap)'] : []),
   ];
   const rowsCssPx = store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio);
   return (
@@ -177,11 +179,12 @@ function Picture({
               drill={drill}
               theme={theme}
               element={heatmap}
+              minimap={minimap}
             >
               <AlertMarks store={store} pointing={pointing} alerts={alerts} />
               {compared && <Hairline store={store} pointing={pointing} />}
             </HeatmapView>
-            {minimap && <Minimap store={store} theme={theme} />}
+            {minimap.value && <Minimap store={store} theme={theme} />}
           </div>
           {compared && (
             <Second
@@ -192,7 +195,7 @@ function Picture({
           )}
         </div>
       </div>
-      <Tips {...{ store, api, pointing, linked, drill, second }} first={heatmap} />
+      <Tips {...{ store, api, pointing, linked, drill, alerts, second }} first={heatmap} />
     </>
   );
 }

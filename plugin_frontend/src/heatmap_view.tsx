@@ -1,4 +1,4 @@
-import { computed } from '@preact/signals';
+import { type ReadonlySignal, computed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { watchLeft } from './alignment.ts';
@@ -41,16 +41,23 @@ interface Props {
   drill: Drill;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
+  minimap: ReadonlySignal<boolean>;
   /** What lies upon the cells. */
   children?: ComponentChildren;
 }
 
-export function HeatmapView({ store, pointing, navigation, drill, theme, element, children }: Props) {
+export function HeatmapView(props: Props) {
+  const { store, pointing, navigation, drill, theme, element, minimap, children } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return undefined;
-    const painter = new Painter(new Heatmap(canvas.current), store, () => theme.value);
-    const changes = computed(() => [store.scene.value, store.tables.value, theme.value]);
+    const painter = new Painter(
+      new Heatmap(canvas.current),
+      store,
+      () => theme.value,
+      () => minimap.value,
+    );
+    const changes = computed(() => [store.scene.value, store.tables.value, theme.value, minimap.value]);
     const endings = [
       changes.subscribe(() => {
         painter.schedule();
@@ -62,7 +69,7 @@ export function HeatmapView({ store, pointing, navigation, drill, theme, element
     return () => {
       for (const end of endings) end();
     };
-  }, [store, pointing, navigation, drill, theme]);
+  }, [store, pointing, navigation, drill, theme, minimap]);
   const shown = [store.stream.value, store.metric.value, store.view.value].map((one) => one?.label ?? '');
   const label = `${shown.join(', ')}, by tensor and step`;
   return (

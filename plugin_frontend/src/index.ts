@@ -11,6 +11,7 @@ import { ExportMenu } from './export/menu.tsx';
 import { Help } from './help.tsx';
 import { installHooks } from './hooks.ts';
 import { loadLater } from './late.tsx';
+import { keepRowInView } from './kept_row.ts';
 import { LinkedRun } from './linked.ts';
 import { Live } from './live.ts';
 import { Navigation } from './navigation.ts';
@@ -91,7 +92,7 @@ export function render(): void {
     live.failed(error);
   };
   const visible = watchVisibility();
-  const drill = new Drill(store);
+  const drill = new Drill(store, linked);
   const overview = new OverviewFeed(api, store, visible, failed);
   // What decides which rows there are, such as a filter, goes before the place among them.
   const fields = [
@@ -127,6 +128,7 @@ export function render(): void {
   for (const part of [navigation, url, live, linked, ranking, overview]) part.start();
   new RegexSearch(store).start();
   new AlertFeed(api, store, alerts, isVisible).start();
+  keepRowInView(store, pointing, alerts);
   new NoteFeed(api, store, failed).start();
   loadLater(store);
 }

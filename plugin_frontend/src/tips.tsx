@@ -1,7 +1,10 @@
 import type { RefObject } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { Api } from './api.ts';
-import { BesideTooltip, ValueBeside, besideWords } from './compare.tsx';
+import type { Alerts } from './alerts/alerts.ts';
+import { MarkTold, alertWords, alertsPointedAt } from './alerts/mark_told.tsx';
+import { marksInView } from './alerts/marks_view.tsx';
+import { BesideTooltip, ToldFirst, ValueBeside, besideWords } from './compare.tsx';
 import type { Drill } from './drill/drill.ts';
 import { Figures } from './figures.ts';
 import type { LinkedRun } from './linked.ts';
@@ -15,17 +18,29 @@ interface Props {
   pointing: Pointing;
   linked: LinkedRun;
   drill: Drill;
+  alerts: Alerts;
   /** The heatmaps. */
   first: RefObject<HTMLDivElement | null>;
   second: RefObject<HTMLDivElement | null>;
 }
 
 /** What is told of the cell that is pointed at, of both runs where there are two. */
-export function Tips({ store, api, pointing, linked, drill, first, second }: Props) {
+export function Tips({ store, api, pointing, linked, drill, alerts, first, second }: Props) {
   const figures = useMemo(() => new Figures(api, store), [api, store]);
+  const marks = marksInView(store, alerts);
+  // Marks stand on the first heatmap alone.
+  const marked = (pointed: Pointed) =>
+    linked.pointed.value ? [] : alertsPointedAt(store, marks.value, pointed);
   const beside = {
-    view: (pointed: Pointed) => <ValueBeside store={store} linked={linked} pointed={pointed} />,
-    words: (pointed: Pointed) => besideWords(store, linked, pointed),
+    above: (pointed: Pointed) => <ToldFirst store={store} linked={linked} pointed={pointed} />,
+    view: (pointed: Pointed) => (
+      <>
+        <MarkTold store={store} alerts={marked(pointed)} />
+        {!linked.pointed.value && <ValueBeside store={store} linked={linked} pointed={pointed} />}
+      </>
+    ),
+    words: (pointed: Pointed) =>
+      [alertWords(marked(pointed)), besideWords(store, linked, pointed)].filter(Boolean).join('. '),
   };
   return (
     <>

@@ -176,6 +176,60 @@ describe('fingers', () => {
   });
 });
 
+describe('fingers that come and go', () => {
+  const touch = (pointerId: number) => ({ pointerId, pointerType: 'touch' });
+  const zoomed = () => {
+    const page = openPage();
+    page.store.zoomTo({ start: 1_000, end: 2_000 });
+    return page;
+  };
+
+  it('go on panning with the one that is left, whichever of the two that is, and choose no cell', () => {
+    for (const [first, second] of [
+      [1, 2],
+      [2, 1],
+    ] as const) {
+      const page = zoomed();
+      page.pointer('down', 300, 10, touch(first));
+      page.pointer('down', 700, 10, touch(second));
+      page.pointer('up', 700, 10, touch(second));
+      page.pointer('move', 200, 12, touch(first));
+      expect(page.store.window.value).toEqual({ start: 1_100, end: 2_100 });
+      page.pointer('up', 200, 12, touch(first));
+      page.pointer('move', 100, 12, touch(first));
+      expect(page.store.window.value).toEqual({ start: 1_100, end: 2_100 });
+      expect([page.store.cursor.value, page.store.pointer.value]).toEqual([null, null]);
+      detach();
+    }
+  });
+
+  it('keep the steps that they hold under them, also while they move together or wait for each other', () => {
+    const page = zoomed();
+    page.pointer('down', 300, 10, touch(1));
+    page.pointer('down', 700, 10, touch(2));
+    page.pointer('move', 100, 10, touch(1));
+    page.pointer('move', 500, 10, touch(2));
+    const { start = 0, end = 0 } = page.store.window.value ?? {};
+    const stepAt = (x: number) => start + ((end - start) * x) / 1_000;
+    expect([stepAt(100), stepAt(500)].map(Math.round)).toEqual([1_300, 1_700]);
+    page.pointer('move', 490, 80, touch(1));
+    expect(page.store.window.value).toEqual({ start, end });
+  });
+
+  it('leave the scrolling of rows to the browser, which takes the finger away', () => {
+    const page = zoomed();
+    page.pointer('down', 300, 10, touch(1));
+    page.pointer('cancel', 300, 60, touch(1));
+    page.pointer('move', 200, 90, touch(1));
+    expect([page.store.window.value, page.store.cursor.value]).toEqual([{ start: 1_000, end: 2_000 }, null]);
+    // What was taken away is no second finger of the next one.
+    page.pointer('down', 500, 10, touch(2));
+    page.pointer('move', 400, 10, touch(2));
+    page.pointer('up', 400, 10, touch(2));
+    expect(page.store.window.value).toEqual({ start: 1_100, end: 2_100 });
+  });
+});
+
 /** The dialog comes with the late parts of the page; its listener with the next frame. */
 async function helpIsHere(): Promise<void> {
   later.ask();

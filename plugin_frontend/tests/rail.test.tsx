@@ -66,7 +66,7 @@ describe('the rail', () => {
   it('lists alerts under their severity in words, and counts the critical ones on its button', async () => {
     await show([
       alertOf({ id: 'a' }),
-      alertOf({ id: 'b', severity: 'notice', metric: 'mean' }),
+      alertOf({ id: 'b', kind: 'spike', severity: 'notice', metric: 'mean' }),
       alertOf({ id: 'c' }),
     ]);
     expect([...host.querySelectorAll('h3')].map((heading) => heading.textContent.trim())).toEqual([

@@ -14,3 +14,6 @@ export const LOOKS: Record<Severity, { word: string; plural: string; shape: stri
     fill: '#6cb2ff',
   },
 };
+
+/** Kinds whose cells have a colour and a sign of their own, whatever metric is shown. */
+export const SIGNED_KINDS: ReadonlySet<string> = new Set(['nan', 'pos_inf', 'neg_inf']);

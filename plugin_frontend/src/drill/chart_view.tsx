@@ -100,7 +100,7 @@ export function ChartView({ store, pointing, drill, feed, theme }: Props) {
 
 /** Why the chart is empty, or nothing. */
 function noteOf(store: Store, feed: LineFeed, drill: Drill): string {
-  const [lines, scale, grid] = [feed.lines.value, store.scale.value, store.grid.value];
+  const [lines, scale, grid] = [feed.lines.value, store.scale.value, drill.subject.value.meta.value];
   if (drill.shown.value.length === 0) return 'Click a cell of the heatmap to see its line.';
   const [begin, end] = scale === null || grid === null ? [0, 1] : stepsInView(scale, grid);
   // Beside a longer run, this one may have ended.

@@ -2,14 +2,13 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Alerts } from '../alerts/alerts.ts';
 import type { Api } from '../api.ts';
 import { CopyLines } from '../copy_lines.tsx';
-import { formatCount } from '../format.ts';
 import type { LinkedRun } from '../linked.ts';
 import type { Store } from '../store.ts';
 import type { Theme } from '../theme.ts';
 import { fileNameOf, save } from './file_names.ts';
 import { drawPicture } from './picture_file.ts';
 import { exportCommand } from './shell.ts';
-import { type View, commandOf, viewOf } from './view.ts';
+import { type View, commandOf, rowsTold, viewOf } from './view.ts';
 
 export interface ExportViews {
   store: Store;
@@ -45,7 +44,7 @@ export function ExportItems({ store, linked, alerts, api, theme, id, isOpen, clo
     if (view !== null) use(view);
   };
   const view = isOpen ? viewOf(store) : null;
-  const rows = view?.nodes === null ? 'all rows' : `the ${formatCount(view?.nodes.length ?? 0)} rows shown`;
+  const rows = view === null ? '' : rowsTold(view);
   const ofFirst = linked.name.value === null ? '' : ' of A';
   const actions: Action[] = [
     {
