@@ -25,8 +25,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 settings.register_profile("tb_gradhealth", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("tb_gradhealth")
-# Hypothesis draws constants that it finds in whatever local modules are imported by then, so that the examples of a test
-# would depend on the tests before it in the same process. It has no setting against that.
+# Hypothesis draws constants that it finds in the local modules imported by then, so that a test's examples would depend
+# on the tests before it in the same process. It has no setting against that.
 if hasattr(providers, "is_local_module_file"):
     providers.is_local_module_file = lambda path: False
 

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Any]) -> Any:
-    """``make(directory)``, which can be pickled, of the first worker; ``directory`` is not to be written to by others."""
+    """What ``make(directory)`` returned to the first worker. It is pickled, and nobody else writes to ``directory``."""
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent

@@ -6,36 +6,16 @@ import io
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.plugin import noted
-
 from .conftest import EVERY, PLANTED_STEP, PLANTED_TENSOR, STEPS, Tab, TensorBoard
 from .test_heatmap import RUN, Pixels, meta, settled
 
 ROWS = STEPS // EVERY
-
-
-@pytest.fixture(scope="module")
-def board(logdir: Path) -> Iterator[TensorBoard]:
-    served = TensorBoard(logdir)
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
-def noted_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
-    logdir = tmp_path_factory.mktemp("noted")
-    noted.write(logdir / "noted")
-    served = TensorBoard(logdir)
-    yield served
-    served.stop()
 
 
 def shown(board: TensorBoard, open_tab: Any, **options: Any) -> Tab:
@@ -197,6 +177,7 @@ def test_the_overview_stands_on_the_heatmaps_steps_and_folds(board: TensorBoard,
 
 def test_skipped_steps_are_ticks_in_the_overview(noted_board: TensorBoard, open_tab: Any) -> None:
     tab: Tab = open_tab(noted_board.url).ready()
+    tab.choose_run("noted/gradhealth")
     tab.part("skipped").wait_for()
     canvas = tab.part("sparkline").first.bounding_box()
     foot = shot(tab, {**canvas, "y": canvas["y"] + canvas["height"] - 6, "height": 6}).astype(int)
