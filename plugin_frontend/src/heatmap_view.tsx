@@ -2,8 +2,8 @@ import { computed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { watchLeft } from './alignment.ts';
+import { CellFrame } from './cell_frame.tsx';
 import type { Drill } from './drill/drill.ts';
-import { px } from './format.ts';
 import { Gestures } from './gestures.ts';
 import { Heatmap } from './heatmap.ts';
 import type { Navigation } from './navigation.ts';
@@ -12,7 +12,6 @@ import type { Pointing } from './pointing.ts';
 import { StepLine } from './step_line.tsx';
 import type { CanvasSize, Store } from './store.ts';
 import type { Theme } from './theme.ts';
-import type { Rect } from './viewport.ts';
 
 /** Safari lays canvases out in device pixels as well, but does not tell how many there are. */
 const TELLS_DEVICE_PX = 'devicePixelContentBoxSize' in ResizeObserverEntry.prototype;
@@ -85,17 +84,5 @@ export function HeatmapView({ store, pointing, navigation, drill, theme, element
       <CellFrame rect={pointing.cursorCell.value?.rect ?? null} kind="cursor" />
       <CellFrame rect={navigation.box.value} kind="box" />
     </div>
-  );
-}
-
-/** A frame around a cell, or around what a drag marks. */
-export function CellFrame({ rect, kind }: { rect: Rect | null; kind: 'hover' | 'cursor' | 'box' }) {
-  if (rect === null) return null;
-  const { x, y, width, height } = rect;
-  return (
-    <div
-      class={`cell-frame ${kind}`}
-      style={{ left: px(x), top: px(y), width: px(width), height: px(height) }}
-    />
   );
 }

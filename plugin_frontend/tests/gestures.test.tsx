@@ -7,7 +7,9 @@ import { listenForJumps } from '../src/alerts/visit.ts';
 import { Drill } from '../src/drill/drill.ts';
 import { Gestures } from '../src/gestures.ts';
 import { Help } from '../src/help.tsx';
-import { CURSOR_KEYS, HEATMAP_KEYS, HELP, MINIMAP_KEYS, PAGE_KEYS, TREE_KEYS } from '../src/keys.ts';
+import { HELP, MINIMAP_KEYS, TREE_KEYS } from '../src/help_lines.ts';
+import { CURSOR_KEYS, HEATMAP_KEYS, PAGE_KEYS } from '../src/keys.ts';
+import { later } from '../src/late.tsx';
 import { Navigation } from '../src/navigation.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
@@ -174,6 +176,16 @@ describe('fingers', () => {
   });
 });
 
+/** The dialog comes with the late parts of the page; its listener with the next frame. */
+async function helpIsHere(): Promise<void> {
+  later.ask();
+  const isHere = () => {
+    expect(host.querySelector('dialog.help')).not.toBeNull();
+  };
+  await vi.waitFor(isHere, 20_000);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
 describe('keys', () => {
   it('of the heatmap move through the steps, with the focus nowhere as well', () => {
     const page = openPage();
@@ -216,7 +228,7 @@ describe('keys', () => {
     const ranking = new Ranking({ values }, page.store, () => undefined);
     const tools = host.appendChild(document.createElement('div'));
     render(<Help />, host);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await helpIsHere();
     const dialog = host.querySelector('dialog');
     const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
     const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
@@ -231,7 +243,9 @@ describe('keys', () => {
     expect(keyNames(PAGE_KEYS).toSorted()).toEqual([',', '.', '/', '?']);
     render(null, tools);
     stopJumps();
-    expect(dialog?.open).toBe(true);
+    await vi.waitFor(() => {
+      expect(dialog?.open).toBe(true);
+    });
     const lines = HELP.flatMap(({ shortcuts }) => shortcuts);
     expect(dialog?.querySelectorAll('dt').length).toBe(lines.length);
     for (const table of [HEATMAP_KEYS, CURSOR_KEYS, PAGE_KEYS, TREE_KEYS, MINIMAP_KEYS])
@@ -246,7 +260,7 @@ describe('keys', () => {
   it('change nothing behind a dialog', async () => {
     const { store, pointing } = openPage();
     render([<Help key="h" />, <dialog key="d" class="dialog" />], host);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await helpIsHere();
     const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
     const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
     alerts.receive({ ...run, alerts: [alertOf({ node: 1 })] });
@@ -264,7 +278,7 @@ describe('keys', () => {
 
   it('leave a question mark to who types it', async () => {
     render([<input key="i" type="search" />, <Help key="h" />], host);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await helpIsHere();
     expect(pressed(host.querySelector('input') ?? host, '?')).toBe(false);
     expect(host.querySelector('dialog')?.open).toBe(false);
   });

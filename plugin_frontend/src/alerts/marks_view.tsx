@@ -6,6 +6,7 @@ import type { Store } from '../store.ts';
 import { type AlertMark, MARK_CSS_PX, alertMarksOf, alertsByRow, rowsOfNodes } from './alert_marks.ts';
 import type { Alerts } from './alerts.ts';
 import { LOOKS } from './kinds.ts';
+import { listenForJumps } from './visit.ts';
 
 /** Around each shape, so that it shows on any colour of any map. */
 const OUTLINE = '#16181b';
@@ -17,7 +18,7 @@ interface Props {
   alerts: Alerts;
 }
 
-/** Marks where something was found, on a canvas of their own above the cells; and what the last jump went to. */
+/** Marks where something was found, on a canvas of their own above the cells; the keys that go from one to another. */
 export function AlertMarks({ store, pointing, alerts }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const marks = useMemo(() => marksInView(store, alerts), [store, alerts]);
@@ -41,6 +42,7 @@ export function AlertMarks({ store, pointing, alerts }: Props) {
       end();
     };
   }, [store, marks]);
+  useEffect(() => listenForJumps(store, pointing, alerts), [store, pointing, alerts]);
   const visited = alerts.visited.value;
   const isThere = visited !== null && store.cursor.value === visited.place;
   const rect = isThere && !alerts.open.value ? pointing.cursorCell.value?.rect : null;

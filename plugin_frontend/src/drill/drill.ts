@@ -29,6 +29,7 @@ export interface CursorCell {
 export class Drill {
   readonly open = signal(false);
   readonly heightCssPx = signal(300);
+  readonly cssHeight = computed(() => `min(${this.heightCssPx.value}px, 65vh)`);
   readonly pins = signal<readonly Pin[]>([]);
   /** Null until chosen: then as in the heatmap. */
   readonly ownScale = signal<Metric['scale'] | null>(null);

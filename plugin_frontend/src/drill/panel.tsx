@@ -60,7 +60,7 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
       aria-label={labelOf(store, drill)}
       tabIndex={-1}
       style={{
-        height: `min(${drill.heightCssPx.value}px, 65vh)`,
+        height: drill.cssHeight.value,
         '--left': px(store.leftCssPx.value),
         '--gutter': px(GUTTER_CSS_PX),
         '--width': px(store.size.value.widthDevicePx / store.size.value.devicePixelRatio),
