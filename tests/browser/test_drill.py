@@ -6,15 +6,11 @@ import io
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from tests.plugin import noted
 
 from .conftest import EVERY, PLANTED_STEP, PLANTED_TENSOR, STEPS, Tab, TensorBoard
 from .test_heatmap import RUN, Pixels, meta, settled
@@ -32,22 +28,6 @@ BROKEN_WORDS = """element => {
     }
   return words;
 }"""
-
-
-@pytest.fixture(scope="module")
-def board(logdir: Path) -> Iterator[TensorBoard]:
-    served = TensorBoard(logdir)
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
-def noted_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
-    logdir = tmp_path_factory.mktemp("noted")
-    noted.write(logdir / "noted")
-    served = TensorBoard(logdir)
-    yield served
-    served.stop()
 
 
 def shown(board: TensorBoard, open_tab: Any, **options: Any) -> Tab:
@@ -224,6 +204,7 @@ def test_the_overview_stands_on_the_heatmaps_steps_and_folds(board: TensorBoard,
 
 def test_skipped_steps_are_ticks_in_the_overview(noted_board: TensorBoard, open_tab: Any) -> None:
     tab: Tab = open_tab(noted_board.url).ready()
+    tab.choose_run("noted/gradhealth")
     tab.part("skipped").wait_for()
     canvas = tab.part("sparkline").first.bounding_box()
     foot = shot(tab, {**canvas, "y": canvas["y"] + canvas["height"] - 6, "height": 6}).astype(int)
