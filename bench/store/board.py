@@ -45,7 +45,7 @@ class Board:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tensorboard.main", *arguments], stdout=output, stderr=output
             )
-        self._url = self._address()
+        self.url = self._address()
         #: Seconds until it listened.
         self.listening = time.perf_counter() - self.began
 
@@ -97,7 +97,7 @@ class Board:
         )
 
     def _get(self, path: str, query: dict[str, Any]) -> bytes:
-        url = f"{self._url}data/plugin/gradhealth/{path}?{urllib.parse.urlencode(query)}"
+        url = f"{self.url}data/plugin/gradhealth/{path}?{urllib.parse.urlencode(query)}"
         request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as response:
