@@ -27,7 +27,7 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1400, "height": 900}
 #: Milliseconds that any one thing may take before it counts as broken.
-PATIENCE = 60_000
+PATIENCE = 30_000
 PROBE = Path(__file__).with_name("probe.js").read_text()
 #: What the tab takes from the server, in TensorBoard's page or alone.
 OURS = ("/data/plugin/gradhealth/", "/data/plugin_entry.html")
@@ -147,7 +147,9 @@ def fragment(parts: dict[str, str]) -> str:
     from urllib.parse import quote
 
     known = {"v": "1", **parts} if parts else {}
-    return "#" + "&".join(["gradhealth", *(f"p.gradhealth.{key}={quote(text, safe='')}" for key, text in known.items())])
+    return "#" + "&".join(
+        ["gradhealth", *(f"p.gradhealth.{key}={quote(text, safe='')}" for key, text in known.items())]
+    )
 
 
 class Traffic:

@@ -1,4 +1,4 @@
-"""A tab that somebody leaves open beside a training: hundreds of refreshes, in fast-forward, and what the heap holds."""
+"""A tab that is left open beside a training: hundreds of refreshes, in fast-forward, and what the heap holds."""
 
 from __future__ import annotations
 

@@ -70,4 +70,6 @@ def heap(browser: Browser, url: str) -> Figure:
         for motion in ("scroll", "move", "hover"):
             tab.ask("probe.frames(240, given)", motion)
         tab.rest()
-        return Figure("JS heap without array buffers", tab.heap() / 1e6, "MB", HEAP_MB, note=f"{first / 1e6:.1f} at first")
+        return Figure(
+            "JS heap without array buffers", tab.heap() / 1e6, "MB", HEAP_MB, note=f"{first / 1e6:.1f} at first"
+        )

@@ -1,4 +1,4 @@
-"""Whether what happens to one tensor at one step is seen in the pixels, wherever one zooms to and whatever is folded."""
+"""Whether what happens to one tensor at one step is seen in the pixels, at any zoom and whatever is folded."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ MARGIN = 0.03
 MOST_FOLDS = 30
 #: A random window has at least this many cells.
 LEAST_CELLS = 30
+#: Pixels in both directions of a canvas's corner that are compared with the screen.
+SAMPLED = 150
 BAD = 0b111  # flags of NaN, +Inf and −Inf
 
 
@@ -71,7 +73,7 @@ OF_MODULE = {"spike": NORM, "drop": WORST_ZERO, "nan": NORM}
 
 @dataclass(frozen=True)
 class Look:
-    """What to look at: the event at ``step``, in the row ``node`` that its tensor is in once folded as ``open`` says."""
+    """An event at ``step``, which shows in the row ``node`` when modules are unfolded as ``open`` says."""
 
     kind: str
     step: int
@@ -96,7 +98,7 @@ def looks(recorded: Recorded, tree: Tree, count: int, generator: np.random.Gener
     events = list(planted(recorded))
     leaves = np.empty(len(tree.leaf_order), np.intp)
     leaves[tree.leaf_order] = tree.leaf_nodes
-    modules = [node for node in range(len(tree)) if tree.kinds[node] != "tensor"]
+    modules = [node for node in range(1, len(tree)) if tree.kinds[node] != "tensor"]
     for index in generator.choice(len(events), count, replace=count > len(events)):
         kind, step, tensor = events[index]
         path = [int(leaves[tensor])]
@@ -105,7 +107,7 @@ def looks(recorded: Recorded, tree: Tree, count: int, generator: np.random.Gener
         base = str(generator.choice(["all", "top"]))
         changed = set(generator.choice(modules, min(MOST_FOLDS // 2, len(modules) // 2), replace=False).tolist())
         # On a path with other folds than the base's, there are all depths.
-        changed ^= {node for node in path[:-1] if generator.random() < (0.8 if base == "top" else 0.2)}
+        changed ^= {node for node in path[:-1] if generator.random() < (0.9 if base == "top" else 0.1)}
         unfolded = {node: (node in changed) != (base == "all" or node == 0) for node in path[:-1]}
         node = next((node for node in path[:-1] if not unfolded[node]), path[-1])
         layer = (OF_TENSOR if node == path[-1] else OF_MODULE)[kind]
@@ -117,7 +119,9 @@ def looks(recorded: Recorded, tree: Tree, count: int, generator: np.random.Gener
 def _open(tree: Tree, base: str, changed: set[int]) -> str:
     """The fragment's text for folds: a dot stands before what is folded."""
     folded = {node for node in changed if base == "all" or node == 0}
-    return "".join(f"{text}~" for text in [base, *(("." if n in folded else "") + _key(tree, n) for n in sorted(changed))])
+    return "".join(
+        f"{text}~" for text in [base, *(("." if n in folded else "") + _key(tree, n) for n in sorted(changed))]
+    )
 
 
 def _key(tree: Tree, node: int) -> str:
@@ -166,15 +170,13 @@ def _seen(tab: Tab, look: Look, recorded: Recorded) -> None:
     expected = NON_FINITE if look.kind == "nan" else BOTTOM if look.layer is LEAST_NORM else TOP
     # A NaN of the same cell covers a spike, and says more.
     if not any((_near(pixels, colour)).any() for colour in {expected, NON_FINITE}):
-        raise WrongResult(
-            f"{recorded.case.name}: expected {expected} for {look}, the pixels are {np.unique(pixels, axis=0)[:4].tolist()}"
-        )
+        got = np.unique(pixels, axis=0)[:4].tolist()
+        raise WrongResult(f"{recorded.case.name}: expected {expected} for {look}, the pixels are {got}")
 
 
 def _controlled(tab: Tab, timeline: Timeline, look: Look, generator: np.random.Generator) -> int:
-    """One random cell of the picture against the reader: whether it was an usual one."""
-    size = tab.ask("(() => { const c = document.querySelector('[data-testid=heatmap]'); return [c.clientWidth, c.clientHeight]; })()")
-    x, y = (generator.uniform(0, 1, 2) * size).tolist()
+    """One random cell of the picture against the reader: whether it looks usual if it is."""
+    x, y = (generator.uniform(0, 1, 2) * tab.ask("probe.size()")).tolist()
     cell = tab.ask("health.cellAt(given[0], given[1])", [x, y])
     if cell is None:
         return 0
@@ -208,8 +210,10 @@ def _on_screen(tab: Tab) -> None:
 
     from PIL import Image
 
+    # A tooltip would lie upon it.
+    tab.page.mouse.move(1, 1)
     box: Any = tab.frame.locator("[data-testid=heatmap]").bounding_box()
-    size = {"x": 0, "y": 0, "width": int(box["width"]), "height": int(box["height"])}
+    size = {"x": 0, "y": 0, "width": SAMPLED, "height": SAMPLED}
     drawn = np.array(tab.ask("probe.pixels(given)", size)).reshape(size["height"], size["width"], 3)
     shot = tab.page.screenshot(clip={**size, "x": box["x"], "y": box["y"]})
     shown = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)

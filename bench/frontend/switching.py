@@ -48,7 +48,7 @@ def drills(browser: Browser, url: str, case: Sized, repeats: int) -> Iterator[Fi
     """From a click on a cell to its line over the whole run, each time of another row."""
     with Tab(browser, url, {"open": "all~"}) as tab:
         tab.rest()
-        nodes = [node for node in tab.ask("health.state().visibleNodes")[: repeats + 1]]
+        nodes = tab.ask("health.state().visibleNodes")[: repeats + 1]
         times = [tab.ask("probe.drilled(given[0], given[1])", [node, case.steps // 2]) for node in nodes]
         note = f"the first, which loads the chart, {times[0]:.0f}"
         yield _figure("drill-down over the whole run", times[1:] or times, DRILL_MS, note)
@@ -56,14 +56,15 @@ def drills(browser: Browser, url: str, case: Sized, repeats: int) -> Iterator[Fi
 
 def _figure(name: str, times: Sequence[float], limit: float | None, note: str = "") -> Figure:
     scatter = f"{min(times):.0f} to {max(times):.0f}"
-    return Figure(f"{name}, median", float(np.median(times)), "ms", limit, note=f"{scatter}; {note}" if note else scatter)
+    return Figure(
+        f"{name}, median", float(np.median(times)), "ms", limit, note=f"{scatter}; {note}" if note else scatter
+    )
 
 
 def _changed(tab: Tab, act: str, choice: str) -> float:
     """Milliseconds that ``act`` took. Raises WrongResult if the picture is the same as before."""
-    whole = "probe.pixels({x: 0, y: 0, width: 200, height: 100})"
-    before = tab.ask(whole)
+    before = tab.ask("probe.fingerprint()")
     taken = float(tab.ask(act, choice))
-    if tab.ask(whole) == before:
+    if tab.ask("probe.fingerprint()") == before:
         raise WrongResult(f"expected another picture once {choice} is chosen, got the same")
     return taken

@@ -96,6 +96,12 @@ class Board:
             "tiles", {"run": RUN, "stream": "gradients", "metric": about.metric, "view": about.view, "ids": ids}
         )
 
+    def tags(self, plugin: str) -> dict[str, dict[str, Any]]:
+        """Of another plugin, by run, as far as the server has read."""
+        with urllib.request.urlopen(f"{self.url}data/plugin/{plugin}/tags", timeout=SECONDS) as response:
+            found: dict[str, dict[str, Any]] = json.load(response)
+        return found
+
     def _get(self, path: str, query: dict[str, Any]) -> bytes:
         url = f"{self.url}data/plugin/gradhealth/{path}?{urllib.parse.urlencode(query)}"
         request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
