@@ -68,8 +68,8 @@ def _write(folder: Path, names: Sequence[str]) -> None:
         for step in range(STEPS):
             for name in names:
                 values = generator.normal(size=64)
-                writer.add_scalar(f"norm/{name or 'model'}", np.abs(values).sum(), step)
-                writer.add_histogram(f"gradients/{name or 'model'}", values, step, bins=BINS)
+                writer.add_scalar(f"norm/{name or 'whole'}", np.abs(values).sum(), step)
+                writer.add_histogram(f"gradients/{name or 'whole'}", values, step, bins=BINS)
 
 
 def _await_tags(board: Board, plugin: str, count: int) -> None:

@@ -37,6 +37,8 @@ from .cases import CASES, SMALL, Sized
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+Found = dict[str, list[Figure]]
+
 SUMMARY = "the tab in a browser: first picture, bytes, frames, switches, memory, and whether every event is seen"
 MEASURES = ("load", "frames", "switch", "drill", "heap", "events", "live", "beside")
 
@@ -60,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     chosen = [case for case in (SMALL if options.small else CASES) if not options.case or case.name in options.case]
     heads = {case.name: f"{case.name}: {case.label}" for case in chosen}
-    found: dict[str, list[Figure]] = {}
+    found: Found = {}
     kept = nullcontext(options.folder) if options.folder else tempfile.TemporaryDirectory()
     try:
         with kept as folder, chromium() as browser:
@@ -69,21 +71,26 @@ def run(options: argparse.Namespace) -> None:
                 one = recorded(case, Path(folder) / f"{case.name}{'-small' * options.small}", BUDGET)
                 heads[case.name] += f"\n  recorded in {one.seconds:.0f} s"
                 found[case.name] = list(_kept(case.name, _of_case(browser, one, options), options.small))
+                _save(options, known, chosen, found)
             rest = _kept("every case", _of_all(browser, chosen, Path(folder), options), options.small)
             heads["any"] = "whatever the case"
             found["any"] = list(rest)
+            _save(options, known, chosen, found)
     except WrongResult as error:
         raise SystemExit(f"{error}: no figure is printed") from error
     show(heads, known, found)
-    if options.json is not None:
-        written = {
-            "machine": {**describe(), **known},
-            "cases": {case.name: asdict(case) for case in chosen},
-            "figures": {
-                name: [asdict(figure) | {"met": figure.met} for figure in some] for name, some in found.items()
-            },
-        }
-        options.json.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
+
+
+def _save(options: argparse.Namespace, known: dict[str, str], cases: Sequence[Sized], found: Found) -> None:
+    """What holds so far, for later cases take minutes."""
+    if options.json is None:
+        return
+    written = {
+        "machine": {**describe(), **known},
+        "cases": {case.name: asdict(case) for case in cases},
+        "figures": {name: [asdict(figure) | {"met": figure.met} for figure in some] for name, some in found.items()},
+    }
+    options.json.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
 
 
 def _of_case(browser: Browser, one: Recorded, options: argparse.Namespace) -> Iterator[Figure]:

@@ -28,6 +28,8 @@ Rgb = tuple[int, int, int]
 BOTTOM: Rgb
 TOP: Rgb
 BOTTOM, TOP, NON_FINITE = (0, 32, 81), (253, 234, 69), (196, 0, 150)
+#: An exact zero on a log scale, which lies below every drop.
+ZERO: Rgb = (150, 190, 235)
 TOLERANCE = 4
 #: Colours this share of the map away from an end are others than the end's.
 MARGIN = 0.03
@@ -168,8 +170,9 @@ def _go(tab: Tab, tree: Tree, look: Look) -> None:
 def _seen(tab: Tab, look: Look, recorded: Recorded) -> None:
     pixels = _pixels(tab, tab.ask("health.rectOf(given[0], given[1])", [look.node, look.step]))
     expected = NON_FINITE if look.kind == "nan" else BOTTOM if look.layer is LEAST_NORM else TOP
-    # A NaN of the same cell covers a spike, and says more.
-    if not any((_near(pixels, colour)).any() for colour in {expected, NON_FINITE}):
+    # A NaN of the same cell covers all else, and says more; so does a zero among the least.
+    enough = {expected, NON_FINITE} | ({ZERO} if look.layer is LEAST_NORM else set())
+    if not any(_near(pixels, colour).any() for colour in enough):
         got = np.unique(pixels, axis=0)[:4].tolist()
         raise WrongResult(f"{recorded.case.name}: expected {expected} for {look}, the pixels are {got}")
 
