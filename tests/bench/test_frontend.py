@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.__main__ import main
 from bench.frontend import browser, cases, command, moving, seeing
 from bench.frontend.browser import Traffic, fragment
 from bench.frontend.cases import decoder, sized
@@ -204,39 +201,3 @@ def test_limits_are_those_of_the_large_cases() -> None:
     figure = Figure("f", 2.0, "ms", 1.0)
     assert [one.limit for one in command._kept("small", iter([figure]), True)] == [None]
     assert [one.limit for one in command._kept("large", iter([figure]), False)] == [1.0]
-
-
-SMALLEST = ["--loads", "1", "--rounds", "1", "--repeats", "1", "--looks", "6", "--refreshes", "8"]
-
-
-@pytest.mark.browser
-def test_the_command_prints_and_writes_every_figure(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(command, "SMALL", (replace(cases.SMALL[0], steps=2560, events=30),))
-    monkeypatch.setattr(moving, "ROUND", 60)
-    main(["frontend", "--small", *SMALLEST, "--json", str(tmp_path / "frontend.json")])
-    out = capsys.readouterr().out
-    written = json.loads((tmp_path / "frontend.json").read_text())
-    figures = [figure for some in written["figures"].values() for figure in some]
-    assert all(figure["name"] in out for figure in figures)
-    assert all(np.isfinite(figure["value"]) and figure["limit"] is None for figure in figures)
-    names = " ".join(figure["name"] for figure in figures)
-    for part in ("first complete paint", "on the wire", "draw p95", "empty loop", "hover", "metric switch", "recolour"):
-        assert part in names
-    for part in ("expand all", "drill-down", "JS heap", "found by pixel", "live session", "TensorBoard's histograms"):
-        assert part in names
-    assert written["machine"]["chromium"] in out
-
-
-@pytest.mark.browser
-def test_a_picture_that_hides_events_is_not_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(command, "SMALL", (replace(cases.SMALL[0], steps=1280, events=30),))
-    monkeypatch.setattr(seeing, "TOP", (1, 2, 3))
-    monkeypatch.setattr(seeing, "BOTTOM", (1, 2, 3))
-    monkeypatch.setattr(seeing, "NON_FINITE", (1, 2, 3))
-    with pytest.raises(SystemExit, match="no figure is printed"):
-        main(["frontend", "--small", "--measure", "events", "--looks", "3"])
-    assert capsys.readouterr().out == ""
