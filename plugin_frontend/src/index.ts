@@ -114,6 +114,9 @@ export function render(): void {
   document.addEventListener('visibilitychange', () => {
     live.wake();
   });
+  window.addEventListener('pagehide', () => {
+    url.write();
+  });
   installHooks(store, pointing, linked);
   const actions = h(
     Fragment,

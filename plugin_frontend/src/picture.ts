@@ -106,7 +106,14 @@ function coarserTile({ scale, grid, tileAt }: Scene, r: number, c: number): Tile
 
 /** The cell, at the scale's level, of each pixel column. */
 export function cellOfColumns(scale: StepScale): Float64Array {
-  return Float64Array.from({ length: scale.widthDevicePx }, (_, column) => cellAtDevicePx(scale, column));
+  const cells = new Float64Array(scale.widthDevicePx);
+  let cell = cellAtDevicePx(scale, 0);
+  let nextEdge = cellEdgeDevicePx(scale, cell + 1);
+  for (let column = 0; column < cells.length; column++) {
+    while (nextEdge <= column) nextEdge = cellEdgeDevicePx(scale, ++cell + 1);
+    cells[column] = cell;
+  }
+  return cells;
 }
 
 /** Colours one row's line of pixels [widthDevicePx]; columns without a value are left as they are. */

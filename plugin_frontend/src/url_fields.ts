@@ -1,4 +1,4 @@
-import type { Signal } from '@preact/signals';
+import { type Signal, computed } from '@preact/signals';
 import { COLOUR_MAPS_OF, type ColourMap } from './colours.ts';
 import type { ScaleName } from './contract.ts';
 import { openFirstLook } from './model.ts';
@@ -56,6 +56,11 @@ export function runField(store: Store): Field {
 
 /** What is shown of the run: in this order, for another metric has another scale, and another view another range. */
 export function layerFields(store: Store): Field[] {
+  // Of ten thousand nodes it takes as long as half a frame, and a movement of the steps leaves it as it is.
+  const folds = computed(() => {
+    const [tree, open] = [store.tree.value, store.open.value];
+    return tree === null ? null : foldsText(tree, open);
+  });
   return [
     {
       key: 'stream',
@@ -99,7 +104,7 @@ export function layerFields(store: Store): Field[] {
     rangeField(store),
     {
       key: 'open',
-      read: () => (store.tree.value === null ? null : foldsText(store.tree.value, store.open.value)),
+      read: () => folds.value,
       write: (text) => {
         const tree = store.tree.peek();
         if (tree !== null) store.setWholeOpen(foldsOf(text ?? '', tree) ?? openFirstLook(tree));

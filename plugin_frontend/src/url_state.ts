@@ -178,16 +178,15 @@ const folds = listOf(words(NAME_CHARACTERS + 8), MOST_FOLDS + 1);
 
 /** Which modules are unfolded: one of three bases, and the nodes that differ from it (`.` before folded ones). */
 export function foldsText(tree: Tree, open: Open): string | null {
-  const texts = Object.entries(BASES).map(([name, base]) => [name, ...differences(tree, open, base(tree))]);
-  const [shortest = []] = texts.sort((a, b) => a.length - b.length);
-  if (shortest.length === 1 && shortest[0] === 'first') return null;
-  return folds.encode(shortest.slice(0, MOST_FOLDS + 1));
-}
-
-function differences(tree: Tree, open: Open, base: Open): string[] {
-  return tree.keys
-    .filter((key) => open.has(key) !== base.has(key))
-    .map((key) => (base.has(key) ? '.' : '') + nodeText(key));
+  const choices = Object.entries(BASES).map(([name, base]) => {
+    const from = base(tree);
+    return { name, from, differing: tree.keys.filter((key) => open.has(key) !== from.has(key)) };
+  });
+  const [best] = choices.sort((a, b) => a.differing.length - b.differing.length);
+  if (best === undefined || (best.name === 'first' && best.differing.length === 0)) return null;
+  const { name, from, differing } = best;
+  const changes = differing.slice(0, MOST_FOLDS).map((key) => (from.has(key) ? '.' : '') + nodeText(key));
+  return folds.encode([name, ...changes]);
 }
 
 /** Null where the text names no base; nodes that the tree does not have are left out. */

@@ -3,8 +3,8 @@ import type { Store } from './store.ts';
 import { type Field, runField } from './url_fields.ts';
 import { type Parts, partsOf, sameParts, withParts } from './url_state.ts';
 
-/** Browsers take about a hundred changes of the URL in half a minute. */
-const PAUSE_MS = 400;
+/** Between two looks at a state that changes. Browsers take about a hundred changes of the URL in half a minute. */
+const LOOK_MS = 200;
 
 /** The URL that people see and copy. */
 export interface Address {
@@ -127,20 +127,30 @@ export class UrlSync {
     );
   }
 
-  /** Writes, and again a pause after something has changed: until then nothing is computed, however much changes. */
+  /** Writes, and again once what has changed has come to rest: a change of the URL costs as much as half a frame. */
   private follow(): void {
     let written = false;
     const stop = effect(() => {
+      // From here on the effect depends on nothing, so nothing is computed between the looks, however much changes.
       if (written) {
-        setTimeout(() => {
+        this.awaitRest(null, () => {
           stop();
           this.follow();
-        }, PAUSE_MS);
+        });
         return;
       }
       written = true;
       const [asked, present] = [this.asked.value, this.present()];
       if (asked === null) this.write(present);
     });
+  }
+
+  /** Calls `then` once two looks have found the same. */
+  private awaitRest(before: Parts | null, then: () => void): void {
+    setTimeout(() => {
+      const present = this.present();
+      if (before !== null && sameParts(before, present)) then();
+      else this.awaitRest(present, then);
+    }, LOOK_MS);
   }
 }

@@ -3,6 +3,8 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Overview, Series } from '../src/contract.ts';
 import { figuresAt, groupsOf, scaleOf, skippedAt } from '../src/overview/groups.ts';
 import { OverviewFeed } from '../src/overview/overview_feed.ts';
+import { MOST_STRETCH, stretchOf, transformOf } from '../src/overview/sparkline.ts';
+import { type StepScale, devicePxAt } from '../src/scales.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
 import { metaOf, runOf } from './support/meta.ts';
@@ -47,6 +49,33 @@ describe('groups of the overview', () => {
     expect(figuresAt(edges, series('x', 'loss', [null, null, null]), null)).toBeNull();
     expect(skippedAt({ edges, series: [], skipped: [0, 2, 1] }, 12)).toEqual({ inView: 3, here: 2 });
     expect(skippedAt({ edges, series: [], skipped: [0, 2, 1] }, null)).toEqual({ inView: 3, here: 0 });
+  });
+});
+
+describe('a picture of lines that is moved along', () => {
+  const scale = (start: number, end: number, widthDevicePx = 1_000): StepScale => ({
+    ...{ start, end, widthDevicePx, level: 0, cellSteps: 1 },
+  });
+
+  it.each([scale(150, 250), scale(120, 170), scale(0, 400)])(
+    'has every step where it is drawn anew: %o',
+    (shown) => {
+      const drawn = scale(100, 200);
+      const [, left, factor] =
+        /^translateX\((.*)px\) scaleX\((.*)\)$/.exec(transformOf(drawn, shown, 2)) ?? [];
+      for (const step of [100, 130, 200]) {
+        const cssPx = Number(left) + (devicePxAt(drawn, step) / 2) * Number(factor);
+        expect(cssPx).toBeCloseTo(devicePxAt(shown, step) / 2);
+      }
+    },
+  );
+
+  it('stands still where the steps do, and is not stretched without end', () => {
+    expect(transformOf(scale(100, 200), scale(100, 200), 1)).toBe('');
+    expect(stretchOf(scale(100, 200), scale(500, 600))).toBe(1);
+    expect(stretchOf(scale(100, 200), scale(100, 110))).toBeGreaterThan(MOST_STRETCH);
+    expect(stretchOf(scale(100, 200), scale(0, 1_000))).toBeGreaterThan(MOST_STRETCH);
+    expect(stretchOf(scale(100, 200), scale(100, 200, 900))).toBe(Infinity);
   });
 });
 

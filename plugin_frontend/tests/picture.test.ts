@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Scene, cellOfColumns, marksOf, paintLine, rowsOf, valuesInView } from '../src/picture.ts';
-import { clampWindow, stepScale, stepsInCell, wholeRun, zoomAround } from '../src/scales.ts';
+import { cellAtDevicePx, clampWindow, stepScale, stepsInCell, wholeRun, zoomAround } from '../src/scales.ts';
 import { widened } from '../src/signs.ts';
 import { FLAG_INCOMPLETE, FLAG_NAN, FLAG_NO_GRADIENT, type Tile, type TileId } from '../src/tiles.ts';
 import { cellRectCssPx, rowDevicePx, rowTopDevicePx } from '../src/viewport.ts';
@@ -148,6 +148,9 @@ describe('a line of pixels', () => {
         const [row] = rowsOf(scene);
         const line = new Uint32Array(view.width);
         const cellOfColumn = cellOfColumns(scene.scale);
+        expect([...cellOfColumn]).toEqual(
+          [...cellOfColumn.keys()].map((x) => cellAtDevicePx(scene.scale, x)),
+        );
         if (row !== undefined) paintLine(line, row, scene.scale, cellOfColumn, { plain, folded: plain });
         const wrong = [...line].filter((word, column) => {
           const cell = cellOfColumn[column] ?? 0;

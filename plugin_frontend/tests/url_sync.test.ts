@@ -132,6 +132,23 @@ describe('the URL', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('is left alone while the steps move, and written when they have come to rest', () => {
+    const bar = new Bar();
+    const page = load(bar);
+    page.arrive();
+    vi.advanceTimersByTime(1_000);
+    const before = bar.writes;
+    for (let i = 1; i <= 200; i++) {
+      page.store.zoomTo({ start: i, end: 1_000 + i });
+      vi.advanceTimersByTime(16);
+    }
+    expect(bar.writes).toBe(before);
+    expect(new URL(page.url.link()).hash).toContain('p.gradhealth.steps=200_1200');
+    vi.advanceTimersByTime(600);
+    expect(bar.writes - before).toBe(1);
+    expect(bar.hash).toContain('p.gradhealth.steps=200_1200');
+  });
+
   it('holds a run from the first on, so that its tiles alone are fetched', () => {
     const bar = new Bar();
     bar.hash = '#gradhealth&p.gradhealth.v=1&p.gradhealth.run=exp2%2Fgradhealth&p.gradhealth.metric=mean';

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bench.__main__ import main
 from bench.frontend import browser, cases, command, moving, seeing
 from bench.frontend.browser import Traffic, fragment
 from bench.frontend.cases import decoder, sized
@@ -201,3 +204,33 @@ def test_limits_are_those_of_the_large_cases() -> None:
     figure = Figure("f", 2.0, "ms", 1.0)
     assert [one.limit for one in command._kept("small", iter([figure]), True)] == [None]
     assert [one.limit for one in command._kept("large", iter([figure]), False)] == [1.0]
+
+
+@pytest.mark.browser
+def test_the_command_prints_and_writes_every_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "SMALL", (replace(cases.SMALL[0], steps=1280, events=30),))
+    shortest = ["--measure", "load", "--measure", "events", "--loads", "1", "--looks", "3"]
+    main(["frontend", "--small", *shortest, "--json", str(tmp_path / "frontend.json")])
+    out = capsys.readouterr().out
+    written = json.loads((tmp_path / "frontend.json").read_text())
+    figures = [figure for some in written["figures"].values() for figure in some]
+    assert all(figure["name"] in out for figure in figures)
+    assert all(np.isfinite(figure["value"]) and figure["limit"] is None for figure in figures)
+    names = " ".join(figure["name"] for figure in figures)
+    for part in ("first complete paint", "on the wire", "bundle", "found by pixel"):
+        assert part in names
+    assert written["machine"]["chromium"] in out
+
+
+@pytest.mark.browser
+def test_a_picture_that_hides_events_is_not_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SMALL", (replace(cases.SMALL[0], steps=1280, events=30),))
+    for colour in ("TOP", "BOTTOM", "NON_FINITE"):
+        monkeypatch.setattr(seeing, colour, (1, 2, 3))
+    with pytest.raises(SystemExit, match="no figure is printed"):
+        main(["frontend", "--small", "--measure", "events", "--looks", "3"])
+    assert capsys.readouterr().out == ""

@@ -32,7 +32,8 @@ export function AlertMarks({ store, pointing, alerts }: Props) {
       if (element.width !== widthDevicePx) element.width = widthDevicePx;
       if (element.height !== heightDevicePx) element.height = heightDevicePx;
       drawAlertMarks(context, marks.peek(), devicePixelRatio);
-      element.dataset.count = String(marks.peek().length);
+      const count = String(marks.peek().length);
+      if (element.dataset.count !== count) element.dataset.count = count;
     });
     return marks.subscribe(schedule);
   }, [store, marks]);
@@ -83,35 +84,58 @@ export function drawAlertMarks(
   devicePixelRatio: number,
 ): void {
   context.clearRect(0, 0, context.canvas.width, context.canvas.height);
-  const line = Math.round(devicePixelRatio);
-  const size = Math.round(MARK_CSS_PX * devicePixelRatio);
-  context.font = `700 ${9 * devicePixelRatio}px system-ui, sans-serif`;
-  context.textBaseline = 'middle';
-  context.lineJoin = 'round';
-  for (const { left, right, top, height, alerts, severity } of marks) {
-    if (alerts.length > 1) {
-      context.fillStyle = OUTLINE;
-      context.fillRect(left - line, top - line, right - left + 2 * line, height + 2 * line);
-      context.fillStyle = NUMBER;
-      context.fillText(String(alerts.length), left + size + 2 * line, top + height / 2 + line / 2);
-    }
-    context.save();
-    context.translate(left, top);
-    context.scale(size / 10, size / 10);
-    context.strokeStyle = OUTLINE;
-    context.lineWidth = 2.5;
-    context.fillStyle = LOOKS[severity].fill;
-    const path = pathOf(LOOKS[severity].shape);
-    context.stroke(path);
-    context.fill(path);
-    context.restore();
-  }
+  const margin = marginDevicePx(devicePixelRatio);
+  for (const mark of marks)
+    context.drawImage(imageOf(mark, devicePixelRatio), mark.left - margin, mark.top - margin);
 }
 
-const paths = new Map<string, Path2D>();
+/** Room for the outline. */
+function marginDevicePx(devicePixelRatio: number): number {
+  return Math.ceil(2 * devicePixelRatio);
+}
 
-function pathOf(shape: string): Path2D {
-  const path = paths.get(shape) ?? new Path2D(shape);
-  paths.set(shape, path);
-  return path;
+const MOST_IMAGES = 300;
+const images = new Map<string, HTMLCanvasElement>();
+
+/** Marks look alike but for severity, number and size: drawing paths and text anew for each would take ten times as long. */
+function imageOf(mark: AlertMark, devicePixelRatio: number): HTMLCanvasElement {
+  const key = [mark.severity, mark.alerts.length, mark.right - mark.left, devicePixelRatio].join(' ');
+  const known = images.get(key);
+  if (known !== undefined) return known;
+  if (images.size >= MOST_IMAGES) images.clear();
+  const image = document.createElement('canvas');
+  const margin = marginDevicePx(devicePixelRatio);
+  image.width = mark.right - mark.left + 2 * margin;
+  image.height = mark.height + 2 * margin;
+  const context = contextOf(image);
+  context.translate(margin, margin);
+  drawAlertMark(context, mark, devicePixelRatio);
+  images.set(key, image);
+  return image;
+}
+
+/** With its upper left corner at the origin. */
+function drawAlertMark(
+  context: CanvasRenderingContext2D,
+  { left, right, height, alerts, severity }: AlertMark,
+  devicePixelRatio: number,
+): void {
+  const line = Math.round(devicePixelRatio);
+  const size = Math.round(MARK_CSS_PX * devicePixelRatio);
+  context.lineJoin = 'round';
+  if (alerts.length > 1) {
+    context.font = `700 ${9 * devicePixelRatio}px system-ui, sans-serif`;
+    context.textBaseline = 'middle';
+    context.fillStyle = OUTLINE;
+    context.fillRect(-line, -line, right - left + 2 * line, height + 2 * line);
+    context.fillStyle = NUMBER;
+    context.fillText(String(alerts.length), size + 2 * line, height / 2 + line / 2);
+  }
+  context.scale(size / 10, size / 10);
+  context.strokeStyle = OUTLINE;
+  context.lineWidth = 2.5;
+  context.fillStyle = LOOKS[severity].fill;
+  const path = new Path2D(LOOKS[severity].shape);
+  context.stroke(path);
+  context.fill(path);
 }

@@ -1,6 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks';
 import type { Overview, Series } from '../contract.ts';
-import { colourOf, lookOf } from '../drill/looks.ts';
 import { Swatch } from '../drill/pin_list.tsx';
 import { formatCount, formatSteps, formatValue, plural, px, shortened } from '../format.ts';
 import type { Pointing } from '../pointing.ts';
@@ -9,7 +7,7 @@ import { StepLine } from '../step_line.tsx';
 import type { Store } from '../store.ts';
 import type { Theme } from '../theme.ts';
 import { type Group, figuresAt, groupsOf, skippedAt } from './groups.ts';
-import { drawSparkline } from './sparkline.ts';
+import { STYLES, Sparkline } from './sparkline_view.tsx';
 
 const LEAST_ROW_CSS_PX = 26;
 const NAME_CHARACTERS = 60;
@@ -58,39 +56,42 @@ interface RowProps extends Props {
 }
 
 function OverviewRow({ store, pointing, theme, overview, group, rowCssPx, ticks }: RowProps) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const [scale, { devicePixelRatio, widthDevicePx }] = [store.scale.value, store.size.value];
-  const look = theme.value;
-  useEffect(() => {
-    const element = canvas.current;
-    if (element === null || scale === null) return;
-    const looks = group.series.map((_, i) => lookOf(element, i % STYLES, false));
-    const colours = { bad: colourOf(element, '--bad'), skipped: colourOf(element, '--skipped') };
-    drawSparkline(element, rowCssPx, scale, devicePixelRatio, overview, group, ticks, looks, colours);
-  }, [overview, group.label, rowCssPx, scale, devicePixelRatio, ticks, look]);
-  const step = pointing.stepTold.value;
+  const { devicePixelRatio, widthDevicePx } = store.size.value;
   return (
     <div class="overview-row" data-testid="overview-row" data-kind={group.kind}>
-      <div class="overview-words">
-        <bdi class="name">{shortened(group.label, NAME_CHARACTERS)}</bdi>
-        {group.series.map((series, i) => (
-          <span key={i} class="figure" title={titleOf(overview, series, step)}>
-            {group.series.length > 1 && <Swatch style={i % STYLES} />} {textOf(overview, series, step)}
-          </span>
-        ))}
-        {ticks && <Skipped overview={overview} step={step} />}
-      </div>
+      <Words {...{ pointing, overview, group, ticks }} />
       <div class="overview-lines" style={{ width: px(widthDevicePx / devicePixelRatio) }}>
-        <canvas ref={canvas} aria-hidden="true" data-testid="sparkline" />
-        <StepLine store={store} step={store.cursor.value?.step ?? null} kind="cursor-line" />
-        <StepLine store={store} step={pointing.stepPointed.value} kind="hairline" />
+        <Sparkline {...{ store, theme, overview, group, rowCssPx, ticks }} />
+        <CursorLine store={store} />
+        <Hairline store={store} pointing={pointing} />
       </div>
     </div>
   );
 }
 
-/** Styles of lines that a group may use, as in the drill-down. */
-const STYLES = 9;
+/** Views of their own, so that a step that changes renders only what shows it. */
+function CursorLine({ store }: { store: Store }) {
+  return <StepLine store={store} step={store.cursor.value?.step ?? null} kind="cursor-line" />;
+}
+
+function Hairline({ store, pointing }: { store: Store; pointing: Pointing }) {
+  return <StepLine store={store} step={pointing.stepPointed.value} kind="hairline" />;
+}
+
+function Words({ pointing, overview, group, ticks }: Omit<RowProps, 'store' | 'theme' | 'rowCssPx'>) {
+  const step = pointing.stepTold.value;
+  return (
+    <div class="overview-words">
+      <bdi class="name">{shortened(group.label, NAME_CHARACTERS)}</bdi>
+      {group.series.map((series, i) => (
+        <span key={i} class="figure" title={titleOf(overview, series, step)}>
+          {group.series.length > 1 && <Swatch style={i % STYLES} />} {textOf(overview, series, step)}
+        </span>
+      ))}
+      {ticks && <Skipped overview={overview} step={step} />}
+    </div>
+  );
+}
 
 function textOf({ edges }: Overview, series: Series, step: number | null): string {
   const figures = figuresAt(edges, series, step);

@@ -11,6 +11,9 @@ const MARK_GAP_CSS_PX = 8;
 const TOP_CSS_PX = 4;
 const BOTTOM_CSS_PX = 3;
 
+/** A picture that is stretched or squeezed further is drawn anew, even amid a movement. */
+export const MOST_STRETCH = 4;
+
 export interface SparklineColours {
   readonly bad: string;
   readonly skipped: string;
@@ -47,4 +50,21 @@ export function drawSparkline(
   if (!ticks) return;
   const skips = edgeMarks(edges, (cell) => skipped[cell] ?? 0, place.x, gap);
   drawTriangles(context, skips, canvas.height, 'up', colours.skipped, ratio);
+}
+
+/** How many times wider or narrower the steps of one scale are on another. */
+export function stretchOf(drawn: StepScale, shown: StepScale): number {
+  const factor = perDevicePx(drawn) / perDevicePx(shown);
+  return drawn.widthDevicePx === shown.widthDevicePx ? Math.max(factor, 1 / factor) : Infinity;
+}
+
+function perDevicePx({ start, end, widthDevicePx }: StepScale): number {
+  return (end - start) / widthDevicePx;
+}
+
+/** What lays a picture that was drawn for one scale on another, around its left edge; '' where they are the same. */
+export function transformOf(drawn: StepScale, shown: StepScale, ratio: number): string {
+  const [left, right] = [devicePxAt(shown, drawn.start), devicePxAt(shown, drawn.end)];
+  if (left === 0 && right === shown.widthDevicePx) return '';
+  return `translateX(${left / ratio}px) scaleX(${(right - left) / drawn.widthDevicePx})`;
 }
