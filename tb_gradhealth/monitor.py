@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch._compile import _disable_dynamo
+from torch.optim import Optimizer
 
 from .boundary import clipping, one_read
 from .boundary.options import Settings
@@ -184,6 +185,18 @@ class Monitor:
         """Measure the gradients as they are now, times ``inverse_scale``, in the current step."""
         if not self._closed:
             self._guarded(self._measure, watch, stream, inverse_scale)
+
+    def before_step(self, watch: Watch, optimizer: Optimizer) -> None:
+        """The optimizer is about to write to its parameters, in the current step."""
+        session = self._current_session()
+        if not self._closed and session is not None and session.knows(watch):
+            self._guarded(session.before_step, watch, self.step - 1, optimizer)
+
+    def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
+        """It has written to them."""
+        session = self._current_session()
+        if not self._closed and session is not None and session.knows(watch):
+            self._guarded(session.after_step, watch, optimizer)
 
     def attempted(
         self, watch: Watch, step: int, outcome: Outcome, loss_scale: Number | None, found_inf: Number

@@ -6,10 +6,13 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch.optim import Optimizer
 
+from gradhealth_kernels.metrics import Metric
 from gradhealth_kernels.statistics import COUNTS
 
 from . import nodes, shards
@@ -25,16 +28,21 @@ from .store.builder import RowBuilder
 from .store.encoder import Encoder
 from .store.events import EventTier
 from .store.format import MetricInfo, NodeInfo, Schema
+from .streams.sampling import ParameterSampling, Recorders
+from .streams.stream import Sample, Stream
 
 #: Steps that the rings hold at most before they are handed over.
 RING_SLOTS = 32
 CLOSE_SECONDS = 10.0
-#: What a stream may have of the event file's bytes that are left; the first one comes first.
-STREAM_SHARE = 0.75
+#: What the first stream may have of the event file's bytes, and each further one of what is left.
+FIRST_SHARE, NEXT_SHARE = 0.75, 0.125
 MAX_LOGGED = 4096  # values between two hand-overs; more than that is a loop gone wrong
 MAX_DROPPED = 64  # sets of gradients dropped between two steps that are looked at
 
-LABELS = {APPLIED: "Gradients (applied)", UNCLIPPED: "Gradients (before clipping)"}
+GRADIENTS = {
+    APPLIED: Stream(APPLIED, "Gradients (applied)", "gradient", sampled=False),
+    UNCLIPPED: Stream(UNCLIPPED, "Gradients (before clipping)", "gradient", sampled=False),
+}
 
 
 class Session:
@@ -43,7 +51,7 @@ class Session:
     def __init__(self, settings: Settings, step: int, watches: Sequence[Watch], report: Callable[[str], None]) -> None:
         self.pid = os.getpid()
         self._settings, self._report = settings, report
-        self._start = self._first = step
+        self._start = self._first = self._step = step
         self._slots = min(settings.every, RING_SLOTS)
         self._filled = 0
         self._slot: int | None = None  # of the current step; None when it could not begin or be measured
@@ -60,7 +68,13 @@ class Session:
         nodes.build([piece.name for piece in self._pieces])  # raises when two have one name
         self._sink = SharedSink(make_sink(settings.directory, settings.summary_writer, self._id))
         self._event_bytes = settings.event_bytes  # not yet promised to a stream
-        self._stages = {APPLIED: self._stage(APPLIED)}
+        self._stages: dict[str, Stage] = {}
+        self._stages[APPLIED] = self._gradients(APPLIED)
+        self._recorders = Recorders(column, lambda stream: self._stage(stream, 1))
+        self._sampling = {
+            watch: ParameterSampling(settings.streams, settings.every, part.start, self._sampled, report)
+            for watch, part in self._parts.items()
+        }
 
     def covers(self, watches: Sequence[Watch]) -> bool:
         """Whether these watches have the very parameters of this session, in the process that began it."""
@@ -76,7 +90,8 @@ class Session:
         """The next slot of the rings is ``step``'s."""
         # Handed over only when the next step begins, so that what is logged after step() still joins its own step.
         # A step that could not be measured leaves a gap; what follows is then a block of its own.
-        self._slot = None
+        self._slot, self._step = None, step
+        self._recorders.hand_over()
         gap = step != self._first + self._filled
         if self._filled and (self._filled == self._slots or step % self._settings.every == 0 or gap):
             self._hand_over()
@@ -99,6 +114,17 @@ class Session:
         unmeasured = self._parts[watch].measure(stream, self._slot, inverse_scale)
         if unmeasured is not None:
             self._report(unmeasured)
+
+    def before_step(self, watch: Watch, step: int, optimizer: Optimizer) -> None:
+        """``optimizer`` is about to write to its parameters."""
+        self._sampling[watch].before(step, optimizer, self._parts[watch].parameters)
+
+    def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
+        """It has."""
+        self._sampling[watch].after(optimizer, self._parts[watch].parameters)
+
+    def _sampled(self, start: int, sample: Sample) -> None:
+        self._recorders.measure(self._step, start, sample)
 
     def holds_whole(self, watch: Watch) -> bool:
         """Whether this process has all elements of the optimizer's gradients."""
@@ -174,7 +200,7 @@ class Session:
     def show_unclipped(self) -> None:
         """From now on what was measured before clipping is a stream of its own."""
         if UNCLIPPED not in self._stages:
-            self._stages[UNCLIPPED] = self._stage(UNCLIPPED)
+            self._stages[UNCLIPPED] = self._gradients(UNCLIPPED)
 
     def log(self, name: str, value: float | torch.Tensor) -> None:
         if len(self._logged) >= MAX_LOGGED:
@@ -194,19 +220,23 @@ class Session:
 
     def close(self) -> None:
         """Hand over what is pending and begin to end; :meth:`join` waits until it is written."""
+        self._recorders.hand_over()
         if self._filled:
             self._hand_over()
-        for stage in self._stages.values():
+        for stage in self._all_stages():
             stage.finish(CLOSE_SECONDS)
 
     def join(self) -> None:
         """Wait for what :meth:`close` began, as long as that may take."""
-        for stage in self._stages.values():
+        for stage in self._all_stages():
             stage.join()
 
     def is_written(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return not any(stage.is_alive() for stage in self._stages.values())
+        return not any(stage.is_alive() for stage in self._all_stages())
+
+    def _all_stages(self) -> list[Stage]:
+        return [*self._stages.values(), *self._recorders.stages()]
 
     def _hand_over(self, steps: int | None = None) -> tuple[Taken | None, dict[tuple[int, int], Term]]:
         """The slots of the first ``steps`` steps, all by default; returns what was measured before clipping."""
@@ -239,14 +269,18 @@ class Session:
     def _terms(self, stream: str) -> dict[tuple[int, int], Term]:
         return {at: term for part in self._parts.values() for at, term in part.take_terms(stream).items()}
 
-    def _stage(self, stream: str) -> Stage:
-        room = int(STREAM_SHARE * self._event_bytes)
+    def _gradients(self, stream: str) -> Stage:
+        return self._stage(replace(GRADIENTS[stream], near_zero=self._settings.near_zero), self._slots)
+
+    def _stage(self, stream: Stream, slots: int) -> Stage:
+        room = int((NEXT_SHARE if self._stages else FIRST_SHARE) * self._event_bytes)
         self._event_bytes -= room
+        metrics = stream.metrics(self._settings.metrics)
 
         def begin(pieces: Sequence[shards.Piece]) -> Stage:
             tree = nodes.build([piece.name for piece in pieces])
-            schema = self._schema(stream, tree, pieces)
-            builder = RowBuilder(tree, self._settings.metrics, self._settings.every)
+            schema = self._schema(stream, metrics, tree, pieces)
+            builder = RowBuilder(tree, metrics, schema.every, stream.sampled)
             events = EventTier(self._sink.share(), schema, room)
             archive = None
             if self._settings.archive is not None:
@@ -257,10 +291,13 @@ class Session:
         if me is None:
             return begin(self._pieces)
         owned = [shards.owns(parameter) for part in self._parts.values() for parameter in part.parameters]
-        local = Local(self._pieces, owned, self._slots, stream, self._first, self._settings.near_zero)
+        pieces = [replace(piece, summed=0) for piece in self._pieces] if stream.sampled else self._pieces
+        local = Local(pieces, owned, slots, stream.name, self._first, stream.near_zero, stream.entries)
         return Gathering(me, local, begin, self._report)
 
-    def _schema(self, stream: str, tree: nodes.Tree, pieces: Sequence[shards.Piece]) -> Schema:
+    def _schema(
+        self, stream: Stream, metrics: Sequence[Metric], tree: nodes.Tree, pieces: Sequence[shards.Piece]
+    ) -> Schema:
         tensors = {piece.name: piece for piece in pieces}
         infos = [
             NodeInfo(name, kind, tensors[name].shape, tensors[name].dtype, tensors[name].aliases)
@@ -270,16 +307,16 @@ class Session:
         ]
         return Schema(
             session=self._id,
-            stream=stream,
-            label=LABELS[stream],
+            stream=stream.name,
+            label=stream.label,
+            what=stream.what,
+            sampled=stream.sampled,
             wall_time=self._wall_time,
             start_step=self._start,
-            every=self._settings.every,
-            near_zero=self._settings.near_zero,
+            every=self._settings.every * stream.every,
+            near_zero=stream.near_zero,
             counts=COUNTS,
-            metrics=tuple(
-                MetricInfo(m.name, m.label, m.unit, m.kind, m.scale, m.over, m.meaning) for m in self._settings.metrics
-            ),
+            metrics=tuple(MetricInfo(m.name, m.label, m.unit, m.kind, m.scale, m.over, m.meaning) for m in metrics),
             nodes=tuple(infos),
         )
 

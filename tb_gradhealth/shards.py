@@ -81,6 +81,12 @@ def owns(parameter: torch.Tensor) -> bool:
     return all(at == 0 for at, place in zip(coordinate, sharded.placements, strict=True) if place.is_replicate())
 
 
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """The elements of ``tensor`` on this rank."""
+    own: torch.Tensor = _elements(tensor) if is_sharded(tensor) else tensor.detach()
+    return own
+
+
 def local_gradient(parameter: torch.Tensor) -> torch.Tensor | None:
     """The gradient's elements on this rank.
 

@@ -53,7 +53,10 @@ class GradHealthWriter(Optimizer):
             them constructs the writer, the lowest writes.
         unclipped: also record the gradients as they are before ``torch.nn.utils.clip_grad_norm_`` and its kin; these
             functions are wrapped while the writer is open. ``optimizer.gradhealth.clip_grad_norm_()`` does without.
-
+        streams: what to look at beside the gradients, at one step in each row: "weights" (before the step), "updates"
+            (what the step adds to them, and its ratio to the weights; copies of up to 1 GiB of weights exist during
+            that step), "moments" (the optimizer's state) and, in every tenth row, "spectrum" (effective rank of
+            matrices); or "all" of it.
         archive: rows at full resolution, in files of their own beside the event file: the newest of so many bytes
             (2**30 by default), ``"all"`` or ``"off"``. Without them a long run can be seen in overview only.
         event_bytes: what the event file may grow to, 2**25 by default, however long the run.
@@ -188,6 +191,7 @@ def _recording(
     unclipped: bool = False,
     archive: str | int | bool | None = None,
     event_bytes: int | None = None,
+    streams: Sequence[str] | None = None,
 ) -> tuple[Names, Monitor]:
     """How ``optimizer``'s parameters are named, and where they are recorded. Raises on wrong arguments."""
     options.check_model(model, optimizer)
@@ -204,6 +208,7 @@ def _recording(
         "unclipped": unclipped,
         "archive": archive,
         "event_bytes": event_bytes,
+        "streams": streams,
     }
     if beside is None:
         return names, Monitor(options.settings(**given), _unhook)

@@ -8,7 +8,7 @@ This module imports numpy alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,9 +65,17 @@ def std(entries: Entries) -> Values:
     return deviation
 
 
+def update_ratio(entries: Entries) -> Values:
+    """‖Δw‖ / ‖w‖; of weights that are all zero 1 where they move and 0 where they do not."""
+    moved, weight = norm(entries), np.sqrt(entries["weight_sq"])
+    ratio: Values = np.where(weight > 0, moved / weight, moved > 0)
+    return ratio
+
+
 @dataclass(frozen=True)
 class Metric:
-    """One figure per step and node. ``over`` says which elements must exist for it to be defined."""
+    """One figure per step and node. ``over`` says which elements must exist for it to be defined; wherever they do, all
+    nodes that have the entries it ``needs`` have it, so that its mean runs over those steps."""
 
     name: str
     label: str
@@ -77,6 +85,7 @@ class Metric:
     over: Literal["finite", "all"]
     meaning: str
     compute: Callable[[Entries], Values]
+    needs: tuple[str, ...] = ()  # further entries
 
 
 METRICS: tuple[Metric, ...] = (
@@ -146,6 +155,43 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 
+#: What a stream has beside those when it has the entries that they need.
+FURTHER_METRICS: tuple[Metric, ...] = (
+    Metric(
+        "update_ratio",
+        "Update : weight",
+        "ratio of norms",
+        "magnitude",
+        "log",
+        "finite",
+        "norm of the update / norm of the weights before it; about 0.001 is usual",
+        update_ratio,
+        ("weight_sq",),
+    ),
+    Metric(
+        "rank",
+        "Effective rank",
+        "dimensions",
+        "magnitude",
+        "log",
+        "finite",
+        "participation ratio of the singular values, (sum of s^2)^2 / sum of s^4; of several matrices the mean",
+        lambda entries: entries["rank"] / entries["matrices"],
+        ("rank", "matrices"),
+    ),
+    Metric(
+        "rank_least",
+        "Least effective rank",
+        "dimensions",
+        "magnitude",
+        "log",
+        "finite",
+        "participation ratio of the singular values, the smallest of the matrices inside",
+        lambda entries: np.where(np.isfinite(entries["rank_least"]), entries["rank_least"], np.nan),
+        ("rank_least",),
+    ),
+)
+
 
 def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
     """The metrics ``names`` in the table's order, all for None.
@@ -164,6 +210,11 @@ def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
             f"metrics: expected names out of {', '.join(known)}, but {came}: drop it or correct its spelling"
         )
     return tuple(metric for metric in METRICS if metric.name in names)
+
+
+def further_metrics(further: Collection[str]) -> tuple[Metric, ...]:
+    """The metrics that a stream has for its ``further`` entries."""
+    return tuple(metric for metric in FURTHER_METRICS if set(metric.needs) <= set(further))
 
 
 def compute(entries: Entries, metrics: Sequence[Metric] = METRICS) -> Values:

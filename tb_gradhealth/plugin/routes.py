@@ -83,7 +83,9 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         name, run = self._run(request)
         # Taken before the data: what is called newer than it is would never be asked for again.
         revision = run.revision
-        return _json(request, {"run": name, **meta(name, run, arguments.timelines(run)), "revision": revision})
+        timelines = arguments.timelines(run)
+        stream = arguments.one_of(request, "stream", timelines) if "stream" in request.args else None
+        return _json(request, {"run": name, **meta(name, run, timelines, stream), "revision": revision})
 
     def _tiles_route(self, request: wrappers.Request) -> wrappers.Response:
         _, run = self._run(request)
