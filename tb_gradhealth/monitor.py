@@ -19,8 +19,10 @@ from torch.optim import Optimizer
 from .boundary import clipping, one_read
 from .boundary.options import Settings
 from .boundary.watch import Watch
+from .ranks import Membership
 from .session import Session
 from .store.blocks import Number, Outcome
+from .streams.observation import Observation, Observer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,6 +46,7 @@ class Monitor:
         self.problems = 0
         self._settings, self._unhook = settings, unhook
         self._watches: list[Watch] = []
+        self._observers: list[Observer] = []
         self._attempting: set[Watch] = set()  # in the current step
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
@@ -116,6 +119,7 @@ class Monitor:
             watch.start_over()
         self._guarded(self._end_session)
         self.step = step
+        self._arm()
 
     def close(self) -> None:
         """Write what is pending and stop; safe to call twice, and in a forked child does nothing."""
@@ -129,6 +133,8 @@ class Monitor:
         for session in self._retired:
             self._guarded(session.join)
         clipping.forget(self._before_clip)
+        for observer in self._observers:
+            self._guarded(observer.close)
         for watch in self._watches:
             self._guarded(self._unhook, watch)
 
@@ -174,6 +180,7 @@ class Monitor:
             self._attempting = set()
             self.step += 1
             self._guarded(self._begin, self.step - 1)
+            self._guarded(self._observe, self.step - 1)
         self._attempting.add(watch)
         return self.step - 1
 
@@ -213,6 +220,7 @@ class Monitor:
         self._attempting = set()
         self.step = step
         self._guarded(session.retract)
+        self._arm()
         return True
 
     def capture(self, watch: Watch) -> None:
@@ -264,6 +272,31 @@ class Monitor:
 
     def _begin(self, step: int) -> None:
         self._current(step).begin(step)
+
+    def _observe(self, step: int) -> None:
+        """What observers saw belongs to ``step``; from now on they look at what belongs to the next one."""
+        seen = [one for observer in self._observers for one in self._guarded(_taken, observer) or ()]
+        session = self._current_session()
+        if seen and session is not None and self._is_lowest():
+            if not session.fits(seen):
+                self._end_session()
+                session = self._current(step)
+                session.begin(step)
+            session.observe(seen)
+        self._arm()
+
+    def _is_lowest(self) -> bool:
+        me = Membership.of(self._settings.group)
+        return me is None or me.place == 0
+
+    def _arm(self) -> None:
+        for observer in self._observers:
+            self._guarded(observer.arm, self.step)
+
+    def watch_with(self, observer: Observer) -> None:
+        """One more observer of what happens between steps, until :meth:`close`."""
+        self._observers.append(observer)
+        self._guarded(observer.arm, self.step)
 
     def _measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
         session = self._current_session()
@@ -319,3 +352,7 @@ class Monitor:
         if session is not None and session.pid == os.getpid():
             self._retired = [*(one for one in self._retired if not one.is_written()), session]
             session.close()
+
+
+def _taken(observer: Observer) -> list[Observation]:
+    return list(observer.take())

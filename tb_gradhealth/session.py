@@ -28,6 +28,7 @@ from .store.builder import RowBuilder
 from .store.encoder import Encoder
 from .store.events import EventTier
 from .store.format import MetricInfo, NodeInfo, Schema
+from .streams.observation import Observation, Observed
 from .streams.sampling import ParameterSampling, Recorders
 from .streams.stream import Sample, Stream
 
@@ -71,6 +72,7 @@ class Session:
         self._stages: dict[str, Stage] = {}
         self._stages[APPLIED] = self._gradients(APPLIED)
         self._recorders = Recorders(column, lambda stream: self._stage(stream, 1))
+        self._observed = Observed(self._stage_here)
         self._sampling = {
             watch: ParameterSampling(settings.streams, settings.every, part.start, self._sampled, report)
             for watch, part in self._parts.items()
@@ -92,6 +94,7 @@ class Session:
         # A step that could not be measured leaves a gap; what follows is then a block of its own.
         self._slot, self._step = None, step
         self._recorders.hand_over()
+        self._observed.hand_over()
         gap = step != self._first + self._filled
         if self._filled and (self._filled == self._slots or step % self._settings.every == 0 or gap):
             self._hand_over()
@@ -122,6 +125,14 @@ class Session:
     def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
         """It has."""
         self._sampling[watch].after(optimizer, self._parts[watch].parameters)
+
+    def fits(self, observations: Sequence[Observation]) -> bool:
+        """Whether what was observed is of the very tensors that this session has."""
+        return self._observed.fits(observations)
+
+    def observe(self, observations: Sequence[Observation]) -> None:
+        """What was seen since the last step belongs to the current one."""
+        self._observed.put(self._step, observations)
 
     def _sampled(self, start: int, sample: Sample) -> None:
         self._recorders.measure(self._step, start, sample)
@@ -187,6 +198,8 @@ class Session:
 
     def retract(self) -> None:
         """The current step is none: its gradients were looked at, and then dropped."""
+        self._recorders.forget()
+        self._observed.forget()
         self._dropped += 1
         if self._slot is None:
             return
@@ -221,6 +234,7 @@ class Session:
     def close(self) -> None:
         """Hand over what is pending and begin to end; :meth:`join` waits until it is written."""
         self._recorders.hand_over()
+        self._observed.hand_over()
         if self._filled:
             self._hand_over()
         for stage in self._all_stages():
@@ -236,7 +250,7 @@ class Session:
         return not any(stage.is_alive() for stage in self._all_stages())
 
     def _all_stages(self) -> list[Stage]:
-        return [*self._stages.values(), *self._recorders.stages()]
+        return [*self._stages.values(), *self._recorders.stages(), *self._observed.stages()]
 
     def _hand_over(self, steps: int | None = None) -> tuple[Taken | None, dict[tuple[int, int], Term]]:
         """The slots of the first ``steps`` steps, all by default; returns what was measured before clipping."""
@@ -273,19 +287,10 @@ class Session:
         return self._stage(replace(GRADIENTS[stream], near_zero=self._settings.near_zero), self._slots)
 
     def _stage(self, stream: Stream, slots: int) -> Stage:
-        room = int((NEXT_SHARE if self._stages else FIRST_SHARE) * self._event_bytes)
-        self._event_bytes -= room
-        metrics = stream.metrics(self._settings.metrics)
+        room = self._room()
 
         def begin(pieces: Sequence[shards.Piece]) -> Stage:
-            tree = nodes.build([piece.name for piece in pieces])
-            schema = self._schema(stream, metrics, tree, pieces)
-            builder = RowBuilder(tree, metrics, schema.every, stream.sampled)
-            events = EventTier(self._sink.share(), schema, room)
-            archive = None
-            if self._settings.archive is not None:
-                archive = ArchiveWriter(self._settings.archive, schema, self._settings.archive_bytes)
-            return Encoder(events, archive, schema, builder, self._report)
+            return self._encoder(stream, pieces, room)
 
         me = Membership.of(self._settings.group)
         if me is None:
@@ -294,6 +299,27 @@ class Session:
         pieces = [replace(piece, summed=0) for piece in self._pieces] if stream.sampled else self._pieces
         local = Local(pieces, owned, slots, stream.name, self._first, stream.near_zero, stream.entries)
         return Gathering(me, local, begin, self._report)
+
+    def _stage_here(self, stream: Stream, pieces: Sequence[shards.Piece]) -> Stage:
+        """For what each rank has its own of: that of the lowest rank is recorded."""
+        return self._encoder(stream, pieces, self._room())
+
+    def _room(self) -> int:
+        """Bytes of the event file for the next stream."""
+        room = int((NEXT_SHARE if self._stages else FIRST_SHARE) * self._event_bytes)
+        self._event_bytes -= room
+        return room
+
+    def _encoder(self, stream: Stream, pieces: Sequence[shards.Piece], room: int) -> Encoder:
+        metrics = stream.metrics(self._settings.metrics)
+        tree = nodes.build([piece.name for piece in pieces])
+        schema = self._schema(stream, metrics, tree, pieces)
+        builder = RowBuilder(tree, metrics, schema.every, stream.sampled)
+        events = EventTier(self._sink.share(), schema, room)
+        archive = None
+        if self._settings.archive is not None:
+            archive = ArchiveWriter(self._settings.archive, schema, self._settings.archive_bytes)
+        return Encoder(events, archive, schema, builder, self._report)
 
     def _schema(
         self, stream: Stream, metrics: Sequence[Metric], tree: nodes.Tree, pieces: Sequence[shards.Piece]
