@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,31 +10,19 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from gradhealth_kernels.metrics import Metric
-from gradhealth_kernels.statistics import COUNTS
-
 from . import nodes, shards
 from .boundary.options import Settings
 from .boundary.watch import APPLIED, UNCLIPPED, Watch
-from .gathering import Gathering, Local, Stage
+from .gathering import Stage
 from .parts import Applied, Joined, Part, Steps, Term
-from .ranks import Membership
-from .sinks import SharedSink, make_sink
-from .store.archive_writer import ArchiveWriter
+from .stages import Stages
 from .store.blocks import Attempt, Block, Number, Outcome, Taken
-from .store.builder import RowBuilder
-from .store.encoder import Encoder
-from .store.events import EventTier
-from .store.format import MetricInfo, NodeInfo, Schema
 from .streams.observation import Observation, Observed
 from .streams.sampling import ParameterSampling, Recorders
 from .streams.stream import Sample, Stream
 
 #: Steps that the rings hold at most before they are handed over.
 RING_SLOTS = 32
-CLOSE_SECONDS = 10.0
-#: What the first stream may have of the event file's bytes, and each further one of what is left.
-FIRST_SHARE, NEXT_SHARE = 0.75, 0.125
 MAX_LOGGED = 4096  # values between two hand-overs; more than that is a loop gone wrong
 MAX_DROPPED = 64  # sets of gradients dropped between two steps that are looked at
 
@@ -52,14 +38,13 @@ class Session:
     def __init__(self, settings: Settings, step: int, watches: Sequence[Watch], report: Callable[[str], None]) -> None:
         self.pid = os.getpid()
         self._settings, self._report = settings, report
-        self._start = self._first = self._step = step
+        self._first = self._step = step
         self._slots = min(settings.every, RING_SLOTS)
         self._filled = 0
         self._slot: int | None = None  # of the current step; None when it could not begin or be measured
         self._logged: list[tuple[str, Number]] = []
         self._attempts: list[Attempt] = []
         self._dropped = 0  # since the last step began
-        self._id, self._wall_time = uuid.uuid4().hex[:16], time.time()
         self._parts: dict[Watch, Part] = {}
         column = 0
         for watch in watches:
@@ -67,12 +52,10 @@ class Session:
             column = part.stop
         self._pieces = [piece for part in self._parts.values() for piece in part.pieces]
         nodes.build([piece.name for piece in self._pieces])  # raises when two have one name
-        self._sink = SharedSink(make_sink(settings.directory, settings.summary_writer, self._id))
-        self._event_bytes = settings.event_bytes  # not yet promised to a stream
-        self._stages: dict[str, Stage] = {}
-        self._stages[APPLIED] = self._gradients(APPLIED)
+        self._stages = Stages(settings, step, report)
+        self._measured = {APPLIED: self._gradients(APPLIED)}
         self._recorders = Recorders(column, lambda stream: self._stage(stream, 1))
-        self._observed = Observed(self._stage_here)
+        self._observed = Observed(self._stages.here)
         self._sampling = {
             watch: ParameterSampling(settings.streams, settings.every, part.start, self._sampled, report)
             for watch, part in self._parts.items()
@@ -208,12 +191,12 @@ class Session:
         if before is not None and self._dropped <= MAX_DROPPED:
             own = {(0, column): term for (slot, column), term in terms.items() if slot == last}
             block = Block(self._first, Steps(before, slice(last, last + 1)), dropped=True, terms=own)
-            self._stages[APPLIED].submit(block)
+            self._measured[APPLIED].submit(block)
 
     def show_unclipped(self) -> None:
         """From now on what was measured before clipping is a stream of its own."""
-        if UNCLIPPED not in self._stages:
-            self._stages[UNCLIPPED] = self._gradients(UNCLIPPED)
+        if UNCLIPPED not in self._measured:
+            self._measured[UNCLIPPED] = self._gradients(UNCLIPPED)
 
     def log(self, name: str, value: float | torch.Tensor) -> None:
         if len(self._logged) >= MAX_LOGGED:
@@ -237,20 +220,15 @@ class Session:
         self._observed.hand_over()
         if self._filled:
             self._hand_over()
-        for stage in self._all_stages():
-            stage.finish(CLOSE_SECONDS)
+        self._stages.finish()
 
     def join(self) -> None:
         """Wait for what :meth:`close` began, as long as that may take."""
-        for stage in self._all_stages():
-            stage.join()
+        self._stages.join()
 
     def is_written(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return not any(stage.is_alive() for stage in self._all_stages())
-
-    def _all_stages(self) -> list[Stage]:
-        return [*self._stages.values(), *self._recorders.stages(), *self._observed.stages()]
+        return self._stages.is_written()
 
     def _hand_over(self, steps: int | None = None) -> tuple[Taken | None, dict[tuple[int, int], Term]]:
         """The slots of the first ``steps`` steps, all by default; returns what was measured before clipping."""
@@ -270,10 +248,10 @@ class Session:
         if steps:
             kept = slice(steps)
             taken = Applied(first, Steps(applied, kept), before, attempts)
-            self._stages[APPLIED].submit(Block(first, taken, logged, attempts, terms=_until(terms, steps)))
-            if before is not None and UNCLIPPED in self._stages:
+            self._measured[APPLIED].submit(Block(first, taken, logged, attempts, terms=_until(terms, steps)))
+            if before is not None and UNCLIPPED in self._measured:
                 block = Block(first, Steps(before, kept), terms=_until(before_terms, steps))
-                self._stages[UNCLIPPED].submit(block)
+                self._measured[UNCLIPPED].submit(block)
         return before, before_terms
 
     def _joined(self, stream: str, steps: int) -> Joined:
@@ -287,64 +265,10 @@ class Session:
         return self._stage(replace(GRADIENTS[stream], near_zero=self._settings.near_zero), self._slots)
 
     def _stage(self, stream: Stream, slots: int) -> Stage:
-        room = self._room()
+        return self._stages.over_ranks(stream, self._pieces, self._owned, slots, self._first)
 
-        def begin(pieces: Sequence[shards.Piece]) -> Stage:
-            return self._encoder(stream, pieces, room)
-
-        me = Membership.of(self._settings.group)
-        if me is None:
-            return begin(self._pieces)
-        owned = [shards.owns(parameter) for part in self._parts.values() for parameter in part.parameters]
-        pieces = [replace(piece, summed=0) for piece in self._pieces] if stream.sampled else self._pieces
-        local = Local(pieces, owned, slots, stream.name, self._first, stream.near_zero, stream.entries)
-        return Gathering(me, local, begin, self._report)
-
-    def _stage_here(self, stream: Stream, pieces: Sequence[shards.Piece]) -> Stage:
-        """For what each rank has its own of: that of the lowest rank is recorded."""
-        return self._encoder(stream, pieces, self._room())
-
-    def _room(self) -> int:
-        """Bytes of the event file for the next stream."""
-        room = int((NEXT_SHARE if self._stages else FIRST_SHARE) * self._event_bytes)
-        self._event_bytes -= room
-        return room
-
-    def _encoder(self, stream: Stream, pieces: Sequence[shards.Piece], room: int) -> Encoder:
-        metrics = stream.metrics(self._settings.metrics)
-        tree = nodes.build([piece.name for piece in pieces])
-        schema = self._schema(stream, metrics, tree, pieces)
-        builder = RowBuilder(tree, metrics, schema.every, stream.sampled)
-        events = EventTier(self._sink.share(), schema, room)
-        archive = None
-        if self._settings.archive is not None:
-            archive = ArchiveWriter(self._settings.archive, schema, self._settings.archive_bytes)
-        return Encoder(events, archive, schema, builder, self._report)
-
-    def _schema(
-        self, stream: Stream, metrics: Sequence[Metric], tree: nodes.Tree, pieces: Sequence[shards.Piece]
-    ) -> Schema:
-        tensors = {piece.name: piece for piece in pieces}
-        infos = [
-            NodeInfo(name, kind, tensors[name].shape, tensors[name].dtype, tensors[name].aliases)
-            if kind == "tensor"
-            else NodeInfo(name, kind)
-            for name, kind in zip(tree.names, tree.kinds, strict=True)
-        ]
-        return Schema(
-            session=self._id,
-            stream=stream.name,
-            label=stream.label,
-            what=stream.what,
-            sampled=stream.sampled,
-            wall_time=self._wall_time,
-            start_step=self._start,
-            every=self._settings.every * stream.every,
-            near_zero=stream.near_zero,
-            counts=COUNTS,
-            metrics=tuple(MetricInfo(m.name, m.label, m.unit, m.kind, m.scale, m.over, m.meaning) for m in metrics),
-            nodes=tuple(infos),
-        )
+    def _owned(self) -> list[bool]:
+        return [shards.owns(parameter) for part in self._parts.values() for parameter in part.parameters]
 
 
 def _until(terms: dict[tuple[int, int], Term], steps: int) -> dict[tuple[int, int], Term]:

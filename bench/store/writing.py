@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tb_gradhealth.boundary.options import EVENT_BYTES
-from tb_gradhealth.session import FIRST_SHARE
+from tb_gradhealth.stages import FIRST_SHARE
 from tb_gradhealth.store import events as event_tier
 from tb_gradhealth.store.archive import DIRECTORY
 from tb_gradhealth.store.archive_writer import ArchiveWriter

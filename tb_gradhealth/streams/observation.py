@@ -66,6 +66,3 @@ class Observed:
     def forget(self) -> None:
         """The step is none."""
         self._waiting = []
-
-    def stages(self) -> list[Stage]:
-        return [stage for _, stage in self._streams.values()]

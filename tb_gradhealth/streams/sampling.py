@@ -100,6 +100,3 @@ class Recorders:
         for recorder in self._recorders.values():
             recorder.forget()
         self._step = None
-
-    def stages(self) -> list[Stage]:
-        return [recorder.stage for recorder in self._recorders.values()]
