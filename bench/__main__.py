@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from . import boundary, fuzz, tune
+from .frontend import command as frontend
 from .kernels import command as kernels
 from .overhead import command as overhead
 from .store import command as store
@@ -16,6 +17,7 @@ COMMANDS = {
     "overhead": overhead,
     "boundary": boundary,
     "store": store,
+    "frontend": frontend,
     "fuzz": fuzz,
     "tune": tune,
 }

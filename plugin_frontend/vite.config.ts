@@ -16,7 +16,7 @@ export default defineConfig({
     modulePreload: false,
     rolldownOptions: {
       input: 'src/index.ts',
-      preserveEntrySignatures: 'strict',
+      preserveEntrySignatures: 'allow-extension',
       output: {
         format: 'es',
         entryFileNames: 'index.js',

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
+
+from tests.shared import once
 
 if TYPE_CHECKING:
     from tests.demo.trained import Trained
@@ -22,12 +25,16 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 settings.register_profile("tb_gradhealth", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("tb_gradhealth")
+# Hypothesis draws constants that it finds in the local modules imported by then, so that a test's examples would depend
+# on the tests before it in the same process. It has no setting against that.
+if hasattr(providers, "is_local_module_file"):
+    providers.is_local_module_file = lambda path: False
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Both runs of the demo."""
+    """Both runs of the demo. Not to be written to."""
     # Imported here, since it brings torch, which the viewing side is tested without.
     from tests.demo.trained import train_both
 
-    return train_both(tmp_path_factory.mktemp("demo"))
+    return once(tmp_path_factory, "demo", train_both)

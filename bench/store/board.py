@@ -45,7 +45,7 @@ class Board:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tensorboard.main", *arguments], stdout=output, stderr=output
             )
-        self._url = self._address()
+        self.url = self._address()
         #: Seconds until it listened.
         self.listening = time.perf_counter() - self.began
 
@@ -96,8 +96,14 @@ class Board:
             "tiles", {"run": RUN, "stream": "gradients", "metric": about.metric, "view": about.view, "ids": ids}
         )
 
+    def tags(self, plugin: str) -> dict[str, dict[str, Any]]:
+        """Of another plugin, by run, as far as the server has read."""
+        with urllib.request.urlopen(f"{self.url}data/plugin/{plugin}/tags", timeout=SECONDS) as response:
+            found: dict[str, dict[str, Any]] = json.load(response)
+        return found
+
     def _get(self, path: str, query: dict[str, Any]) -> bytes:
-        url = f"{self._url}data/plugin/gradhealth/{path}?{urllib.parse.urlencode(query)}"
+        url = f"{self.url}data/plugin/gradhealth/{path}?{urllib.parse.urlencode(query)}"
         request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as response:

@@ -47,8 +47,9 @@ class Case:
         return self.model.schema(self.every, f"{self.seed:016x}")
 
     def training(self) -> Training:
-        """All of its steps."""
-        events = planted(self.events, self.steps, self.tensors, self.seed)
+        """All of its steps; events are among those that are measured."""
+        measured = self.steps // self.sampled_width if self.sampled else self.steps
+        events = planted(self.events, measured, self.tensors, self.seed)
         chunk = self.every * max(1, DRAWN // self.tensors // self.every)
         return Training(self.model, self.steps, chunk, self.seed, events)
 

@@ -89,7 +89,7 @@ def _write(case: Case, where: Path, budget: int) -> tuple[dict[int, int], int]:
     count: dict[int, int] = {}
     whole = 0
     with paced() as clock, Progress(f"{case.name}: recording", case.steps) as progress:
-        tiers = _Tiers(case, where, budget)
+        tiers = Tiers(case, where, budget)
         levels = Levels(case.every)
         for row in _rows(case, tiers.events):
             clock.seconds = case.pace * row.stop
@@ -106,7 +106,7 @@ def _write(case: Case, where: Path, budget: int) -> tuple[dict[int, int], int]:
     return count, whole
 
 
-class _Tiers:
+class Tiers:
     """Both tiers, fed as the encoder's thread does."""
 
     def __init__(self, case: Case, where: Path, budget: int) -> None:
@@ -121,9 +121,9 @@ class _Tiers:
         if self._archive is not None and coded is not None:
             self._archive.add(coded)
 
-    def flush(self) -> None:
+    def flush(self, at_once: bool = False) -> None:
         self.events.flush()
-        if self._archive is not None and self._archive.waiting >= ARCHIVED_AT_ONCE:
+        if self._archive is not None and (at_once or self._archive.waiting >= ARCHIVED_AT_ONCE):
             self._archive.flush()
 
     def close(self) -> None:

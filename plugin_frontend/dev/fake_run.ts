@@ -99,11 +99,16 @@ export function levelsOf(steps: number, cell: number): number {
   return Math.max(0, Math.ceil(Math.log2(steps / cell / 512))) + 1;
 }
 
+/** What is told of a run without its nodes, of which there may be many. */
+export function aboutOf(name: string, run: FakeRun, steps: number) {
+  const label = name.replace('/gradhealth', '');
+  return { label, revision: 1 + Math.floor(steps / run.cell), problem: run.problem };
+}
+
 export function metaOf(name: string, run: FakeRun, steps: number): Meta {
   return {
-    ...{ run: name, label: name.replace('/gradhealth', ''), revision: 1 + Math.floor(steps / run.cell) },
+    ...{ run: name, ...aboutOf(name, run, steps) },
     ...{
-      problem: run.problem,
       steps: [0, steps],
       cell: run.cell,
       levels: levelsOf(steps, run.cell),
@@ -120,9 +125,17 @@ export function metaOf(name: string, run: FakeRun, steps: number): Meta {
   };
 }
 
+interface Note {
+  step: number;
+  kind: string;
+  tensors: string[];
+  more: number;
+  values: { loss_scale: number };
+}
+
 /** A skipped step now and then, in the form of http_api.md. */
 export function notesOf(steps: number, begin: number, end: number) {
-  const notes: unknown[] = [];
+  const notes: Note[] = [];
   for (let step = 700; step < Math.min(end, steps); step += 700)
     if (step >= begin)
       notes.push({

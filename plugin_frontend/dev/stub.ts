@@ -8,6 +8,7 @@ import { bf16Of, encodeTile, foldedOf } from '../tests/support/encode.ts';
 import {
   type FakeRun,
   METRICS,
+  aboutOf,
   metaOf,
   nodesOf,
   notesOf,
@@ -15,6 +16,11 @@ import {
   transformer,
   valueOf,
 } from './fake_run.ts';
+import { alertsOf } from './fake_alerts.ts';
+import { csvOf } from './fake_export.ts';
+import { linesOf } from './fake_lines.ts';
+import { overviewOf } from './fake_overview.ts';
+import { rowsOf } from './fake_rows.ts';
 import { valuesOf } from './fake_values.ts';
 
 const PLUGIN = '/data/plugin/gradhealth/';
@@ -154,8 +160,7 @@ function answer(url: URL, response: ServerResponse): void {
   };
   const route = url.pathname.slice(PLUGIN.length);
   const ours = Object.entries(RUNS).map(([name, run]): Run => {
-    const { label, revision, problem } = metaOf(name, run, stepsOf(run));
-    return { name, label, status: 'ok', problem, revision };
+    return { name, status: 'ok', ...aboutOf(name, run, stepsOf(run)) };
   });
   if (route === 'runs') {
     json({ runs: mode === 'empty' ? OTHERS.slice(2) : [...ours, ...OTHERS] });
@@ -167,8 +172,19 @@ function answer(url: URL, response: ServerResponse): void {
   else if (route === 'meta') json(metaOf(name, run, stepsOf(run)));
   else if (route === 'cell') json(cellOf(run, query));
   else if (route === 'values') json(valuesOf(run, query));
-  else if (route === 'notes')
+  else if (route === 'lines') json(linesOf(run, query));
+  else if (route === 'rows') json(rowsOf(run, query, stepsOf(run)));
+  else if (route === 'overview') json(overviewOf(run, query, stepsOf(run)));
+  else if (route === 'alerts') json(alertsOf(run, stepsOf(run)));
+  else if (route === 'export.csv') {
+    response.writeHead(200, {
+      'content-type': 'text/csv',
+      'content-disposition': 'attachment; filename="view.csv"',
+    });
+    response.end(csvOf(run, query, stepsOf(run)));
+  } else if (route === 'notes')
     json(notesOf(stepsOf(run), Number(query.get('begin')), Number(query.get('end'))));
+  else if (route !== 'tiles') json({ error: `no route ${route}` }, 404);
   else {
     const tiles = (query.get('ids') ?? '').split(',').map((id) => tileOf(name, run, query, id));
     response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-encoding': 'gzip' });
@@ -176,7 +192,7 @@ function answer(url: URL, response: ServerResponse): void {
   }
 }
 
-function handle(request: IncomingMessage, response: ServerResponse, next: () => void): void {
+export function handle(request: IncomingMessage, response: ServerResponse, next: () => void): void {
   const url = new URL(request.url ?? '/', 'http://stub');
   const send = (type: string, body: string | Buffer) => {
     response.writeHead(200, { 'content-type': type, 'content-security-policy': CSP });

@@ -1,29 +1,37 @@
+import { type ReadonlySignal, useComputed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Alerts } from './alerts/alerts.ts';
-import { AlertMarks } from './alerts/marks_view.tsx';
-import { AlertRail, AlertsToggle } from './alerts/rail.tsx';
+import { AlertsToggle } from './alerts/toggle.tsx';
+import type { Api } from './api.ts';
 import { Axis } from './axis.tsx';
-import { type DrillViews, DrillPanel } from './drill/panel.tsx';
-import { BesideTooltip, FirstHeading, Hairline, Second, ValueBeside, besideWords } from './compare.tsx';
-import type { Figures } from './figures.ts';
+import type { Drill } from './drill/drill.ts';
 import { plural } from './format.ts';
 import { HeatmapView } from './heatmap_view.tsx';
 import { Legend } from './legend.tsx';
+import {
+  AlertMarks,
+  AlertRail,
+  DrillDown,
+  FirstHeading,
+  Hairline,
+  LateProblem,
+  Minimap,
+  Second,
+  Strip,
+  Tips,
+} from './late.tsx';
 import { hasMinimap } from './minimap_model.ts';
-import { Minimap } from './minimap.tsx';
 import type { LinkedRun } from './linked.ts';
 import type { Navigation } from './navigation.ts';
 import { OverviewStrip } from './overview/overview.tsx';
 import type { OverviewFeed } from './overview/overview_feed.ts';
-import type { Pointed, Pointing } from './pointing.ts';
+import type { Pointing } from './pointing.ts';
 import type { Ranking } from './ranking.ts';
 import { Message, Notices } from './states.tsx';
-import { Strip } from './strip.tsx';
 import type { Store } from './store.ts';
 import type { Theme } from './theme.ts';
 import { Toolbar } from './toolbar.tsx';
-import { Tooltip } from './tooltip.tsx';
 import { TreeView } from './tree.tsx';
 import { TreeButtons } from './tree_head.tsx';
 import { TreeTools } from './tree_tools.tsx';
@@ -33,19 +41,21 @@ interface Props {
   store: Store;
   pointing: Pointing;
   navigation: Navigation;
-  figures: Figures;
   ranking: Ranking;
-  drillDown: DrillViews;
+  drill: Drill;
   overview: OverviewFeed;
   alerts: Alerts;
-  theme: { readonly value: Theme };
+  theme: ReadonlySignal<Theme>;
   linked: LinkedRun;
+  api: Api;
+  visible: ReadonlySignal<boolean>;
+  failed: (error: unknown) => void;
   actions?: ComponentChildren;
 }
 
 /** `actions` stand at the toolbar's end. */
 export function App(props: Props) {
-  const { store, pointing, drillDown, overview, alerts, theme, linked, actions } = props;
+  const { store, pointing, overview, alerts, theme, linked, actions } = props;
   const heatmap = useRef<HTMLDivElement>(null);
   return (
     <main class="app">
@@ -53,7 +63,9 @@ export function App(props: Props) {
         <AlertsToggle store={store} alerts={alerts} />
         {actions}
       </Toolbar>
-      <Notices store={store} />
+      <Notices store={store}>
+        <LateProblem />
+      </Notices>
       {store.screen.value === 'heatmap' ? (
         <>
           <OverviewStrip store={store} pointing={pointing} feed={overview} theme={theme} />
@@ -66,7 +78,7 @@ export function App(props: Props) {
             <Picture {...props} heatmap={heatmap} />
             <AlertRail store={store} pointing={pointing} alerts={alerts} />
           </div>
-          <DrillPanel store={store} pointing={pointing} theme={theme} heatmap={heatmap} {...drillDown} />
+          <DrillDown {...props} heatmap={heatmap} />
         </>
       ) : (
         <Message store={store} />
@@ -114,12 +126,12 @@ function Picture({
   store,
   pointing,
   navigation,
-  figures,
-  drillDown,
+  drill,
   alerts,
   theme,
   linked,
   heatmap,
+  api,
 }: Props & { heatmap: RefObject<HTMLDivElement | null> }) {
   const scroller = useRef<HTMLDivElement>(null);
   const second = useRef<HTMLDivElement>(null);
@@ -130,19 +142,17 @@ function Picture({
   }, [scrollCssPx]);
   const compared = linked.name.value !== null;
   const strip = store.marks.value.length > 0;
-  const grid = store.grid.value;
-  const minimap = !compared && grid !== null && hasMinimap(grid, store.size.value.widthDevicePx);
+  const minimap = useComputed(() => {
+    const [grid, { widthDevicePx }] = [store.grid.value, store.size.value];
+    return linked.name.value === null && grid !== null && hasMinimap(grid, widthDevicePx);
+  });
   const besides = [
     'var(--head)',
     'var(--beside, 0px)',
     ...(strip ? ['var(--strip)'] : []),
-    ...(minimap ? ['var(--minimap)'] : []),
+    ...(minimap.value ? ['var(--minimap)'] : []),
   ];
   const rowsCssPx = store.nodes.value.length * rowCssPx(store.size.value.devicePixelRatio);
-  const beside = {
-    view: (pointed: Pointed) => <ValueBeside store={store} linked={linked} pointed={pointed} />,
-    words: (pointed: Pointed) => besideWords(store, linked, pointed),
-  };
   return (
     <>
       <div
@@ -166,33 +176,26 @@ function Picture({
               store={store}
               pointing={pointing}
               navigation={navigation}
-              drill={drillDown.drill}
+              drill={drill}
               theme={theme}
               element={heatmap}
+              minimap={minimap}
             >
               <AlertMarks store={store} pointing={pointing} alerts={alerts} />
               {compared && <Hairline store={store} pointing={pointing} />}
             </HeatmapView>
-            {minimap && <Minimap store={store} theme={theme} />}
+            {minimap.value && <Minimap store={store} theme={theme} />}
           </div>
           {compared && (
             <Second
-              {...{ store, linked, pointing, navigation, theme }}
-              drill={drillDown.drill}
+              {...{ store, linked, pointing, navigation, theme, drill }}
               element={second}
               first={heatmap}
             />
           )}
         </div>
       </div>
-      <Tooltip
-        {...{ store, pointing, figures, beside }}
-        heatmap={linked.pointed.value ? second : heatmap}
-        atCursor={!drillDown.drill.open.value}
-      />
-      {compared && (
-        <BesideTooltip store={store} linked={linked} pointing={pointing} first={heatmap} second={second} />
-      )}
+      <Tips {...{ store, api, pointing, linked, drill, alerts, second }} first={heatmap} />
     </>
   );
 }

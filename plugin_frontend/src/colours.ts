@@ -48,10 +48,23 @@ export function cssColour([red, green, blue]: Rgb): string {
   return `rgb(${red} ${green} ${blue})`;
 }
 
+/** The code of a character that stands for the same byte again. */
+const NO_DIFFERENCE = 78;
+
+/** `[channel, colour]` of the maps that have been used. */
+const RAMPS: Partial<Record<ColourMap, Uint8Array>> = {};
+
+/** Bytes out of their differences, modulo 256. */
+function summed(differences: string): Uint8Array {
+  let byte = 0;
+  return Uint8Array.from(differences, (one) => (byte += one.charCodeAt(0) - NO_DIFFERENCE));
+}
+
 export function rampColour(map: ColourMap, t: number): Rgb {
   const index = Math.min(RAMP_COLOURS - 1, Math.max(0, Math.round(t * (RAMP_COLOURS - 1))));
-  const bits = Number.parseInt(COLOUR_MAPS[map].slice(6 * index, 6 * index + 6), 16);
-  return [bits >> 16, (bits >> 8) & 255, bits & 255];
+  const bytes = (RAMPS[map] ??= summed(COLOUR_MAPS[map]));
+  const channel = (one: number) => bytes[one * RAMP_COLOURS + index] ?? 0;
+  return [channel(0), channel(1), channel(2)];
 }
 
 const bits = new Uint32Array(1);

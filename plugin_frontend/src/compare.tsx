@@ -2,12 +2,12 @@ import { computed } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { RefObject } from 'preact';
 import { Axis } from './axis.tsx';
+import { CellFrame } from './cell_frame.tsx';
 import type { Drill } from './drill/drill.ts';
 import type { Metric } from './contract.ts';
 import { formatSteps, formatValue, px, shortened } from './format.ts';
 import { Gestures } from './gestures.ts';
 import { Heatmap } from './heatmap.ts';
-import { CellFrame } from './heatmap_view.tsx';
 import { type LinkedRun, differenceOf } from './linked.ts';
 import { LinkedPainter } from './linked_painter.ts';
 import { shortName } from './model.ts';
@@ -136,7 +136,7 @@ function SecondCanvas({
         painter.schedule();
       }),
       // Both canvases have the same size and axis: a place on one is the same place on the other.
-      new Gestures(found, store, pointing, navigation, drill).attach(false),
+      new Gestures(found, store, pointing, navigation, ofSecond(drill)).attach(false),
     ];
     return () => {
       stop.abort();
@@ -153,6 +153,18 @@ function SecondCanvas({
       aria-label={`The second run: ${what.join(', ')}. The cursor of the first heatmap reads out both.`}
     />
   );
+}
+
+/** What is opened here is the second run's. */
+function ofSecond(drill: Drill): Pick<Drill, 'enter' | 'togglePin'> {
+  return {
+    enter: (by) => {
+      drill.enter(by, 'second');
+    },
+    togglePin: (key) => {
+      drill.togglePin(key);
+    },
+  };
 }
 
 /** Below the first heatmap the rows need their names again; beside it the tree is theirs as well. */
@@ -206,6 +218,21 @@ export function ValueBeside({ store, linked, pointed }: Props & { pointed: Where
         </div>
       ))}
     </div>
+  );
+}
+
+/** Above the first run's figures while two are compared: whose they are, below those of the run that is pointed at. */
+export function ToldFirst({ store, linked, pointed }: Props & { pointed: Where }) {
+  if (linked.name.value === null) return null;
+  const isSecond = linked.pointed.value;
+  return (
+    <>
+      {isSecond && <ValueBeside store={store} linked={linked} pointed={pointed} />}
+      <div class={isSecond ? 'beside' : ''} data-testid="tooltip-run">
+        A <RunName name={store.meta.value?.label ?? ''} />
+        {isSecond && ', in the same place:'}
+      </div>
+    </>
   );
 }
 

@@ -58,6 +58,7 @@ export class Drags {
     const drag = this.drag;
     const box = this.navigation.box.peek();
     this.cancel(event);
+    this.panOn();
     if (drag?.pointerId !== event.pointerId) return;
     const cell = this.pointing.cellAt(event.offsetX, event.offsetY);
     if (box !== null) this.navigation.showBox(box);
@@ -65,6 +66,15 @@ export class Drags {
       this.pointing.placeCursor(cell);
       this.clicked();
     }
+  }
+
+  /** The finger that is left of two pans on from where it is. */
+  private panOn(): void {
+    const [left, ...others] = this.fingers;
+    if (left === undefined || others.length > 0) return;
+    const [pointerId, cssX] = left;
+    this.navigation.grab();
+    this.drag = { pointerId, kind: 'pan', fromCssX: cssX, fromCssY: 0, cssX, moved: true };
   }
 
   /** Ends what is going on without effect; whether there was something. */

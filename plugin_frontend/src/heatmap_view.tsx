@@ -1,9 +1,9 @@
-import { computed } from '@preact/signals';
+import { type ReadonlySignal, computed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { watchLeft } from './alignment.ts';
+import { CellFrame } from './cell_frame.tsx';
 import type { Drill } from './drill/drill.ts';
-import { px } from './format.ts';
 import { Gestures } from './gestures.ts';
 import { Heatmap } from './heatmap.ts';
 import type { Navigation } from './navigation.ts';
@@ -12,7 +12,6 @@ import type { Pointing } from './pointing.ts';
 import { StepLine } from './step_line.tsx';
 import type { CanvasSize, Store } from './store.ts';
 import type { Theme } from './theme.ts';
-import type { Rect } from './viewport.ts';
 
 /** Safari lays canvases out in device pixels as well, but does not tell how many there are. */
 const TELLS_DEVICE_PX = 'devicePixelContentBoxSize' in ResizeObserverEntry.prototype;
@@ -42,16 +41,23 @@ interface Props {
   drill: Drill;
   theme: { readonly value: Theme };
   element: RefObject<HTMLDivElement | null>;
+  minimap: ReadonlySignal<boolean>;
   /** What lies upon the cells. */
   children?: ComponentChildren;
 }
 
-export function HeatmapView({ store, pointing, navigation, drill, theme, element, children }: Props) {
+export function HeatmapView(props: Props) {
+  const { store, pointing, navigation, drill, theme, element, minimap, children } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return undefined;
-    const painter = new Painter(new Heatmap(canvas.current), store, () => theme.value);
-    const changes = computed(() => [store.scene.value, store.tables.value, theme.value]);
+    const painter = new Painter(
+      new Heatmap(canvas.current),
+      store,
+      () => theme.value,
+      () => minimap.value,
+    );
+    const changes = computed(() => [store.scene.value, store.tables.value, theme.value, minimap.value]);
     const endings = [
       changes.subscribe(() => {
         painter.schedule();
@@ -63,7 +69,7 @@ export function HeatmapView({ store, pointing, navigation, drill, theme, element
     return () => {
       for (const end of endings) end();
     };
-  }, [store, pointing, navigation, drill, theme]);
+  }, [store, pointing, navigation, drill, theme, minimap]);
   const shown = [store.stream.value, store.metric.value, store.view.value].map((one) => one?.label ?? '');
   const label = `${shown.join(', ')}, by tensor and step`;
   return (
@@ -85,17 +91,5 @@ export function HeatmapView({ store, pointing, navigation, drill, theme, element
       <CellFrame rect={pointing.cursorCell.value?.rect ?? null} kind="cursor" />
       <CellFrame rect={navigation.box.value} kind="box" />
     </div>
-  );
-}
-
-/** A frame around a cell, or around what a drag marks. */
-export function CellFrame({ rect, kind }: { rect: Rect | null; kind: 'hover' | 'cursor' | 'box' }) {
-  if (rect === null) return null;
-  const { x, y, width, height } = rect;
-  return (
-    <div
-      class={`cell-frame ${kind}`}
-      style={{ left: px(x), top: px(y), width: px(width), height: px(height) }}
-    />
   );
 }

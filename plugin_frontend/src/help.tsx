@@ -1,10 +1,10 @@
-import type { TargetedKeyboardEvent } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
-import { HELP, type Shortcut, keyLabel, pageShortcutOf } from './keys.ts';
+import { useEffect, useState } from 'preact/hooks';
+import { pageShortcutOf } from './keys.ts';
+import { HelpDialog, later } from './late.tsx';
 
 /** The button and the key `?`, and the list of all keys and gestures that they open. */
 export function Help() {
-  const dialog = useRef<HTMLDialogElement>(null);
+  const [isOpen, setOpen] = useState(false);
   useEffect(() => {
     const stop = new AbortController();
     document.addEventListener(
@@ -12,7 +12,8 @@ export function Help() {
       (event) => {
         if (pageShortcutOf(event) !== 'help') return;
         event.preventDefault();
-        toggle(dialog.current);
+        later.ask();
+        setOpen((was) => !was);
       },
       { signal: stop.signal },
     );
@@ -29,72 +30,18 @@ export function Help() {
         aria-label="Keys and gestures"
         title="Keys and gestures: ?"
         onClick={() => {
-          toggle(dialog.current);
+          later.ask();
+          setOpen(true);
         }}
       >
         ?
       </button>
-      <dialog
-        ref={dialog}
-        class="help"
-        data-testid="help-dialog"
-        aria-labelledby="help-title"
-        onKeyDown={(event) => {
-          if (event.key === 'Tab') passFocus(event);
+      <HelpDialog
+        isOpen={isOpen}
+        leave={() => {
+          setOpen(false);
         }}
-        onClick={(event) => {
-          // The backdrop belongs to the dialog; its content does not fill the dialog's own box.
-          if (event.target === event.currentTarget) event.currentTarget.close();
-        }}
-      >
-        <div class="content">
-          <div class="head">
-            <h1 id="help-title">Keys and gestures</h1>
-            <form method="dialog">
-              <button data-testid="help-close">Close</button>
-            </form>
-          </div>
-          <div class="sections" tabIndex={0} role="group" aria-labelledby="help-title">
-            {HELP.map(({ title, shortcuts }) => (
-              <section key={title}>
-                <h2>{title}</h2>
-                <dl>
-                  {shortcuts.map((shortcut) => (
-                    <Line key={shortcut.does} {...shortcut} />
-                  ))}
-                </dl>
-              </section>
-            ))}
-          </div>
-        </div>
-      </dialog>
+      />
     </>
   );
-}
-
-function Line({ keys, gesture, does }: Shortcut) {
-  return (
-    <>
-      <dt>
-        {gesture}
-        {keys.map((key) => (
-          <kbd key={key}>{keyLabel(key)}</kbd>
-        ))}
-      </dt>
-      <dd>{does}</dd>
-    </>
-  );
-}
-
-function toggle(dialog: HTMLDialogElement | null): void {
-  if (dialog?.open === true) dialog.close();
-  else dialog?.showModal();
-}
-
-/** Keeps the focus in the dialog: the browser does so in its own document alone, and TensorBoard's is around it. */
-function passFocus(event: TargetedKeyboardEvent<HTMLDialogElement>): void {
-  const stops = [...event.currentTarget.querySelectorAll<HTMLElement>('button, [tabindex]')];
-  const now = stops.findIndex((stop) => stop === document.activeElement);
-  stops[(now + (event.shiftKey ? -1 : 1) + stops.length) % stops.length]?.focus();
-  event.preventDefault();
 }

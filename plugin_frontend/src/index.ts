@@ -2,18 +2,16 @@ import { Fragment, h, render as renderInto } from 'preact';
 import { AlertFeed } from './alerts/alert_feed.ts';
 import { Alerts } from './alerts/alerts.ts';
 import { remembered } from './alerts/remembered.ts';
-import { listenForJumps } from './alerts/visit.ts';
 import { Api } from './api.ts';
 import { App } from './app.tsx';
 import { ComparePicker } from './compare_picker.tsx';
 import { CopyLink } from './copy_link.tsx';
 import { Drill } from './drill/drill.ts';
-import { LineFeed } from './drill/line_feed.ts';
-import { RowFeed } from './drill/row_feed.ts';
 import { ExportMenu } from './export/menu.tsx';
-import { Figures } from './figures.ts';
 import { Help } from './help.tsx';
 import { installHooks } from './hooks.ts';
+import { loadLater } from './late.tsx';
+import { keepRowInView } from './kept_row.ts';
 import { LinkedRun } from './linked.ts';
 import { Live } from './live.ts';
 import { Navigation } from './navigation.ts';
@@ -26,20 +24,18 @@ import { Store } from './store.ts';
 import alertStyles from './styles/alerts.css?inline';
 import compare from './styles/compare.css?inline';
 import controls from './styles/controls.css?inline';
-import drills from './styles/drill.css?inline';
-import exporting from './styles/export.css?inline';
-import lines from './styles/lines.css?inline';
 import navigating from './styles/navigation.css?inline';
 import outline from './styles/outline.css?inline';
+import overviews from './styles/overview.css?inline';
 import picker from './styles/picker.css?inline';
 import picture from './styles/picture.css?inline';
 import range from './styles/range.css?inline';
 import strip from './styles/strip.css?inline';
 import themes from './styles/theme.css?inline';
 import words from './styles/words.css?inline';
+import { adopt } from './styles.ts';
 import { watchTheme } from './theme.ts';
 import { TileStore } from './tile_store.ts';
-import plot from 'uplot/dist/uPlot.min.css?inline';
 import { isVisible, watchVisibility } from './visibility.ts';
 import { besideFields, outlineFields } from './url_choices.ts';
 import { layerFields, placeFields } from './url_fields.ts';
@@ -55,10 +51,8 @@ function routesUrl(): URL {
 export function render(): void {
   document.title = 'Grad Health';
   document.documentElement.lang = 'en';
-  const sheet = new CSSStyleSheet();
-  const sheets = [themes, controls, plot, picture, outline, range, strip, words, lines, drills, navigating];
-  sheet.replaceSync([...sheets, alertStyles, compare, exporting, picker].join(''));
-  document.adoptedStyleSheets = [sheet];
+  const sheets = [themes, controls, picture, outline, range, strip, words, overviews, navigating];
+  adopt([...sheets, alertStyles, compare, picker].join(''));
   const theme = watchTheme();
 
   const api = new Api(routesUrl());
@@ -98,7 +92,7 @@ export function render(): void {
     live.failed(error);
   };
   const visible = watchVisibility();
-  const drill = new Drill(store);
+  const drill = new Drill(store, linked);
   const overview = new OverviewFeed(api, store, visible, failed);
   // What decides which rows there are, such as a filter, goes before the place among them.
   const fields = [
@@ -121,11 +115,6 @@ export function render(): void {
     live.wake();
   });
   installHooks(store, pointing, linked);
-  const drillDown = {
-    drill,
-    lines: new LineFeed(api, store, drill, visible, failed),
-    rows: new RowFeed(api, store, drill, visible, failed),
-  };
   const actions = h(
     Fragment,
     null,
@@ -134,13 +123,12 @@ export function render(): void {
     h(CopyLink, { link: () => url.link() }),
     h(Help, null),
   );
-  const figures = new Figures(api, store);
-  const views = { store, pointing, navigation, figures, ranking, drillDown, overview, alerts, theme, linked };
-  renderInto(h(App, { ...views, actions }), document.body);
-  for (const part of [navigation, url, live, linked, ranking, drillDown.lines, drillDown.rows, overview])
-    part.start();
+  const views = { store, pointing, navigation, ranking, drill, overview, alerts, theme, linked };
+  renderInto(h(App, { ...views, api, visible, failed, actions }), document.body);
+  for (const part of [navigation, url, live, linked, ranking, overview]) part.start();
   new RegexSearch(store).start();
   new AlertFeed(api, store, alerts, isVisible).start();
-  listenForJumps(store, pointing, alerts);
+  keepRowInView(store, pointing, alerts);
   new NoteFeed(api, store, failed).start();
+  loadLater(store);
 }

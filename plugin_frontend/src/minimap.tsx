@@ -2,6 +2,7 @@ import { computed } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Brush } from './brush.tsx';
 import { NON_FINITE, cssColour } from './colours.ts';
+import { oncePerFrame } from './frame.ts';
 import { minimapScene } from './minimap_model.ts';
 import { cellOfColumns, marksOf, paintLine, rowsOf } from './picture.ts';
 import { contextOf, widened } from './signs.ts';
@@ -21,25 +22,18 @@ export function Minimap({ store, theme }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const context = canvas.current === null ? null : contextOf(canvas.current, { alpha: false });
-    let scheduled = 0;
+    const schedule = oncePerFrame(() => {
+      if (context !== null) draw(context, store, theme.value);
+    });
     // Steps in view are not part of it: panning moves the window over the picture, and draws nothing.
-    const stop = computed(() => [
+    return computed(() => [
       store.grid.value,
       store.layer.value,
       store.size.value,
       store.tilesArrived.value,
       store.tables.value,
       theme.value,
-    ]).subscribe(() => {
-      cancelAnimationFrame(scheduled);
-      scheduled = requestAnimationFrame(() => {
-        if (context !== null) draw(context, store, theme.value);
-      });
-    });
-    return () => {
-      cancelAnimationFrame(scheduled);
-      stop();
-    };
+    ]).subscribe(schedule);
   }, [store, theme]);
   return (
     <>

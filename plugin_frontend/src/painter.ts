@@ -18,6 +18,8 @@ export class Painter {
     private readonly heatmap: Heatmap,
     private readonly store: Store,
     private readonly theme: () => Theme,
+    /** Whether the page has room for the minimap. */
+    private readonly withMinimap: () => boolean = () => true,
   ) {}
 
   private paint(): void {
@@ -27,8 +29,8 @@ export class Painter {
     const rows = rowsOf(scene);
     const tiles = tilesBehind(nodes, cellsInView(scene.scale, scene.grid), scene.scale.level);
     // The minimap waits for the picture, which it must not delay.
-    const complete = rows.every((row) => row.missing.length === 0);
-    this.store.tiles.want(layer, complete ? [...tiles, ...minimapTiles(scene)] : tiles);
+    const withMap = this.withMinimap() && rows.every((row) => row.missing.length === 0);
+    this.store.tiles.want(layer, withMap ? [...tiles, ...minimapTiles(scene)] : tiles);
     if (this.store.ranges.peek()?.fromData !== true && this.mayLock(rows))
       lockRange(this.store, scene, rows, 'tiles');
     const painted = this.heatmap.draw(scene, rows, this.store.tables.peek(), PALETTES[this.theme()]);

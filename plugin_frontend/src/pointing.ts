@@ -4,7 +4,7 @@ import { fullName } from './model.ts';
 import { cellEdgeDevicePx, shifted, stepAt } from './scales.ts';
 import type { Store } from './store.ts';
 import { TILE_CELLS, TILE_ROWS } from './tiles.ts';
-import { type Rect, cellAtCssPx, cellRectCssPx, rowDevicePx } from './viewport.ts';
+import { type Rect, cellAtCssPx, cellRectCssPx, rowDevicePx, rowsInView } from './viewport.ts';
 
 /** A cell that the pointer or the keyboard's cursor is on. */
 export interface Pointed {
@@ -148,10 +148,26 @@ export class Pointing {
     else if (bottom > scrollDevicePx) this.store.scrollCssPx.value = bottom / devicePixelRatio;
   }
 
+  /** Below 0 where no row is the cursor's. */
+  private readonly cursorRow = computed(() => {
+    const [place, tree] = [this.store.cursor.value, this.store.tree.value];
+    return this.store.nodes.value.findIndex((node) => tree?.keys[node] === place?.key);
+  });
+
+  /** Whether a pixel of it is. */
+  readonly cursorRowIsInView = computed(() => {
+    const [row, viewport, { length }] = [
+      this.cursorRow.value,
+      this.store.viewport.value,
+      this.store.nodes.value,
+    ];
+    const [first, end] = rowsInView(viewport, length);
+    return row >= first && row < end;
+  });
+
   /** Scrolls to the cursor's row as far as needed, as after the heatmap has become lower. */
   revealCursor(): void {
-    const [place, tree] = [this.store.cursor.peek(), this.store.tree.peek()];
-    const row = this.store.nodes.peek().findIndex((node) => tree?.keys[node] === place?.key);
+    const row = this.cursorRow.peek();
     if (row >= 0) this.revealRow(row);
   }
 

@@ -38,6 +38,8 @@ export class Ranking {
   readonly waiting = signal(false);
   /** What the rows are ordered by now. */
   readonly ranked = signal<Ranked | null>(null);
+  /** The name of the metric to order by, where the run has none of that name: its rows are in model order. */
+  readonly lacking = signal<string | null>(null);
   private readonly asked = signal(0);
   /** Whether what was asked for last is still to come. */
   private owed = false;
@@ -101,9 +103,11 @@ export class Ranking {
 
   private begin(): void {
     this.cancel();
-    const wish = this.wish();
-    this.owed = wish !== null;
-    if (wish === null) {
+    const [wish, metrics] = [this.wish(), this.store.meta.peek()?.metrics ?? []];
+    const isKnown = wish === null || metrics.some(({ name }) => name === wish.layer.metric);
+    this.lacking.value = isKnown ? null : wish.layer.metric;
+    this.owed = wish !== null && isKnown;
+    if (wish === null || !isKnown) {
       [this.store.outline.ranks.value, this.ranked.value] = [null, null];
       return;
     }

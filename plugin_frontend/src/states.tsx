@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import { CopyLines } from './copy_lines.tsx';
 import type { Store } from './store.ts';
 
@@ -80,7 +81,7 @@ function Empty() {
 }
 
 /** What to know beside the picture: an outage, a refusal, a run that is partly damaged or there in overview only. */
-export function Notices({ store }: { store: Store }) {
+export function Notices({ store, children }: { store: Store; children?: ComponentChildren }) {
   const [connection, screen] = [store.connection.value, store.screen.value];
   const problem = screen === 'heatmap' ? (store.meta.value?.problem ?? store.run.value?.problem) : null;
   return (
@@ -112,6 +113,7 @@ export function Notices({ store }: { store: Store }) {
           <bdi>{store.refusal.value}</bdi>
         </div>
       )}
+      {children}
     </div>
   );
 }

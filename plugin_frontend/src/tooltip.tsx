@@ -21,8 +21,12 @@ interface Props {
   heatmap: RefObject<HTMLElement | null>;
   /** False where something else shows the cursor's cell already. */
   atCursor?: boolean;
-  /** What a second run shows in the same place: to see, and in words. */
-  beside?: { view: (pointed: Pointed) => ComponentChildren; words: (pointed: Pointed) => string };
+  /** What else is in the same place, as a mark or a second run: to see, and in words. */
+  beside?: {
+    above: (pointed: Pointed) => ComponentChildren;
+    view: (pointed: Pointed) => ComponentChildren;
+    words: (pointed: Pointed) => string;
+  };
 }
 
 /** What is known of the cell under the pointer or the cursor: the tile's value at once, exact figures a moment later. */
@@ -42,6 +46,7 @@ export function Tooltip({ store, pointing, figures, heatmap, atCursor = true, be
           role="tooltip"
           style={placeOf(store, pointed, heatmap.current)}
         >
+          {beside?.above(pointed)}
           <Contents store={store} pointing={pointing} pointed={pointed} exact={figures.of(pointed)} />
           {beside?.view(pointed)}
         </div>

@@ -141,6 +141,14 @@ function KindChips({ store, set }: { store: Store; set: (change: Partial<Filter>
 
 const BY_METRIC = 'metric:';
 
+/** The steps that the rows are ordered by, or why they are in model order. */
+function rankedBy(order: Order, ranking: Ranking): string {
+  const ranked = ranking.ranked.value;
+  if (order.by === 'model') return '';
+  if (ranking.lacking.value !== null) return 'model order: this run lacks the metric';
+  return ranking.waiting.value || ranked === null ? '…' : formatSteps(...ranked.steps);
+}
+
 function OrderTools({ store, ranking }: { store: Store; ranking: Ranking }) {
   const order = store.order.value;
   const [ranked, byMetric] = [ranking.ranked.value, order.by === 'metric'];
@@ -155,7 +163,7 @@ function OrderTools({ store, ranking }: { store: Store; ranking: Ranking }) {
     else set({ ...(value === 'worst' ? { by: 'worst' } : MODEL_ORDER), ...flat });
   };
   const descending = order.descending ?? true;
-  const stepsTold = ranking.waiting.value || ranked === null ? '…' : formatSteps(...ranked.steps);
+  const lacking = ranking.lacking.value;
   return (
     <div class="order" role="group" aria-label="Order of rows">
       <select
@@ -175,6 +183,11 @@ function OrderTools({ store, ranking }: { store: Store; ranking: Ranking }) {
               {shortened(label, LABEL_CHARACTERS)} at the cell
             </option>
           ))}
+          {lacking !== null && (
+            <option value={BY_METRIC + lacking}>
+              {shortened(lacking, LABEL_CHARACTERS)}, not in this run
+            </option>
+          )}
         </optgroup>
       </select>
       <button
@@ -218,7 +231,7 @@ function OrderTools({ store, ranking }: { store: Store; ranking: Ranking }) {
         Re-rank
       </button>
       <span class="quiet ranked" role="status" data-testid="ranked">
-        {order.by === 'model' ? '' : stepsTold}
+        {rankedBy(order, ranking)}
       </span>
     </div>
   );

@@ -206,13 +206,25 @@ describe('a visit', () => {
     const tree = store.tree.value;
     if (tree !== null) store.setOpen(openTop(tree));
     store.size.value = { widthDevicePx: 1_000, heightDevicePx: 36, devicePixelRatio: 1 };
-    visit(store, pointing, alerts, alertOf({ node: 5, steps: [4_000, 4_010], metric: 'mean' }), 'NaN in it');
+    const alert = alertOf({ kind: 'spike', node: 5, steps: [4_000, 4_010], metric: 'mean' });
+    visit(store, pointing, alerts, alert, 'A spike');
     expect(store.cursor.value).toEqual({ key: 'tensor:b.weight', step: 4_000 });
     expect(Array.from(store.nodes.value)).toEqual([0, 1, 2, 5]);
     expect(pointing.cursorCell.value).toMatchObject({ node: 5, row: 3, index: 400 });
     expect(store.metric.value?.name).toBe('mean');
-    expect(alerts.visited.value?.told).toBe('NaN in it. Showing Mean');
+    expect(alerts.visited.value?.told).toBe('A spike. Showing Mean');
     expect(store.window.value).toBeNull();
+  });
+
+  it('of a NaN or Inf stays at the metric that is shown, which has a sign for it', () => {
+    const { store, pointing, alerts } = openPage();
+    store.chooseMetric('mean');
+    for (const kind of ['nan', 'pos_inf', 'neg_inf']) {
+      visit(store, pointing, alerts, alertOf({ kind, node: 5, metric: 'norm' }), kind);
+      expect([store.metric.value?.name, alerts.visited.value?.told]).toEqual(['mean', kind]);
+    }
+    visit(store, pointing, alerts, alertOf({ kind: 'near_zero', node: 5, metric: 'norm' }), '');
+    expect(store.metric.value?.name).toBe('norm');
   });
 
   it('zooms in only where the interval is narrower than a pixel, and moves only where it is out of view', () => {
@@ -230,7 +242,7 @@ describe('a visit', () => {
     const { store, pointing, alerts } = openPage();
     visit(store, pointing, alerts, alertOf({ node: 99 }), '');
     expect([store.cursor.value, alerts.visited.value]).toEqual([null, null]);
-    visit(store, pointing, alerts, alertOf({ metric: 'unknown' }), '');
+    visit(store, pointing, alerts, alertOf({ kind: 'spike', metric: 'unknown' }), '');
     expect(store.metric.value?.name).toBe('norm');
   });
 });

@@ -1,3 +1,4 @@
+import { interpolateCividis, interpolatePuOr, interpolateRdBu, interpolateViridis } from 'd3-scale-chromatic';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -23,6 +24,24 @@ const ranges: fc.Arbitrary<Range> = fc
     width: fc.double({ min: 1.5, max: 1e9, noNaN: true }),
   })
   .map(({ kind, scale, lo, width }) => ({ kind, scale, lo, hi: lo * width }));
+
+describe('a ramp', () => {
+  it.each([
+    ['cividis', interpolateCividis],
+    ['viridis', interpolateViridis],
+    ['rdbu', (t: number) => interpolateRdBu(1 - t)],
+    ['puor', (t: number) => interpolatePuOr(1 - t)],
+  ] as const)('%s has all 256 colours as the library gives them', (map, interpolate) => {
+    const all = Array.from({ length: 256 }, (_, i) => i / 255);
+    const hex = (t: number) =>
+      '#' +
+      rampColour(map, t)
+        .map((one) => one.toString(16).padStart(2, '0'))
+        .join('');
+    const rgb = (t: number) => `rgb(${rampColour(map, t).join(', ')})`;
+    expect(all.map((t) => (interpolate(t).startsWith('#') ? hex(t) : rgb(t)))).toEqual(all.map(interpolate));
+  });
+});
 
 describe('bf16', () => {
   it('is the upper half of a float32, for every code', () => {

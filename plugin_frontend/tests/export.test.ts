@@ -4,6 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { fileNameOf } from '../src/export/file_names.ts';
 import { printable } from '../src/export/picture_file.ts';
 import { exportCommand, quoted } from '../src/export/shell.ts';
+import { commandOf, rowsTold, viewOf } from '../src/export/view.ts';
+import { Store } from '../src/store.ts';
+import { TileStore } from '../src/tile_store.ts';
+import { metaOf, nodesFrom, runOf } from './support/meta.ts';
 
 const HOSTILE = [
   "'",
@@ -75,6 +79,40 @@ describe('the command', () => {
     const many = Array.from({ length: 1_000 }, (_, i) => `n${i}`);
     expect(exportCommand({ ...wanted, nodes: many })).not.toContain('--nodes');
     expect(exportCommand({ ...wanted, nodes: null })).not.toContain('--nodes');
+  });
+});
+
+describe('the rows of a table', () => {
+  function pageOf(tensors: number) {
+    const noEvents = { changed: () => undefined, failed: () => undefined };
+    const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
+    const names = Array.from({ length: tensors }, (_, i) => `t${i}`);
+    store.size.value = { widthDevicePx: 1_000, heightDevicePx: 180, devicePixelRatio: 1 };
+    store.receiveRuns([runOf()]);
+    store.receiveMeta(metaOf({ nodes: nodesFrom(['', ...names], [-1, ...names.map(() => 0)]) }));
+    return store;
+  }
+
+  it('come in the order shown, also where they are all there are', () => {
+    const store = pageOf(5);
+    const tree = store.tree.value;
+    if (tree === null) throw new Error('expected a tree');
+    store.order.value = { by: 'worst' };
+    store.outline.ranks.value = { tree, values: [], places: Int32Array.of(0, 5, 4, 3, 2, 1) };
+    const view = viewOf(store);
+    expect(view?.nodes).toEqual([0, 5, 4, 3, 2, 1]);
+    if (view === null) return;
+    expect(rowsTold(view)).toBe('all rows');
+    expect(commandOf(store, view).nodes).toBeNull();
+    store.setOpen(new Set());
+    const folded = viewOf(store);
+    expect([folded?.nodes, folded === null ? '' : rowsTold(folded)]).toEqual([[0], 'the 1 row shown']);
+  });
+
+  it('are all, by level, where they are too many to name: then that is said', () => {
+    const view = viewOf(pageOf(9_000));
+    expect([view?.nodes, view?.isAll]).toEqual([null, true]);
+    expect(view === null ? '' : rowsTold(view)).toContain('level by level');
   });
 });
 

@@ -7,7 +7,9 @@ import { listenForJumps } from '../src/alerts/visit.ts';
 import { Drill } from '../src/drill/drill.ts';
 import { Gestures } from '../src/gestures.ts';
 import { Help } from '../src/help.tsx';
-import { CURSOR_KEYS, HEATMAP_KEYS, HELP, MINIMAP_KEYS, PAGE_KEYS, TREE_KEYS } from '../src/keys.ts';
+import { HELP, MINIMAP_KEYS, TREE_KEYS } from '../src/help_lines.ts';
+import { CURSOR_KEYS, HEATMAP_KEYS, PAGE_KEYS } from '../src/keys.ts';
+import { later } from '../src/late.tsx';
 import { Navigation } from '../src/navigation.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
@@ -174,6 +176,70 @@ describe('fingers', () => {
   });
 });
 
+describe('fingers that come and go', () => {
+  const touch = (pointerId: number) => ({ pointerId, pointerType: 'touch' });
+  const zoomed = () => {
+    const page = openPage();
+    page.store.zoomTo({ start: 1_000, end: 2_000 });
+    return page;
+  };
+
+  it('go on panning with the one that is left, whichever of the two that is, and choose no cell', () => {
+    for (const [first, second] of [
+      [1, 2],
+      [2, 1],
+    ] as const) {
+      const page = zoomed();
+      page.pointer('down', 300, 10, touch(first));
+      page.pointer('down', 700, 10, touch(second));
+      page.pointer('up', 700, 10, touch(second));
+      page.pointer('move', 200, 12, touch(first));
+      expect(page.store.window.value).toEqual({ start: 1_100, end: 2_100 });
+      page.pointer('up', 200, 12, touch(first));
+      page.pointer('move', 100, 12, touch(first));
+      expect(page.store.window.value).toEqual({ start: 1_100, end: 2_100 });
+      expect([page.store.cursor.value, page.store.pointer.value]).toEqual([null, null]);
+      detach();
+    }
+  });
+
+  it('keep the steps that they hold under them, also while they move together or wait for each other', () => {
+    const page = zoomed();
+    page.pointer('down', 300, 10, touch(1));
+    page.pointer('down', 700, 10, touch(2));
+    page.pointer('move', 100, 10, touch(1));
+    page.pointer('move', 500, 10, touch(2));
+    const { start = 0, end = 0 } = page.store.window.value ?? {};
+    const stepAt = (x: number) => start + ((end - start) * x) / 1_000;
+    expect([stepAt(100), stepAt(500)].map(Math.round)).toEqual([1_300, 1_700]);
+    page.pointer('move', 490, 80, touch(1));
+    expect(page.store.window.value).toEqual({ start, end });
+  });
+
+  it('leave the scrolling of rows to the browser, which takes the finger away', () => {
+    const page = zoomed();
+    page.pointer('down', 300, 10, touch(1));
+    page.pointer('cancel', 300, 60, touch(1));
+    page.pointer('move', 200, 90, touch(1));
+    expect([page.store.window.value, page.store.cursor.value]).toEqual([{ start: 1_000, end: 2_000 }, null]);
+    // What was taken away is no second finger of the next one.
+    page.pointer('down', 500, 10, touch(2));
+    page.pointer('move', 400, 10, touch(2));
+    page.pointer('up', 400, 10, touch(2));
+    expect(page.store.window.value).toEqual({ start: 1_100, end: 2_100 });
+  });
+});
+
+/** The dialog comes with the late parts of the page; its listener with the next frame. */
+async function helpIsHere(): Promise<void> {
+  later.ask();
+  const isHere = () => {
+    expect(host.querySelector('dialog.help')).not.toBeNull();
+  };
+  await vi.waitFor(isHere, 20_000);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
 describe('keys', () => {
   it('of the heatmap move through the steps, with the focus nowhere as well', () => {
     const page = openPage();
@@ -216,7 +282,7 @@ describe('keys', () => {
     const ranking = new Ranking({ values }, page.store, () => undefined);
     const tools = host.appendChild(document.createElement('div'));
     render(<Help />, host);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await helpIsHere();
     const dialog = host.querySelector('dialog');
     const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
     const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
@@ -231,7 +297,9 @@ describe('keys', () => {
     expect(keyNames(PAGE_KEYS).toSorted()).toEqual([',', '.', '/', '?']);
     render(null, tools);
     stopJumps();
-    expect(dialog?.open).toBe(true);
+    await vi.waitFor(() => {
+      expect(dialog?.open).toBe(true);
+    });
     const lines = HELP.flatMap(({ shortcuts }) => shortcuts);
     expect(dialog?.querySelectorAll('dt').length).toBe(lines.length);
     for (const table of [HEATMAP_KEYS, CURSOR_KEYS, PAGE_KEYS, TREE_KEYS, MINIMAP_KEYS])
@@ -246,7 +314,7 @@ describe('keys', () => {
   it('change nothing behind a dialog', async () => {
     const { store, pointing } = openPage();
     render([<Help key="h" />, <dialog key="d" class="dialog" />], host);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await helpIsHere();
     const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
     const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
     alerts.receive({ ...run, alerts: [alertOf({ node: 1 })] });
@@ -264,7 +332,7 @@ describe('keys', () => {
 
   it('leave a question mark to who types it', async () => {
     render([<input key="i" type="search" />, <Help key="h" />], host);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await helpIsHere();
     expect(pressed(host.querySelector('input') ?? host, '?')).toBe(false);
     expect(host.querySelector('dialog')?.open).toBe(false);
   });

@@ -86,6 +86,32 @@ async function open(value: number) {
   return { store, linked, watch };
 }
 
+describe('the tiles of the minimap', () => {
+  it('are asked for with the picture, but not while there is no room for the minimap', async () => {
+    const { store, linked } = await open(1);
+    linked.choose(null);
+    // More cells than pixels, so that the coarsest level is not the one that is drawn.
+    store.receiveMeta(metaOf({ revision: 2, steps: [0, 100_000], levels: 6 }));
+    store.zoomTo({ start: 0, end: 5_000 });
+    const want = vi.spyOn(store.tiles, 'want');
+    const levels = () => new Set(want.mock.lastCall?.[1].map(({ level }) => level));
+    let hasRoom = false;
+    const painter = new Painter(
+      heatmap,
+      store,
+      () => 'light',
+      () => hasRoom,
+    );
+    store.scene.subscribe(painter.schedule);
+    await run(10);
+    expect(levels()).toEqual(new Set([0]));
+    hasRoom = true;
+    painter.schedule();
+    await run(10);
+    expect(levels()).toEqual(new Set([0, 5]));
+  });
+});
+
 describe('the colour range', () => {
   it('is found once, also where no cell has a value: then nothing is drawn again and again', async () => {
     const { store, watch } = await open(Number.NaN);

@@ -3,8 +3,10 @@ import { render } from 'preact';
 import { act } from 'preact/test-utils';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Alerts } from '../src/alerts/alerts.ts';
-import { KINDS, SEVERITIES } from '../src/alerts/kinds.ts';
-import { AlertRail, AlertsToggle } from '../src/alerts/rail.tsx';
+import { SEVERITIES } from '../src/alerts/kinds.ts';
+import { KINDS } from '../src/alerts/looked_for.ts';
+import { AlertRail } from '../src/alerts/rail.tsx';
+import { AlertsToggle } from '../src/alerts/toggle.tsx';
 import { listenForJumps } from '../src/alerts/visit.ts';
 import type { Alert } from '../src/contract.ts';
 import { Pointing } from '../src/pointing.ts';
@@ -64,7 +66,7 @@ describe('the rail', () => {
   it('lists alerts under their severity in words, and counts the critical ones on its button', async () => {
     await show([
       alertOf({ id: 'a' }),
-      alertOf({ id: 'b', severity: 'notice', metric: 'mean' }),
+      alertOf({ id: 'b', kind: 'spike', severity: 'notice', metric: 'mean' }),
       alertOf({ id: 'c' }),
     ]);
     expect([...host.querySelectorAll('h3')].map((heading) => heading.textContent.trim())).toEqual([

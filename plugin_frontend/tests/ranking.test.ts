@@ -126,6 +126,24 @@ describe('an order', () => {
     expect([names(store), asked.length]).toEqual([BY_NORM, 2]);
   });
 
+  it('is that of the model, and says so, while the run lacks the metric', async () => {
+    const { store, asked, ranking } = openPage();
+    store.order.value = { by: 'metric', metric: 'norm' };
+    await settle();
+    expect(names(store)).toEqual(BY_NORM);
+    const without = meta.metrics.filter(({ name }) => name !== 'norm');
+    store.receiveRuns([runOf(), runOf({ name: 'other' })]);
+    store.chooseRun('other');
+    store.receiveMeta({ ...meta, run: 'other', metrics: without });
+    await settle();
+    expect([names(store), ranking.ranked.value, ranking.lacking.value]).toEqual([MODEL, null, 'norm']);
+    expect([asked.length, ranking.outdated.value]).toEqual([2, false]);
+    store.chooseRun('exp1/gradhealth');
+    store.receiveMeta(meta);
+    await settle();
+    expect([names(store), ranking.lacking.value]).toEqual([BY_NORM, null]);
+  });
+
   it('stays while somebody points and moves the cursor, until it is asked for again', async () => {
     const { store, asked, pointing, ranking } = openPage();
     store.cursor.value = { key: 'total:', step: 100 };

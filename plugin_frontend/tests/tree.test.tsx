@@ -163,6 +163,22 @@ describe('the order', () => {
   });
 });
 
+describe('an order by a metric that the run lacks', () => {
+  it('is told beside the order, which still names the metric', async () => {
+    const { store, stop } = showPage();
+    store.order.value = { by: 'metric', metric: 'gone' };
+    await rendered();
+    expect(part('ranked')?.textContent).toBe('model order: this run lacks the metric');
+    expect((part('order') as HTMLSelectElement).selectedOptions[0]?.textContent).toBe(
+      'gone, not in this run',
+    );
+    store.order.value = { by: 'model' };
+    await rendered();
+    expect(part('ranked')?.textContent).toBe('');
+    stop();
+  });
+});
+
 describe('branches', () => {
   it('are unfolded and folded entirely by Shift or Alt and a click, and by Shift and an arrow', async () => {
     showPage();

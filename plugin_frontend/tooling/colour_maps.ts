@@ -3,21 +3,27 @@ import type { Plugin } from 'vite';
 
 const MODULE = 'virtual:colour-maps';
 
-/** 256 colours as one string of hex digits, so that the bundle carries the table and not the library. */
-function sampled(interpolate: (t: number) => string): string {
-  return Array.from({ length: 256 }, (_, i) => hexOf(interpolate(i / 255))).join('');
-}
+/** As in `src/colours.ts`. */
+const NO_DIFFERENCE = 78;
 
-function hexOf(css: string): string {
-  if (css.startsWith('#')) return css.slice(1);
-  const channels = css.match(/\d+/g) ?? [];
-  return channels
-    .slice(0, 3)
-    .map((channel) => Number(channel).toString(16).padStart(2, '0'))
+/**
+ * 256 colours as text, so that the bundle carries the table and not the library: all reds, greens and blues, each
+ * as its difference from the one before, modulo 256. Neighbours differ by little, which a compressed bundle uses.
+ */
+function differences(interpolate: (t: number) => string): string {
+  const colours = Array.from({ length: 256 }, (_, i) => channelsOf(interpolate(i / 255)));
+  const bytes = [0, 1, 2].flatMap((channel) => colours.map((colour) => colour[channel] ?? 0));
+  return bytes
+    .map((byte, i) => String.fromCharCode((NO_DIFFERENCE + byte - (bytes[i - 1] ?? 0)) & 255))
     .join('');
 }
 
-/** Serves `virtual:colour-maps`: the colour tables, sampled from d3-scale-chromatic at build time. */
+function channelsOf(css: string): number[] {
+  if (css.startsWith('#')) return [1, 3, 5].map((at) => Number.parseInt(css.slice(at, at + 2), 16));
+  return (css.match(/\d+/g) ?? []).slice(0, 3).map(Number);
+}
+
+/** Serves `virtual:colour-maps`: the colour tables, taken from d3-scale-chromatic at build time. */
 export function colourMaps(): Plugin {
   return {
     name: 'gradhealth-colour-maps',
@@ -26,10 +32,10 @@ export function colourMaps(): Plugin {
       if (id !== '\0' + MODULE) return undefined;
       // The diverging maps are turned round, so that positive reads as warm.
       const maps = {
-        cividis: sampled(interpolateCividis),
-        viridis: sampled(interpolateViridis),
-        rdbu: sampled((t) => interpolateRdBu(1 - t)),
-        puor: sampled((t) => interpolatePuOr(1 - t)),
+        cividis: differences(interpolateCividis),
+        viridis: differences(interpolateViridis),
+        rdbu: differences((t) => interpolateRdBu(1 - t)),
+        puor: differences((t) => interpolatePuOr(1 - t)),
       };
       return `export const COLOUR_MAPS = ${JSON.stringify(maps, null, 2)};`;
     },

@@ -67,7 +67,9 @@ def median(values: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Rule:
-    """``found`` tells the cells ``[node, cell]`` of a look; ``metric`` shows it best, by its largest value."""
+    """``found`` tells the cells ``[node, cell]`` of a look; ``metric`` shows it best, by its largest value.
+    Elements that are not finite are flagged in cells of every metric: for them it is the one that says most of what is
+    around them."""
 
     kind: str
     severity: Severity
@@ -119,9 +121,9 @@ def _spike(look: Look) -> Mask:
 
 #: Gravest first.
 RULES: tuple[Rule, ...] = (
-    Rule("nan", "critical", "nonfinite", _flagged(BAD["nan"]), "NaN in {subject}, first {first}"),
-    Rule("pos_inf", "critical", "nonfinite", _flagged(BAD["pos_inf"]), "+Inf in {subject}, first {first}"),
-    Rule("neg_inf", "critical", "nonfinite", _flagged(BAD["neg_inf"]), "−Inf in {subject}, first {first}"),
+    Rule("nan", "critical", "norm", _flagged(BAD["nan"]), "NaN in {subject}, first {first}"),
+    Rule("pos_inf", "critical", "norm", _flagged(BAD["pos_inf"]), "+Inf in {subject}, first {first}"),
+    Rule("neg_inf", "critical", "norm", _flagged(BAD["neg_inf"]), "−Inf in {subject}, first {first}"),
     Rule("no_gradient", "warning", "norm", _no_gradient, "no gradient reached {subject} in {steps}"),
     Rule(
         "near_zero",

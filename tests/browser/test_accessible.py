@@ -86,14 +86,12 @@ def test_axe_finds_nothing_in_damaged_runs_and_one_without_data(
 
 
 @pytest.mark.parametrize(("dark", "width"), THEMES_AND_WIDTHS)
-def test_axe_finds_nothing_where_there_is_no_data(tmp_path: Path, open_tab: Any, dark: bool, width: int) -> None:
-    served = TensorBoard(tmp_path)
-    try:
-        tab = open_tab(served.url, dark=dark, width=width)
-        tab.part("empty-state").wait_for(timeout=30_000)
-        assert_accessible(tab)
-    finally:
-        served.stop()
+def test_axe_finds_nothing_where_there_is_no_data(
+    empty_board: TensorBoard, open_tab: Any, dark: bool, width: int
+) -> None:
+    tab = open_tab(empty_board.url, dark=dark, width=width)
+    tab.part("empty-state").wait_for(timeout=30_000)
+    assert_accessible(tab)
 
 
 FOCUSED = """() => {

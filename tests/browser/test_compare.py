@@ -122,6 +122,13 @@ def test_zoom_and_hover_are_shared(board: TensorBoard, open_tab: Any) -> None:
     headline.wait_for()
     first = float(headline.inner_text().removeprefix("≈ "))
     assert first == pytest.approx(norm(board, SHORT, "embed", 200), rel=0.01)
+
+    for part, run, label in (("second-heatmap", LONG, "long"), ("heatmap", SHORT, "short")):
+        tab.part(part).click(position={"x": after["x"] + after["width"] / 2, "y": after["y"] + after["height"] / 2})
+        tab.part("drill-run-name").get_by_text(label).wait_for()
+        largest = tab.part("row-table").locator("tr", has_text="Norm").first.locator("td").last
+        largest.wait_for()
+        assert float(largest.get_attribute("title")) == norm(board, run, "embed", 200)
     assert tab.problems == []
 
 

@@ -6,36 +6,28 @@ import io
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.plugin import noted
-
 from .conftest import EVERY, PLANTED_STEP, PLANTED_TENSOR, STEPS, Tab, TensorBoard
 from .test_heatmap import RUN, Pixels, meta, settled
 
 ROWS = STEPS // EVERY
 
-
-@pytest.fixture(scope="module")
-def board(logdir: Path) -> Iterator[TensorBoard]:
-    served = TensorBoard(logdir)
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
-def noted_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
-    logdir = tmp_path_factory.mktemp("noted")
-    noted.write(logdir / "noted")
-    served = TensorBoard(logdir)
-    yield served
-    served.stop()
+#: Words of an element's text that stand on more than one line.
+BROKEN_WORDS = """element => {
+  const words = [], texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), range = document.createRange();
+  for (let text; (text = texts.nextNode()); )
+    for (const { 0: word, index } of text.data.matchAll(/\\p{L}+/gu)) {
+      range.setStart(text, index);
+      range.setEnd(text, index + word.length);
+      if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) words.push(word);
+    }
+  return words;
+}"""
 
 
 def shown(board: TensorBoard, open_tab: Any, **options: Any) -> Tab:
@@ -96,6 +88,21 @@ def test_a_click_opens_the_exact_row_and_nothing_jumps(board: TensorBoard, open_
     text = tab.part("row-table").inner_text()
     assert f"step {PLANTED_STEP}" in text
     assert len(row["metrics"]) == len(meta(board)["metrics"])
+    for width, height in ((1240, 900), (1150, 900), (800, 600)):
+        tab.page.set_viewport_size({"width": width, "height": height})
+        tab.page.wait_for_timeout(300)
+        assert tab.part("row-table").evaluate(BROKEN_WORDS) == []
+        canvas = tab.part("heatmap").bounding_box()
+        assert canvas["height"] >= 8 * 18, "rows stay beside the panel in a small window"
+        assert tab.ask(f"health.rectOf({node}, {PLANTED_STEP})") is not None
+    tab.part("close-drill").click()
+    tab.part("heatmap").click(position={"x": 300, "y": tab.part("heatmap").bounding_box()["height"] - 4})
+    tab.part("row-table").wait_for()
+    tab.page.wait_for_timeout(300)
+    panel, canvas = tab.part("drill").bounding_box(), tab.part("heatmap").bounding_box()
+    frame = tab.frame.locator(".cell-frame.cursor").bounding_box()
+    assert panel["y"] + panel["height"] <= 600 + 1, "all of the panel is in view"
+    assert canvas["y"] - 1 <= frame["y"] < canvas["y"] + canvas["height"] - 10, "so is the row that was clicked"
     assert tab.problems == []
 
 
@@ -197,6 +204,7 @@ def test_the_overview_stands_on_the_heatmaps_steps_and_folds(board: TensorBoard,
 
 def test_skipped_steps_are_ticks_in_the_overview(noted_board: TensorBoard, open_tab: Any) -> None:
     tab: Tab = open_tab(noted_board.url).ready()
+    tab.choose_run("noted/gradhealth")
     tab.part("skipped").wait_for()
     canvas = tab.part("sparkline").first.bounding_box()
     foot = shot(tab, {**canvas, "y": canvas["y"] + canvas["height"] - 6, "height": 6}).astype(int)

@@ -105,8 +105,8 @@ def test_the_tooltips_figures_are_those_of_the_reader(tensorboard: TensorBoard, 
     np.testing.assert_allclose(shown, [norm["mean"], norm["min"], norm["max"]], rtol=5e-3)
 
 
-def test_metric_and_view_switch_change_the_picture_and_its_caption(tensorboard: TensorBoard, open_tab: Any) -> None:
-    tab = open_tab(tensorboard.url).ready()
+def test_metric_and_view_switch_change_the_picture_and_its_caption(board: TensorBoard, open_tab: Any) -> None:
+    tab = open_tab(board.url).ready()
     tab.choose_run(RUN)
     settled(tab)
     before = tab.part("heatmap").screenshot()
@@ -122,11 +122,11 @@ def test_metric_and_view_switch_change_the_picture_and_its_caption(tensorboard: 
     assert tab.problems == []
 
 
-def test_folding_a_module_hides_its_tensors_and_keeps_its_row(tensorboard: TensorBoard, open_tab: Any) -> None:
-    tab = open_tab(tensorboard.url).ready()
+def test_folding_a_module_hides_its_tensors_and_keeps_its_row(board: TensorBoard, open_tab: Any) -> None:
+    tab = open_tab(board.url).ready()
     tab.choose_run(RUN)
     settled(tab)
-    names = meta(tensorboard)["nodes"]["name"]
+    names = meta(board)["nodes"]["name"]
     body, inside = names.index("body"), [i for i, name in enumerate(names) if name.startswith("body.")]
     tab.part("tree").focus()
     item = tab.frame.locator(f"[data-testid=treeitem][data-node='{body}']")
@@ -159,25 +159,21 @@ def test_a_damaged_run_and_one_without_data_say_so_and_the_others_show(tensorboa
     assert tab.problems == []
 
 
-def test_a_narrow_window_still_holds_tree_and_heatmap(tensorboard: TensorBoard, open_tab: Any) -> None:
-    tab = open_tab(tensorboard.url, width=800).ready()
+def test_a_narrow_window_still_holds_tree_and_heatmap(board: TensorBoard, open_tab: Any) -> None:
+    tab = open_tab(board.url, width=800).ready()
     tab.choose_run(RUN)
     settled(tab)
     assert tab.part("heatmap").bounding_box()["width"] > 300
-    planted = meta(tensorboard)["nodes"]["name"].index(PLANTED_TENSOR)
+    planted = meta(board)["nodes"]["name"].index(PLANTED_TENSOR)
     assert magenta(pixels(tab, planted, PLANTED_STEP)) > 0.3
     page = "document.documentElement"
     assert tab.ask(f"{page}.scrollWidth <= {page}.clientWidth")
 
 
-def test_a_log_directory_without_data_shows_the_lines_to_copy(tmp_path: Any, open_tab: Any) -> None:
-    served = TensorBoard(tmp_path)
-    try:
-        tab = open_tab(served.url)
-        tab.part("empty-state").wait_for(timeout=30_000)
-        text = tab.part("empty-state").inner_text()
-        assert "from tb_gradhealth import GradHealthWriter" in text
-        assert 'GradHealthWriter(optimizer, model, logdir="runs/exp1")' in text
-        assert "tensorboard --logdir runs" in text
-    finally:
-        served.stop()
+def test_a_log_directory_without_data_shows_the_lines_to_copy(empty_board: TensorBoard, open_tab: Any) -> None:
+    tab = open_tab(empty_board.url)
+    tab.part("empty-state").wait_for(timeout=30_000)
+    text = tab.part("empty-state").inner_text()
+    assert "from tb_gradhealth import GradHealthWriter" in text
+    assert 'GradHealthWriter(optimizer, model, logdir="runs/exp1")' in text
+    assert "tensorboard --logdir runs" in text

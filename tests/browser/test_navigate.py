@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from playwright.sync_api import Browser
 from tensorboard.summary import Writer
 
-from tb_gradhealth import GradHealthWriter
-from tests.writer.loops import Net, losses
+from tests.synthetic import NAMES, Recording, gradients, measured
 
 from .conftest import Tab, TensorBoard
 
@@ -26,19 +24,11 @@ AXE = Path(__file__).parents[2] / "plugin_frontend" / "node_modules" / "axe-core
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
-    """``long`` has a row for each step and a NaN from one step on; ``plain`` gives TensorBoard another tab."""
+    """``long`` has a row for each step and a NaN at one; ``plain`` gives TensorBoard another tab."""
     directory = tmp_path_factory.mktemp("long")
-    model = Net()
-    optimizer: Any = torch.optim.SGD(model.parameters(), lr=1e-3)
-    with GradHealthWriter(optimizer, model, logdir=directory / "long", every=1):
-        for step, _ in enumerate(losses(model, STEPS)):
-            gradient = next(model.parameters()).grad
-            if step == BAD_STEP and gradient is not None:
-                gradient[0] = float("nan")
-                optimizer.step()
-                model.load_state_dict(Net().state_dict())
-                continue
-            optimizer.step()
+    elements = gradients(STEPS, len(NAMES))
+    elements[BAD_STEP, 0, 0] = np.nan
+    Recording(measured(elements), every=1).write(directory / "long" / "gradhealth")
     plain = Writer(str(directory / "plain"))
     plain.add_scalar("loss", 1.0, step=0)
     plain.close()

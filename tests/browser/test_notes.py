@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 
 from tests.plugin import noted
-from tests.synthetic import recorded
 
 from .conftest import Tab, TensorBoard
 from .test_heatmap import hover, meta, settled
@@ -17,18 +14,8 @@ from .test_heatmap import hover, meta, settled
 RUN = "noted/gradhealth"
 
 
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
-    logdir = tmp_path_factory.mktemp("noted")
-    noted.write(logdir / "noted")
-    noted.Noted(recorded(60)).write(logdir / "quiet" / "gradhealth")
-    served = TensorBoard(logdir)
-    yield served
-    served.stop()
-
-
-def opened(board: TensorBoard, open_tab: Any, **options: Any) -> Tab:
-    tab: Tab = open_tab(board.url, **options).ready()
+def opened(noted_board: TensorBoard, open_tab: Any, **options: Any) -> Tab:
+    tab: Tab = open_tab(noted_board.url, **options).ready()
     tab.choose_run(RUN)
     settled(tab)
     tab.part("mark").first.wait_for()
@@ -45,9 +32,9 @@ def told(tab: Tab, mark: Any) -> str:
     return str(tab.part("strip-tooltip").inner_text())
 
 
-def test_each_thing_that_happened_has_a_mark_and_is_told_in_words(board: TensorBoard, open_tab: Any) -> None:
+def test_each_thing_that_happened_has_a_mark_and_is_told_in_words(noted_board: TensorBoard, open_tab: Any) -> None:
     for dark in (False, True):
-        tab = opened(board, open_tab, dark=dark)
+        tab = opened(noted_board, open_tab, dark=dark)
         assert tab.part("strip").get_attribute("aria-label") == (
             "1 divergence between ranks, 31 skipped steps, 1 rewind, 1 resume, 1 set of gradients dropped, 1 other note"
         )
@@ -71,8 +58,8 @@ def test_each_thing_that_happened_has_a_mark_and_is_told_in_words(board: TensorB
         assert tab.problems == []
 
 
-def test_a_click_zooms_to_the_step_and_the_burst_comes_apart(board: TensorBoard, open_tab: Any) -> None:
-    tab = opened(board, open_tab)
+def test_a_click_zooms_to_the_step_and_the_burst_comes_apart(noted_board: TensorBoard, open_tab: Any) -> None:
+    tab = opened(noted_board, open_tab)
     before = len(looks(tab))
     burst = tab.frame.get_by_role("button", name="Step 300:")
     assert "and " in told(tab, burst)
@@ -87,8 +74,8 @@ def test_a_click_zooms_to_the_step_and_the_burst_comes_apart(board: TensorBoard,
     assert len(looks(tab)) == before
 
 
-def test_marks_can_be_reached_and_read_by_keyboard(board: TensorBoard, open_tab: Any) -> None:
-    tab = opened(board, open_tab)
+def test_marks_can_be_reached_and_read_by_keyboard(noted_board: TensorBoard, open_tab: Any) -> None:
+    tab = opened(noted_board, open_tab)
     tab.part("mark").first.focus()
     for _ in range(2):
         tab.page.keyboard.press("ArrowRight")
@@ -101,24 +88,24 @@ def test_marks_can_be_reached_and_read_by_keyboard(board: TensorBoard, open_tab:
     assert tab.problems == []
 
 
-def test_a_run_without_any_has_no_strip(board: TensorBoard, open_tab: Any) -> None:
-    tab = opened(board, open_tab)
+def test_a_run_without_any_has_no_strip(noted_board: TensorBoard, open_tab: Any) -> None:
+    tab = opened(noted_board, open_tab)
     tab.choose_run("quiet/gradhealth")
     tab.part("strip").wait_for(state="detached")
     settled(tab)
 
 
-def test_a_tied_tensor_says_its_other_name(board: TensorBoard, open_tab: Any) -> None:
-    tab = opened(board, open_tab)
-    names = meta(board, RUN)["nodes"]["name"]
+def test_a_tied_tensor_says_its_other_name(noted_board: TensorBoard, open_tab: Any) -> None:
+    tab = opened(noted_board, open_tab)
+    names = meta(noted_board, RUN)["nodes"]["name"]
     assert f"also {noted.ALIAS}" in hover(tab, names.index(noted.TIED), 500).inner_text()
     assert "also" not in hover(tab, names.index("head.weight"), 500).inner_text()
 
 
-def test_streams_switch_in_place_and_each_is_called_by_its_own_label(board: TensorBoard, open_tab: Any) -> None:
-    tab = opened(board, open_tab)
+def test_streams_switch_in_place_and_each_is_called_by_its_own_label(noted_board: TensorBoard, open_tab: Any) -> None:
+    tab = opened(noted_board, open_tab)
     applied, before = noted.STREAMS.values()
-    node = meta(board, RUN)["nodes"]["name"].index("head.weight")
+    node = meta(noted_board, RUN)["nodes"]["name"].index("head.weight")
     assert tab.part("stream").input_value() == "gradients"
     tab.frame.get_by_role("button", name="Step 300:").click()
     settled(tab)

@@ -66,6 +66,28 @@ export function alertMarksOf(
   return marks;
 }
 
+/** The mark at a point of the canvas. */
+export function markAt(
+  marks: readonly AlertMark[],
+  point: { cssX: number; cssY: number },
+  devicePixelRatio: number,
+): AlertMark | null {
+  const [x, y] = [point.cssX * devicePixelRatio, point.cssY * devicePixelRatio];
+  const isAt = ({ left, right, top, height }: AlertMark) =>
+    x >= left && x < right && y >= top && y < top + height;
+  return marks.find(isAt) ?? null;
+}
+
+/** The alerts of a row whose mark stands for a cell [first, end) of steps. */
+export function alertsOfCell(
+  marks: readonly AlertMark[],
+  row: number,
+  [first, end]: readonly [number, number],
+): readonly Alert[] {
+  const alerts = marks.flatMap((mark) => (mark.row === row ? mark.alerts : []));
+  return alerts.filter(({ steps }) => steps[0] >= first && steps[0] < end);
+}
+
 function addMarks(
   marks: AlertMark[],
   row: number,

@@ -1,11 +1,13 @@
-import { computed } from '@preact/signals';
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { type ReadonlySignal, computed } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { oncePerFrame } from '../frame.ts';
 import { contextOf } from '../signs.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
 import { type AlertMark, MARK_CSS_PX, alertMarksOf, alertsByRow, rowsOfNodes } from './alert_marks.ts';
 import type { Alerts } from './alerts.ts';
 import { LOOKS } from './kinds.ts';
+import { listenForJumps } from './visit.ts';
 
 /** Around each shape, so that it shows on any colour of any map. */
 const OUTLINE = '#16181b';
@@ -17,30 +19,24 @@ interface Props {
   alerts: Alerts;
 }
 
-/** Marks where something was found, on a canvas of their own above the cells; and what the last jump went to. */
+/** Marks where something was found, on a canvas of their own above the cells; the keys that go from one to another. */
 export function AlertMarks({ store, pointing, alerts }: Props) {
+  const marks = marksInView(store, alerts);
   const canvas = useRef<HTMLCanvasElement>(null);
-  const marks = useMemo(() => marksInView(store, alerts), [store, alerts]);
   useEffect(() => {
     const element = canvas.current;
     if (element === null) return undefined;
     const context = contextOf(element);
-    let frame = 0;
-    const end = marks.subscribe(() => {
-      cancelAnimationFrame(frame);
-      frame = requestAnimationFrame(() => {
-        const { widthDevicePx, heightDevicePx, devicePixelRatio } = store.viewport.peek();
-        if (element.width !== widthDevicePx) element.width = widthDevicePx;
-        if (element.height !== heightDevicePx) element.height = heightDevicePx;
-        drawAlertMarks(context, marks.peek(), devicePixelRatio);
-        element.dataset.count = String(marks.peek().length);
-      });
+    const schedule = oncePerFrame(() => {
+      const { widthDevicePx, heightDevicePx, devicePixelRatio } = store.viewport.peek();
+      if (element.width !== widthDevicePx) element.width = widthDevicePx;
+      if (element.height !== heightDevicePx) element.height = heightDevicePx;
+      drawAlertMarks(context, marks.peek(), devicePixelRatio);
+      element.dataset.count = String(marks.peek().length);
     });
-    return () => {
-      cancelAnimationFrame(frame);
-      end();
-    };
+    return marks.subscribe(schedule);
   }, [store, marks]);
+  useEffect(() => listenForJumps(store, pointing, alerts), [store, pointing, alerts]);
   const visited = alerts.visited.value;
   const isThere = visited !== null && store.cursor.value === visited.place;
   const rect = isThere && !alerts.open.value ? pointing.cursorCell.value?.rect : null;
@@ -60,19 +56,25 @@ export function AlertMarks({ store, pointing, alerts }: Props) {
   );
 }
 
+const made = new WeakMap<Alerts, ReadonlySignal<readonly AlertMark[]>>();
+
 /** The marks in view, which a change of what they follow from makes anew. */
-export function marksInView(store: Store, alerts: Alerts) {
+export function marksInView(store: Store, alerts: Alerts): ReadonlySignal<readonly AlertMark[]> {
+  const known = made.get(alerts);
+  if (known !== undefined) return known;
   const byRow = computed(() => {
     const [tree, all] = [store.tree.value, alerts.marksShown.value ? alerts.inTime.value : []];
     if (tree === null || all.length === 0) return new Map<number, never>();
     const rows = rowsOfNodes(tree.parents, store.nodes.value);
     return alertsByRow(all, (node) => rows[node] ?? -1);
   });
-  return computed(() => {
+  const marks = computed(() => {
     const scale = store.scale.value;
     if (scale === null || byRow.value.size === 0) return [];
     return alertMarksOf(byRow.value, store.nodes.value.length, store.viewport.value, scale);
   });
+  made.set(alerts, marks);
+  return marks;
 }
 
 export function drawAlertMarks(

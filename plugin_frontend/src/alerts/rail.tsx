@@ -4,8 +4,10 @@ import { formatCount, formatSteps, shortened } from '../format.ts';
 import { fullName } from '../model.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
-import { type Alerts, summaryOf } from './alerts.ts';
-import { KINDS, LOOKS, SEVERITIES } from './kinds.ts';
+import type { Alerts } from './alerts.ts';
+import { LOOKS, SEVERITIES } from './kinds.ts';
+import { KINDS } from './looked_for.ts';
+import { Icon } from './toggle.tsx';
 import { metricToShow, visit } from './visit.ts';
 
 /** Alerts of a severity that are there at first, and that come with each wish for more. */
@@ -21,34 +23,6 @@ interface Props {
   store: Store;
   pointing: Pointing;
   alerts: Alerts;
-}
-
-/** Opens and closes the rail, and tells how many critical alerts are in it. */
-export function AlertsToggle({ store, alerts }: { store: Store; alerts: Alerts }) {
-  if (store.screen.value !== 'heatmap') return null;
-  const { critical } = alerts.counts.value;
-  return (
-    <button
-      type="button"
-      class="alerts-toggle"
-      data-testid="alerts-toggle"
-      aria-expanded={alerts.open.value}
-      aria-controls="alert-rail"
-      title={`What was found: ${summaryOf(alerts.counts.value)}; , and . go from alert to alert`}
-      onClick={() => {
-        alerts.toggle();
-      }}
-    >
-      Alerts
-      {critical > 0 && (
-        <span class="critical-count" data-testid="critical-count">
-          <Icon severity="critical" />
-          {formatCount(critical)}
-          <span class="visually-hidden"> critical</span>
-        </span>
-      )}
-    </button>
-  );
 }
 
 /** What was found in the shown stream, the gravest first; one stop for the Tab key, arrows go from alert to alert. */
@@ -264,14 +238,6 @@ function Item({ store, alert, isEntry, isCurrent, enter, go }: ItemProps) {
         {other !== null && <> · switches to {other.label}</>}
       </span>
     </button>
-  );
-}
-
-export function Icon({ severity }: { severity: Severity }) {
-  return (
-    <svg class={`severity is-${severity}`} viewBox="-1 -1 12 12" width="12" height="12" aria-hidden="true">
-      <path d={LOOKS[severity].shape} />
-    </svg>
   );
 }
 

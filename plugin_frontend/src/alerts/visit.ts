@@ -5,6 +5,7 @@ import type { Pointing } from '../pointing.ts';
 import type { StepScale, StepWindow } from '../scales.ts';
 import type { Store } from '../store.ts';
 import { activeRowOf } from '../tree_keys.ts';
+import { SIGNED_KINDS } from './kinds.ts';
 import { type Alerts, type Jump, jumpFrom, sentenceOfJump } from './alerts.ts';
 
 /** How wide an interval gets that was narrower than a pixel. */
@@ -34,9 +35,9 @@ export function visit(store: Store, pointing: Pointing, alerts: Alerts, alert: A
   pointing.revealRow(activeRowOf(tree, store.nodes.peek(), key));
 }
 
-/** The metric that shows an alert best, where it is not the one that is shown already. */
+/** The metric that shows an alert best, where it is not the one that is shown already and that one does not show it. */
 export function metricToShow(store: Store, alert: Alert): { name: string; label: string } | null {
-  if (store.metric.value?.name === alert.metric) return null;
+  if (store.metric.value?.name === alert.metric || SIGNED_KINDS.has(alert.kind)) return null;
   return store.meta.value?.metrics.find(({ name }) => name === alert.metric) ?? null;
 }
 

@@ -1,4 +1,5 @@
 import uPlot from 'uplot';
+import plot from 'uplot/dist/uPlot.min.css?inline';
 import { formatCount, formatValue } from '../format.ts';
 import type { Kind, Line } from '../contract.ts';
 import { type Place, edgeMarks, nonFiniteFlags } from '../lines/bands.ts';
@@ -7,6 +8,9 @@ import { type ValueScale, hasNoPlace, heightOf, valueTicks } from '../lines/valu
 import type { StepWindow } from '../scales.ts';
 import type { Theme } from '../theme.ts';
 import { GUTTER_CSS_PX } from './looks.ts';
+
+/** Of the chunk. */
+export const styles = plot;
 
 /** Room for the signs of NaN and infinities above the lines. */
 const SIGNS_CSS_PX = 13;

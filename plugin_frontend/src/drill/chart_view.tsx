@@ -1,5 +1,6 @@
 import { effect, signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { Chunk } from '../chunk.ts';
 import { cellOfStep } from '../lines/bands.ts';
 import { valueScale } from '../lines/value_scale.ts';
 import type { Pointing } from '../pointing.ts';
@@ -20,47 +21,42 @@ interface Props {
   theme: { readonly value: Theme };
 }
 
+/** Apart from the panel, whose words are there at once: uPlot is as large as all other late parts together. */
+const chunk = new Chunk(() => import('./chart.ts'));
+
+/** Loads what draws the lines before anybody asks for them. */
+export function prepareChart(): void {
+  chunk.ask();
+}
+
 /** The lines of the cursor's and the pinned tensors, right below the heatmap's steps. */
 export function ChartView({ store, pointing, drill, feed, theme }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const heightCssPx = useMemo(() => signal(0), []);
-  const failed = useMemo(() => signal(false), []);
+  const loaded = chunk.loaded.value;
+  useEffect(() => {
+    chunk.ask();
+  }, []);
   useEffect(() => {
     const element = host.current;
-    if (element === null) return undefined;
-    let end: (() => void) | null = null;
-    // With the first cell that is opened, not with the page: uPlot is a third of all there is to load.
-    const loading = import('./chart.ts').then(
-      ({ Chart }) => {
-        if (end !== null) return;
-        const chart = new Chart(element, (window) => {
-          store.zoomTo(window);
-        });
-        const observer = new ResizeObserver(
-          ([entry]) => (heightCssPx.value = entry?.contentRect.height ?? 0),
-        );
-        observer.observe(element);
-        const stopDrawing = effect(() => {
-          show(chart, element, heightCssPx.value, { store, drill, feed, theme });
-        });
-        const stopListening = listen(element, chart, store, pointing, drill);
-        end = () => {
-          observer.disconnect();
-          stopDrawing();
-          stopListening();
-          chart.destroy();
-          pointing.stepElsewhere.value = null;
-        };
-      },
-      () => (failed.value = true),
-    );
+    if (element === null || loaded === null) return undefined;
+    const chart = new loaded.Chart(element, (window) => {
+      store.zoomTo(window);
+    });
+    const observer = new ResizeObserver(([entry]) => (heightCssPx.value = entry?.contentRect.height ?? 0));
+    observer.observe(element);
+    const stopDrawing = effect(() => {
+      show(chart, element, heightCssPx.value, { store, drill, feed, theme });
+    });
+    const stopListening = listen(element, chart, store, pointing, drill);
     return () => {
-      const stop = end;
-      end = () => undefined;
-      stop?.();
-      void loading;
+      observer.disconnect();
+      stopDrawing();
+      stopListening();
+      chart.destroy();
+      pointing.stepElsewhere.value = null;
     };
-  }, [store, pointing, drill, feed, theme, heightCssPx, failed]);
+  }, [store, pointing, drill, feed, theme, heightCssPx, loaded]);
   return (
     <div
       class="chart"
@@ -81,16 +77,30 @@ export function ChartView({ store, pointing, drill, feed, theme }: Props) {
         <StepLine store={store} step={store.cursor.value?.step ?? null} kind="cursor-line" />
         <StepLine store={store} step={pointing.stepPointed.value} kind="hairline" />
       </div>
-      <p class="plot-note quiet" data-testid="chart-note">
-        {failed.value ? 'The chart could not be loaded: reload the page.' : noteOf(store, feed, drill)}
-      </p>
+      {chunk.failed.value ? (
+        <p class="plot-note failed" data-testid="chart-note">
+          The chart could not be loaded.{' '}
+          <button
+            type="button"
+            onClick={() => {
+              chunk.ask();
+            }}
+          >
+            Try again
+          </button>
+        </p>
+      ) : (
+        <p class="plot-note quiet" data-testid="chart-note">
+          {noteOf(store, feed, drill)}
+        </p>
+      )}
     </div>
   );
 }
 
 /** Why the chart is empty, or nothing. */
 function noteOf(store: Store, feed: LineFeed, drill: Drill): string {
-  const [lines, scale, grid] = [feed.lines.value, store.scale.value, store.grid.value];
+  const [lines, scale, grid] = [feed.lines.value, store.scale.value, drill.subject.value.meta.value];
   if (drill.shown.value.length === 0) return 'Click a cell of the heatmap to see its line.';
   const [begin, end] = scale === null || grid === null ? [0, 1] : stepsInView(scale, grid);
   // Beside a longer run, this one may have ended.

@@ -1,6 +1,7 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { Metric } from '../contract.ts';
 import type { ValueScale } from '../lines/value_scale.ts';
+import type { LinkedRun } from '../linked.ts';
 import type { Store } from '../store.ts';
 import { type Pin, toggled } from './pins.ts';
 
@@ -29,13 +30,28 @@ export interface CursorCell {
 export class Drill {
   readonly open = signal(false);
   readonly heightCssPx = signal(300);
+  readonly cssHeight = computed(() => `min(${this.heightCssPx.value}px, 65vh)`);
   readonly pins = signal<readonly Pin[]>([]);
   /** Null until chosen: then as in the heatmap. */
   readonly ownScale = signal<Metric['scale'] | null>(null);
   /** Set by the keyboard until the panel has taken the focus. */
   readonly wantsFocus = signal(false);
+  /** The second run's figures were asked for, not the first one's. */
+  readonly second = signal(false);
 
-  constructor(private readonly store: Store) {}
+  constructor(
+    private readonly store: Store,
+    private readonly linked: LinkedRun | null = null,
+  ) {}
+
+  /** The run that can be shown beside the first, if any. */
+  readonly beside = computed(() => {
+    const linked = this.linked;
+    return linked?.name.value != null && linked.obstacle.value === null ? linked : null;
+  });
+
+  /** Whose figures are shown: those of the first run wherever there is no other. */
+  readonly subject = computed(() => (this.second.value ? this.beside.value : null) ?? this.store);
 
   /** Lines diverge from nothing: of such a heatmap the metric's own scale. */
   readonly scaleName = computed<Metric['scale']>(() => {
@@ -53,8 +69,9 @@ export class Drill {
   });
 
   readonly cell = computed<CursorCell | null>(() => {
-    const [place, scale, grid] = [this.store.cursor.value, this.store.scale.value, this.store.grid.value];
-    const node = place === null ? -1 : (this.store.tree.value?.keys.indexOf(place.key) ?? -1);
+    const { meta, tree } = this.subject.value;
+    const [place, scale, grid] = [this.store.cursor.value, this.store.scale.value, meta.value];
+    const node = place === null ? -1 : (tree.value?.keys.indexOf(place.key) ?? -1);
     if (place === null || scale === null || grid === null || node < 0) return null;
     const begin = Math.floor(place.step / scale.cellSteps) * scale.cellSteps;
     const first = Math.max(grid.steps[0], begin);
@@ -64,21 +81,26 @@ export class Drill {
 
   /** The pins in the order in which they came, after the cursor's own line where that is not pinned. */
   readonly shown = computed<readonly Shown[]>(() => {
-    const [keys, cursor] = [this.store.tree.value?.keys ?? [], this.store.cursor.value?.key];
+    const keys = this.subject.value.tree.value?.keys ?? [];
+    const cursor = this.store.cursor.value?.key;
     const pinned = this.pins.value.map(({ key, style }): Shown => {
       const node = keys.indexOf(key);
       return { key, style, node: node < 0 ? null : node, pinned: true, atCursor: key === cursor };
     });
     const node = cursor === undefined ? -1 : keys.indexOf(cursor);
-    if (cursor === undefined || node < 0 || pinned.some(({ atCursor }) => atCursor)) return pinned;
-    return [{ key: cursor, style: 0, node, pinned: false, atCursor: true }, ...pinned];
+    // A row of the first run that the second lacks is told all the same.
+    const isKnown = node >= 0 || this.subject.value !== this.store;
+    if (cursor === undefined || !isKnown || pinned.some(({ atCursor }) => atCursor)) return pinned;
+    const own = { key: cursor, style: 0, node: node < 0 ? null : node, pinned: false, atCursor: true };
+    return [own, ...pinned];
   });
 
-  /** Opens the panel at the cursor; from the keyboard, the focus goes into it. */
-  enter(by: 'pointer' | 'keyboard'): void {
+  /** Opens the panel at the cursor, of one of two runs; from the keyboard, the focus goes into it. */
+  enter(by: 'pointer' | 'keyboard', of: 'first' | 'second' = 'first'): void {
     if (this.store.cursor.peek() === null) return;
     batch(() => {
       this.open.value = true;
+      this.second.value = of === 'second';
       this.wantsFocus.value = by === 'keyboard';
     });
   }

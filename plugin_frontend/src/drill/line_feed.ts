@@ -32,7 +32,7 @@ export class LineFeed {
 
   /** The lines of what the heatmap shows now; those of the steps before stay until better ones have come. */
   readonly lines = computed(() => {
-    const [known, layer] = [this.known.value, this.store.layer.value];
+    const [known, layer] = [this.known.value, this.drill.subject.value.layer.value];
     const same = known?.run === layer?.run && known?.stream === layer?.stream;
     return same && known?.metric === layer?.metric ? known : null;
   });
@@ -51,17 +51,18 @@ export class LineFeed {
   }
 
   private readonly question = computed(() => {
-    const { layer, scale, grid, size, meta } = this.store;
-    if (!this.drill.open.value || layer.value === null || scale.value === null || grid.value === null)
+    const { scale, size } = this.store;
+    const { layer, meta } = this.drill.subject.value;
+    if (!this.drill.open.value || layer.value === null || scale.value === null || meta.value === null)
       return null;
-    const [begin, end] = stepsInView(scale.value, grid.value);
+    const [begin, end] = stepsInView(scale.value, meta.value);
     const lines = this.drill.shown.value.flatMap(({ key, node }) => (node === null ? [] : [{ key, node }]));
     if (lines.length === 0 || begin >= end) return null;
     const cells = Math.max(
       1,
       Math.min(MOST_CELLS, Math.floor(size.value.widthDevicePx / size.value.devicePixelRatio)),
     );
-    return { layer: layer.value, lines, begin, end, cells, revision: meta.value?.revision };
+    return { layer: layer.value, lines, begin, end, cells, revision: meta.value.revision };
   });
 
   private async fetch(

@@ -16,7 +16,11 @@ import { RowTable } from './row_table.tsx';
 import { Separator } from './separator.tsx';
 
 const NAME_CHARACTERS = 200;
+const RUN_CHARACTERS = 60;
 const ID = 'drill-down';
+
+/** Words and figures need this much beside the chart, which begins where the heatmap does; else they stand below. */
+const WORDS_CSS_PX = 264;
 
 export interface DrillViews {
   drill: Drill;
@@ -44,7 +48,10 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
     region.current?.focus();
     drill.wantsFocus.value = false;
   }, [wantsFocus, drill]);
-  useEffect(() => revealOnceLower(store, pointing), [store, pointing]);
+  useEffect(() => {
+    // On a low page the panel is below what is in view.
+    region.current?.scrollIntoView({ block: 'nearest' });
+  }, []);
   const close = () => {
     const inside = region.current?.contains(document.activeElement) === true;
     drill.close();
@@ -54,13 +61,13 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
     <section
       ref={region}
       id={ID}
-      class="drill"
+      class={store.leftCssPx.value - GUTTER_CSS_PX < WORDS_CSS_PX ? 'drill stacked' : 'drill'}
       data-testid="drill"
       role="region"
       aria-label={labelOf(store, drill)}
       tabIndex={-1}
       style={{
-        height: `min(${drill.heightCssPx.value}px, 65vh)`,
+        height: drill.cssHeight.value,
         '--left': px(store.leftCssPx.value),
         '--gutter': px(GUTTER_CSS_PX),
         '--width': px(store.size.value.widthDevicePx / store.size.value.devicePixelRatio),
@@ -86,30 +93,18 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
   );
 }
 
-/** The heatmap becomes lower as the panel opens, and the row that was clicked must not go out of sight. */
-function revealOnceLower(store: Store, pointing: Pointing): () => void {
-  const before = store.size.peek();
-  const stop = store.size.subscribe((size) => {
-    if (size === before) return;
-    pointing.revealCursor();
-    stop();
-  });
-  return () => {
-    stop();
-  };
-}
-
-function pathOf(store: Store, drill: Drill): string {
+function pathOf(drill: Drill): string {
   const cell = drill.cell.value;
   if (cell === null) return 'no cell';
-  const name = store.tree.value?.names[cell.node] ?? '';
+  const name = drill.subject.value.tree.value?.names[cell.node] ?? '';
   return name === '' ? 'All tensors' : name;
 }
 
 function labelOf(store: Store, drill: Drill): string {
+  const run = drill.beside.value === null ? '' : `run ${letterOf(store, drill)}, `;
   const steps = drill.cell.value?.steps;
   const where = steps === undefined ? '' : `, ${formatSteps(...steps)}`;
-  return `Drill-down: ${shortened(pathOf(store, drill), NAME_CHARACTERS)}${where}`;
+  return `Drill-down: ${run}${shortened(pathOf(drill), NAME_CHARACTERS)}${where}`;
 }
 
 function Head({ store, drill, close }: { store: Store; drill: Drill; close: () => void }) {
@@ -118,8 +113,9 @@ function Head({ store, drill, close }: { store: Store; drill: Drill; close: () =
   const full = pins.length >= MOST_PINS && !pinned;
   return (
     <header class="drill-head">
+      {drill.beside.value !== null && <RunSwitch store={store} drill={drill} />}
       <h2>
-        <bdi data-testid="drill-path">{shortened(pathOf(store, drill), NAME_CHARACTERS)}</bdi>
+        <bdi data-testid="drill-path">{shortened(pathOf(drill), NAME_CHARACTERS)}</bdi>
       </h2>
       <span class="quiet">{cell !== null && formatSteps(...cell.steps)}</span>
       <button
@@ -146,6 +142,39 @@ function Head({ store, drill, close }: { store: Store; drill: Drill; close: () =
         ×
       </button>
     </header>
+  );
+}
+
+function letterOf(store: Store, drill: Drill): 'A' | 'B' {
+  return drill.subject.value === store ? 'A' : 'B';
+}
+
+/** Of two runs, the one whose figures these are, by its name. */
+function RunSwitch({ store, drill }: { store: Store; drill: Drill }) {
+  const chosen = letterOf(store, drill);
+  const label = drill.subject.value.meta.value?.label ?? '';
+  return (
+    <>
+      <div class="segments" role="radiogroup" aria-label="Run of these figures" data-testid="drill-run">
+        {(['A', 'B'] as const).map((letter) => (
+          <label key={letter}>
+            <input
+              type="radio"
+              name="drill-run"
+              value={letter}
+              checked={letter === chosen}
+              onChange={() => {
+                drill.second.value = letter === 'B';
+              }}
+            />
+            <span>{letter}</span>
+          </label>
+        ))}
+      </div>
+      <bdi class="drill-run-name" data-testid="drill-run-name" title={label.slice(0, 500)}>
+        {shortened(label, RUN_CHARACTERS)}
+      </bdi>
+    </>
   );
 }
 

@@ -23,8 +23,8 @@ export function PinList({ store, pointing, drill, feed }: Props) {
       {drill.shown.value.map((shown) => (
         <li key={shown.key} data-testid="line" data-style={shown.style}>
           <Swatch style={shown.style} />
-          <bdi class="name" title={shortened(nameOf(store, shown), 500)}>
-            {shortened(nameOf(store, shown), NAME_CHARACTERS)}
+          <bdi class="name" title={shortened(nameOf(drill, shown), 500)}>
+            {shortened(nameOf(drill, shown), NAME_CHARACTERS)}
           </bdi>
           <Figure {...figureOf(store, pointing, feed, shown)} />
           {shown.pinned && (
@@ -32,7 +32,7 @@ export function PinList({ store, pointing, drill, feed }: Props) {
               type="button"
               class="icon"
               data-testid="unpin"
-              aria-label={`Take ${shortened(nameOf(store, shown), NAME_CHARACTERS)} out of the chart`}
+              aria-label={`Take ${shortened(nameOf(drill, shown), NAME_CHARACTERS)} out of the chart`}
               title="Take out of the chart"
               onClick={() => {
                 drill.togglePin(shown.key);
@@ -56,8 +56,8 @@ export function Swatch({ style }: { style: number }) {
 }
 
 /** A key is the kind and the name of a node, which may be of another run. */
-function nameOf(store: Store, { key, node }: Shown): string {
-  const name = node === null ? undefined : store.tree.value?.names[node];
+function nameOf(drill: Drill, { key, node }: Shown): string {
+  const name = node === null ? undefined : drill.subject.value.tree.value?.names[node];
   return (name ?? key.slice(key.indexOf(':') + 1)) || 'All tensors';
 }
 

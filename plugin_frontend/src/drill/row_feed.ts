@@ -54,9 +54,10 @@ export class RowFeed {
   }
 
   private readonly question = computed(() => {
-    const [layer, cell] = [this.store.layer.value, this.drill.cell.value];
+    const { layer: shown, meta } = this.drill.subject.value;
+    const [layer, cell] = [shown.value, this.drill.cell.value];
     if (!this.drill.open.value || layer === null || cell === null) return null;
-    return { run: layer.run, stream: layer.stream, cell, revision: this.store.meta.value?.revision };
+    return { run: layer.run, stream: layer.stream, cell, revision: meta.value?.revision };
   });
 }
 

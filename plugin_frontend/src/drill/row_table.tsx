@@ -1,5 +1,5 @@
 import { useRef, useState } from 'preact/hooks';
-import type { Row, Rows } from '../contract.ts';
+import type { Metric, Row, Rows } from '../contract.ts';
 import { formatCount, formatSteps, plural, shortened } from '../format.ts';
 import type { Store } from '../store.ts';
 import type { Drill } from './drill.ts';
@@ -18,13 +18,16 @@ interface Props {
 export function RowTable({ store, drill, feed }: Props) {
   const known = feed.rows.value;
   if (known === null)
-    return (
-      <p class="quiet row-note">
-        {drill.cell.value === null ? 'The cursor is on no cell.' : 'Loading the row…'}
-      </p>
-    );
+    return <p class="quiet row-note">{drill.cell.value === null ? noCell(drill) : 'Loading the row…'}</p>;
   if (known.rows.rows.length === 0) return <p class="quiet row-note">Nothing was recorded in these steps.</p>;
-  return <Pages key={[known.cell.key, ...known.cell.steps].join('\n')} store={store} known={known} />;
+  const key = [known.run, known.cell.key, ...known.cell.steps].join('\n');
+  const metrics = drill.subject.value.meta.value?.metrics ?? [];
+  return <Pages key={key} store={store} known={known} metrics={metrics} />;
+}
+
+function noCell(drill: Drill): string {
+  const inB = drill.second.value && drill.beside.value !== null;
+  return inB ? 'Run B has no such tensor or steps.' : 'The cursor is on no cell.';
 }
 
 /** Where there is a NaN or Inf, that is what the cell was opened for. */
@@ -35,7 +38,13 @@ function firstPage({ rows }: Rows): number {
   );
 }
 
-function Pages({ store, known }: { store: Store; known: KnownRows }) {
+interface PagesProps {
+  store: Store;
+  known: KnownRows;
+  metrics: readonly Metric[];
+}
+
+function Pages({ store, known, metrics }: PagesProps) {
   const { rows, cell } = known;
   const [chosen, choose] = useState(() => firstPage(rows));
   const page = Math.min(chosen, rows.rows.length - 1);
@@ -62,7 +71,7 @@ function Pages({ store, known }: { store: Store; known: KnownRows }) {
           </button>
         </div>
       )}
-      <Table store={store} cellKey={cell.key} row={row} />
+      <Table metrics={metrics} cellKey={cell.key} row={row} />
     </>
   );
 }
@@ -93,11 +102,11 @@ function PageButton({ label, sign, to, of, choose }: PageButtonProps) {
   );
 }
 
-function Table({ store, cellKey, row }: { store: Store; cellKey: string; row: Row }) {
+function Table({ metrics, cellKey, row }: { metrics: readonly Metric[]; cellKey: string; row: Row }) {
   const table = useRef<HTMLTableElement>(null);
   const [said, say] = useState('');
   const path = cellKey.slice(cellKey.indexOf(':') + 1) || 'All tensors';
-  const sections = sectionsOf(row, store.meta.value?.metrics ?? []);
+  const sections = sectionsOf(row, metrics);
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(tsvOf(`${path}, ${formatSteps(...row.steps)}`, sections));

@@ -1,76 +1,17 @@
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import type { Alerts } from '../alerts/alerts.ts';
-import type { Api } from '../api.ts';
-import { CopyLines } from '../copy_lines.tsx';
-import { formatCount } from '../format.ts';
-import type { LinkedRun } from '../linked.ts';
-import type { Store } from '../store.ts';
-import type { Theme } from '../theme.ts';
-import { fileNameOf, save } from './file_names.ts';
-import { drawPicture } from './picture_file.ts';
-import { exportCommand } from './shell.ts';
-import { type View, commandOf, viewOf } from './view.ts';
-
-interface Props {
-  store: Store;
-  linked: LinkedRun;
-  alerts: Alerts;
-  api: Api;
-  theme: { readonly value: Theme };
-}
-
-interface Action {
-  label: string;
-  testId: string;
-  run: () => void;
-}
+import { useId, useRef, useState } from 'preact/hooks';
+import { ExportItems, later } from '../late.tsx';
+import type { ExportViews } from './items.tsx';
 
 /** What can be taken away from the page: a menu button after the ARIA practices. */
-export function ExportMenu({ store, linked, alerts, api, theme }: Props) {
+export function ExportMenu(props: ExportViews) {
   const id = useId();
   const [isOpen, setOpen] = useState(false);
-  const [command, setCommand] = useState<string | null>(null);
   const button = useRef<HTMLButtonElement>(null);
-  const menu = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    if (isOpen) itemsOf(menu.current)[0]?.focus();
-  }, [isOpen]);
-  if (store.screen.value !== 'heatmap') return null;
-  const close = () => {
-    setOpen(false);
-    button.current?.focus();
+  if (props.store.screen.value !== 'heatmap') return null;
+  const open = (next: boolean) => {
+    later.ask();
+    setOpen(next);
   };
-  const withView = (use: (view: View) => void) => () => {
-    const view = viewOf(store);
-    if (view !== null) use(view);
-  };
-  const view = isOpen ? viewOf(store) : null;
-  const rows = view?.nodes === null ? 'all rows' : `the ${formatCount(view?.nodes.length ?? 0)} rows shown`;
-  const ofFirst = linked.name.value === null ? '' : ' of A';
-  const actions: Action[] = [
-    {
-      label: 'Picture of the view (PNG)',
-      testId: 'export-png',
-      run: withView((shown) => {
-        void savePicture(drawPicture(store, linked, alerts, theme.value), nameOf(store, shown, 'png'));
-      }),
-    },
-    {
-      label: `Figures of the view${ofFirst} (CSV), ${rows}`,
-      testId: 'export-csv',
-      run: withView((shown) => {
-        const url = api.csvUrl(shown.layer, shown.nodes, ...shown.steps, shown.cells);
-        save(url.href, nameOf(store, shown, 'csv'));
-      }),
-    },
-    {
-      label: 'Open in terminal…',
-      testId: 'export-command',
-      run: withView((shown) => {
-        setCommand(exportCommand(commandOf(store, shown)));
-      }),
-    },
-  ];
   return (
     <span class="menu-place">
       <button
@@ -81,124 +22,25 @@ export function ExportMenu({ store, linked, alerts, api, theme }: Props) {
         aria-expanded={isOpen}
         aria-controls={`${id}menu`}
         onClick={() => {
-          setOpen(!isOpen);
+          open(!isOpen);
         }}
         onKeyDown={(event) => {
           if (event.key !== 'ArrowDown') return;
           event.preventDefault();
-          setOpen(true);
+          open(true);
         }}
       >
         Export
       </button>
-      {isOpen && (
-        <div
-          ref={menu}
-          id={`${id}menu`}
-          class="menu"
-          role="menu"
-          aria-label="Export"
-          onKeyDown={(event) => {
-            if (event.key === 'Escape') close();
-            else if (event.key === 'Tab') setOpen(false);
-            else if (!step(menu.current, event.key)) return;
-            if (event.key !== 'Tab') event.preventDefault();
-          }}
-          onFocusOut={(event) => {
-            const to = event.relatedTarget;
-            if (!(to instanceof Node) || menu.current?.contains(to) !== true) setOpen(false);
-          }}
-        >
-          {view === null && (
-            <button type="button" role="menuitem" tabIndex={-1} onClick={close}>
-              Nothing of the run is in view
-            </button>
-          )}
-          {(view === null ? [] : actions).map(({ label, testId, run }) => (
-            <button
-              key={testId}
-              type="button"
-              role="menuitem"
-              tabIndex={-1}
-              data-testid={testId}
-              onClick={() => {
-                close();
-                run();
-              }}
-            >
-              {label}
-            </button>
-          ))}
-        </div>
-      )}
-      {command !== null && (
-        <CommandDialog
-          command={command}
-          leave={() => {
-            setCommand(null);
-            button.current?.focus();
-          }}
-        />
-      )}
+      <ExportItems
+        {...props}
+        id={`${id}menu`}
+        isOpen={isOpen}
+        close={(focus) => {
+          setOpen(false);
+          if (focus !== undefined) button.current?.focus();
+        }}
+      />
     </span>
-  );
-}
-
-function itemsOf(menu: HTMLElement | null): HTMLElement[] {
-  return [...(menu?.querySelectorAll<HTMLElement>('[role=menuitem]') ?? [])];
-}
-
-/** Moves the focus within the menu; whether the key meant that. */
-function step(menu: HTMLElement | null, key: string): boolean {
-  const items = itemsOf(menu);
-  const at = items.findIndex((item) => item === document.activeElement);
-  const targets: Record<string, number> = {
-    ArrowDown: (at + 1) % items.length,
-    ArrowUp: (at - 1 + items.length) % items.length,
-    Home: 0,
-    End: items.length - 1,
-  };
-  const target = targets[key];
-  if (target === undefined) return false;
-  items[target]?.focus();
-  return true;
-}
-
-function nameOf(store: Store, { layer, steps }: View, ending: string): string {
-  const label = store.meta.peek()?.label ?? layer.run;
-  return fileNameOf([label, layer.stream, layer.metric, layer.view, steps.join('_')], ending);
-}
-
-async function savePicture(canvas: HTMLCanvasElement | null, name: string): Promise<void> {
-  const blob = await new Promise<Blob | null>((resolve) => {
-    if (canvas === null) resolve(null);
-    else canvas.toBlob(resolve, 'image/png');
-  });
-  if (blob === null) return;
-  const url = URL.createObjectURL(blob);
-  save(url, name);
-  // The browser reads it after the click has been handled.
-  setTimeout(() => {
-    URL.revokeObjectURL(url);
-  }, 60_000);
-}
-
-function CommandDialog({ command, leave }: { command: string; leave: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
-  return (
-    <dialog ref={dialog} class="dialog" aria-labelledby="command-title" data-testid="command" onClose={leave}>
-      <h2 id="command-title">Open in terminal</h2>
-      <p>
-        The same rows and steps, at full resolution. Set <code>LOGDIR</code> to what TensorBoard was given as{' '}
-        <code>--logdir</code>, which this page does not know:
-      </p>
-      <CopyLines text={`LOGDIR=runs\n${command}`} testId="copy-command" />
-      <button type="button" data-testid="command-close" onClick={() => dialog.current?.close()}>
-        Close
-      </button>
-    </dialog>
   );
 }

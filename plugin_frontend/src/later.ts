@@ -1,0 +1,22 @@
+import rail from './styles/rail.css?inline';
+import drill from './styles/drill.css?inline';
+import exporting from './styles/export.css?inline';
+import help from './styles/help.css?inline';
+import lines from './styles/lines.css?inline';
+import second from './styles/second.css?inline';
+import marks from './styles/marks.css?inline';
+import tips from './styles/tips.css?inline';
+
+export { AlertMarks } from './alerts/marks_view.tsx';
+export { AlertRail } from './alerts/rail.tsx';
+export { FirstHeading, Hairline, Second } from './compare.tsx';
+export { prepareChart } from './drill/chart_view.tsx';
+export { DrillDown } from './drill/drill_down.tsx';
+export { ExportItems } from './export/items.tsx';
+export { HelpDialog } from './help_dialog.tsx';
+export { Minimap } from './minimap.tsx';
+export { OverviewRows } from './overview/rows.tsx';
+export { Strip } from './strip.tsx';
+export { Tips } from './tips.tsx';
+
+export const styles = [tips, rail, marks, lines, drill, second, exporting, help].join('');
