@@ -265,10 +265,12 @@ class Session:
         return self._stage(replace(GRADIENTS[stream], near_zero=self._settings.near_zero), self._slots)
 
     def _stage(self, stream: Stream, slots: int) -> Stage:
-        return self._stages.over_ranks(stream, self._pieces, self._owned, slots, self._first)
+        owns = shards.owns if stream.sampled else shards.owns_gradient
 
-    def _owned(self) -> list[bool]:
-        return [shards.owns(parameter) for part in self._parts.values() for parameter in part.parameters]
+        def owned() -> list[bool]:
+            return [owns(parameter) for part in self._parts.values() for parameter in part.parameters]
+
+        return self._stages.over_ranks(stream, self._pieces, owned, slots, self._first)
 
 
 def _until(terms: dict[tuple[int, int], Term], steps: int) -> dict[tuple[int, int], Term]:
