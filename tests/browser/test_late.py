@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
-from playwright.sync_api import Route
+import pytest
+from playwright.sync_api import Browser, Route
 
-from .conftest import TensorBoard
+from .conftest import Tab, TensorBoard
 
 LATE = "**/static/assets/*.js"
 PLACE = "JSON.stringify(document.querySelector('[data-testid=heatmap]').getBoundingClientRect())"
 
 
-def test_late_files_move_nothing_and_come_once(board: TensorBoard, open_tab: Any) -> None:
+@pytest.fixture
+def fresh(browser: Browser) -> Iterator[Tab]:
+    """Of a browser that has no file of ours yet, with the rail open."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, device_scale_factor=1)
+    page.add_init_script("try { localStorage.setItem('gradhealth.alerts', 'open') } catch {}")
+    yield Tab(page, "about:blank")
+    page.close()
+
+
+def test_late_files_move_nothing_and_come_once(board: TensorBoard, fresh: Tab) -> None:
     held: list[Route] = []
     asked: list[str] = []
     holding = True
@@ -23,7 +33,7 @@ def test_late_files_move_nothing_and_come_once(board: TensorBoard, open_tab: Any
         else:
             route.continue_()
 
-    tab = open_tab("about:blank", rail="open")
+    tab = fresh
     tab.page.route(LATE, hold)
     tab.page.on("request", lambda request: asked.append(request.url.rpartition("/static/")[2]))
     tab.page.goto(f"{board.url}#gradhealth&p.gradhealth.run=planted%2Fgradhealth")
@@ -41,8 +51,8 @@ def test_late_files_move_nothing_and_come_once(board: TensorBoard, open_tab: Any
     assert tab.problems == []
 
 
-def test_a_late_file_that_fails_is_told_and_comes_when_tried_again(board: TensorBoard, open_tab: Any) -> None:
-    tab = open_tab("about:blank")
+def test_a_late_file_that_fails_is_told_and_comes_when_tried_again(board: TensorBoard, fresh: Tab) -> None:
+    tab = fresh
     tab.page.route(LATE, lambda route: route.abort())
     tab.page.goto(f"{board.url}#gradhealth")
     tab.ready()
