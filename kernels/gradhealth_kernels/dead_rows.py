@@ -1,7 +1,7 @@
 """Dead rows: rows of a gradient's matrix in which every |x| is below the near-zero threshold. NaN is alive.
 
-In plain torch anywhere, with the fused kernels on CUDA. It costs a read of its own, so it is for sampled steps alone;
-that read ends where a row is found to be alive.
+In NumPy on the host (``cpu/rows.py``), with the fused kernels on CUDA, in plain torch elsewhere. It costs a read of its
+own, so it is for sampled steps alone; that read ends where a row is found to be alive.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from .chunks import ChunkTable, chunk_table
+from .cpu.rows import mark_alive
 from .elements import (
     BITS,
     EIGHT_BIT,
@@ -34,8 +35,8 @@ from .pinned import uploaded
 from .proof import Proof
 from .statistics import NEAR_ZERO
 
-#: Elements that plain torch looks at in one go: within the cache on the host, few launches elsewhere.
-HOST_PIECE, PIECE = 2**17, 2**22
+#: Elements that plain torch looks at in one go, so that what it takes is bounded.
+PIECE = 2**22
 #: Of a tile: rows, bytes of each that a program reads in one turn, and units of a row that are one program's at most.
 ROWS, TURN_BYTES, PART = 16, 512, 2**13
 COUNT_BLOCK = 1024
@@ -105,31 +106,23 @@ class PlainRows:
     ) -> None:
         """Sets uint8 ``alive[row]``, which are 0, of rows that are, and writes float64 ``out[tensor, 2]``."""
         out.zero_()
+        if alive.is_cpu:
+            every, counts = alive.numpy(), out.numpy()
+            for index, values, total, first in items:
+                own = every[first : first + values.shape[0]]
+                mark_alive(values, own, self._near_zero, inverse_scale)
+                counts[index] = total, total - np.count_nonzero(own)
+            return
         for index, values, total, first in items:
             marks = alive[first : first + len(values)]
-            if values.is_cpu:
-                self._search(values, marks, inverse_scale)
-            else:
-                for start in range(0, len(values), _rows(values, PIECE)):
-                    piece = slice(start, start + _rows(values, PIECE))
-                    marks[piece] = self._are_alive(values[piece], inverse_scale)
+            step = max(1, PIECE // values.shape[1])
+            for start in range(0, len(values), step):
+                marks[start : start + step] = self._are_alive(values[start : start + step], inverse_scale)
             out[index, 0] = total
             out[index, 1] = total - marks.sum()
 
-    def _search(self, values: torch.Tensor, marks: torch.Tensor, inverse_scale: torch.Tensor | None) -> None:
-        """One element of each row tells most of those that are alive: that in the middle, since borders are blank."""
-        middle = values.shape[1] // 2
-        marks.copy_(self._are_alive(values[:, middle : middle + 1], inverse_scale))
-        for some in torch.split((marks == 0).nonzero()[:, 0], _rows(values, HOST_PIECE)):
-            if not len(some):
-                break
-            first, last = int(some[0]), int(some[-1])
-            one_after_the_other = last - first + 1 == len(some)
-            part = values[first : last + 1] if one_after_the_other else values[some]
-            marks[some] = self._are_alive(part, inverse_scale).to(torch.uint8)
-
     def _are_alive(self, values: torch.Tensor, inverse_scale: torch.Tensor | None) -> torch.Tensor:
-        """bool ``[row]``. Bit patterns decide, so NaN is above all, and flushing subnormals changes nothing."""
+        """bool ``[row]``, by bit patterns."""
         if values.dtype not in WIDE or (inverse_scale is not None and values.dtype is not torch.float64):
             values = values.float()
         if inverse_scale is not None:
@@ -137,11 +130,6 @@ class PlainRows:
         integer = BITS[values.itemsize]
         largest = (values.view(integer) & torch.iinfo(integer).max).amax(1)
         return largest >= bits_from(self._near_zero, values.dtype)
-
-
-def _rows(values: torch.Tensor, elements: int) -> int:
-    """Rows of so many elements, at least one."""
-    return max(1, elements // values.shape[1])
 
 
 class FusedRows:
@@ -361,7 +349,7 @@ class DeadRows:
         for device, found in by_device.items():
             if device not in self._meters:
                 self._meters[device] = RowMeter(device, self.tensors, self._near_zero)
-            firsts = np.cumsum([0, *(len(rows.values) for _, rows in found)]).tolist()
+            firsts = np.cumsum([0, *(rows.values.shape[0] for _, rows in found)]).tolist()
             items = [(index, rows.values, rows.total, at) for (index, rows), at in zip(found, firsts, strict=False)]
             alive, out = self._meters[device].measure(items, firsts[-1], inverse_scale)
             counts.append(out)

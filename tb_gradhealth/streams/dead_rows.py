@@ -75,7 +75,9 @@ def _rows_here(parameter: torch.Tensor) -> torch.Tensor | None:
     if shards.is_sharded(gradient) and not all(one.is_replicate() or one.is_shard(0) for one in gradient.placements):
         return None
     here = shards.local_gradient(parameter)
-    return None if shards.is_sharded(here) else here
+    if here is None or shards.is_sharded(here):
+        return None
+    return here.detach().coalesce() if here.layout is torch.sparse_coo else here
 
 
 def _column(counts: Sequence[Fetch], has: npt.NDArray[np.bool_], place: int) -> Fetch:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradhealth_kernels import dead_rows
+from gradhealth_kernels.cpu import rows
 from gradhealth_kernels.dead_rows import DeadRows, rows_of
 from gradhealth_kernels.elements import BITS, EIGHT_BIT, Unmeasurable
 from gradhealth_kernels.statistics import NEAR_ZERO
@@ -48,15 +49,15 @@ def oracle(tensor: torch.Tensor, near_zero: float = NEAR_ZERO, inverse: float | 
 
 def wrong(meter: Any, cases: Mapping[str, torch.Tensor], near_zero: float = NEAR_ZERO, inverse: Any = None) -> Any:
     """Cases that are not as the oracle has them: {case: (found, expected)}. ``meter`` marks and counts."""
-    rows = [rows_of(tensor) for tensor in cases.values()]
-    firsts = np.cumsum([0, *(len(one.values) for one in rows)]).tolist()
+    own = [rows_of(tensor) for tensor in cases.values()]
+    firsts = np.cumsum([0, *(len(one.values) for one in own)]).tolist()
     alive = torch.zeros(firsts[-1], dtype=torch.uint8)
-    out = torch.full((len(rows), 2), math.nan, dtype=torch.float64)
-    items = [(i, one.values, one.total, at) for i, (one, at) in enumerate(zip(rows, firsts, strict=False))]
+    out = torch.full((len(own), 2), math.nan, dtype=torch.float64)
+    items = [(i, one.values, one.total, at) for i, (one, at) in enumerate(zip(own, firsts, strict=False))]
     meter.measure(items, alive, out, None if inverse is None else torch.tensor([inverse]))
     assert set(alive.tolist()) <= {0, 1}
     problems = {}
-    for (name, tensor), one, at, counts in zip(cases.items(), rows, firsts, out.tolist(), strict=False):
+    for (name, tensor), one, at, counts in zip(cases.items(), own, firsts, out.tolist(), strict=False):
         expected = oracle(tensor, near_zero, inverse)
         marked = np.zeros(one.total, np.bool_)
         marked[slice(None) if one.places is None else one.places.numpy()] = alive[at : at + len(one.values)] != 0
@@ -185,9 +186,19 @@ def test_the_path_of_a_device_without_triton(monkeypatch: pytest.MonkeyPatch) ->
         assert wrong(plain(), shapes(dtype, 256) | contents(dtype) | layouts(dtype)) == {}
 
 
-def test_rows_are_looked_at_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_rows, "HOST_PIECE", 100)
-    assert wrong(plain(), {str(dtype): planted(300, 9, dtype, 0.3) for dtype in DTYPES}) == {}
+@pytest.mark.parametrize("inverse", [None, 0.3])
+def test_the_host_reads_blocks_and_as_few_as_it_takes(monkeypatch: pytest.MonkeyPatch, inverse: float | None) -> None:
+    monkeypatch.setattr(rows, "SMALL", 20)
+    for block in (1, 100, 1000):
+        monkeypatch.setattr(rows, "BLOCK", block)
+        cases = {
+            f"{share} of {dtype}": planted(300, 9, dtype, share)
+            for dtype in DTYPES
+            for share in (0.0, 0.1, 0.3, 0.7, 0.95, 1.0)
+        }
+        in_the_middle = torch.ones((40, 7))
+        in_the_middle[:, 3] = 0
+        assert wrong(plain(), cases | {"blank in the middle": in_the_middle}, inverse=inverse) == {}
 
 
 def test_flushing_subnormals_to_zero_changes_nothing() -> None:
@@ -224,8 +235,8 @@ def test_the_door_takes_tensors_as_they_come() -> None:
     assert counts.dtype is torch.float64
     assert counts.tolist() == [[30, len(expected[0])], [0, 0], [0, 0], [0, 0], [6, 5], [0, 0], [0, 0]]
     tensors[0].fill_(1)  # type: ignore[union-attr]
-    for index, rows in enumerate(expected):
-        assert found.indices(index).tolist() == list(rows)
+    for index, dead in enumerate(expected):
+        assert found.indices(index).tolist() == list(dead)
     assert door.measure([None] * 7).counts == []
     with pytest.raises(ValueError, match="expected 7 tensors, got 1; pass None"):
         door.measure(tensors[:1])
