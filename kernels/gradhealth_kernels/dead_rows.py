@@ -18,21 +18,10 @@ import torch
 
 from .chunks import ChunkTable, chunk_table
 from .cpu.rows import mark_alive
-from .elements import (
-    BITS,
-    EIGHT_BIT,
-    PLAIN,
-    REAL,
-    WIDE,
-    Unmeasurable,
-    bits_from,
-    in_memory_order,
-    readable,
-    stays,
-    strided,
-)
+from .elements import BITS, EIGHT_BIT, WIDE, Unmeasurable, bits_from, stays
 from .pinned import uploaded
 from .proof import Proof
+from .rows import Rows, rows_of, units
 from .statistics import NEAR_ZERO
 
 #: Elements that plain torch looks at in one go, so that what it takes is bounded.
@@ -42,53 +31,6 @@ ROWS, TURN_BYTES, PART = 16, 512, 2**13
 COUNT_BLOCK = 1024
 #: What samples of the loss-scaled kernels are multiplied by: no power of two, so products are rounded.
 _SAMPLE_SCALE = 0.3
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of a tensor: ``values`` ``[row, element]``, a row without gaps, of ``total`` rows.
-
-    ``places`` says which rows these are where others are all zero, as those that a sparse tensor leaves out.
-    """
-
-    values: torch.Tensor
-    total: int
-    places: torch.Tensor | None = None
-
-
-def rows_of(tensor: torch.Tensor) -> Rows:
-    """The rows of a matrix, or of more dimensions with the first one as the row.
-
-    They share memory with ``tensor`` where the elements of a row lie without gaps, in any order; a copy is made of
-    others, as of a transposed matrix. A complex element counts as two. Raises :class:`Unmeasurable` for fewer
-    dimensions, for no elements, and for what has none to read.
-    """
-    if tensor.dim() < 2 or not tensor.numel():
-        raise Unmeasurable(f"expected a matrix with elements, got shape {tuple(tensor.shape)}; leave it out")
-    total = tensor.shape[0]
-    if type(tensor) in PLAIN and tensor.layout is torch.strided and tensor.dtype in REAL and not tensor.is_neg():
-        return Rows(_matrix(readable(tensor.detach())), total)
-    places = None
-    if tensor.layout is torch.sparse_coo:
-        if tensor.sparse_dim() != 1:
-            raise Unmeasurable(
-                f"expected a sparse tensor of dense rows, got one of {tensor.sparse_dim()} sparse dimensions; "
-                "pass to_dense()"
-            )
-        tensor = tensor.detach().coalesce()
-        places = tensor.indices()[0]
-    own, _ = strided(tensor)
-    return Rows(_matrix(readable(own)), total, places)
-
-
-def _matrix(tensor: torch.Tensor) -> torch.Tensor:
-    """``[row, element]``: a view, or a copy where a row has gaps."""
-    rows = tensor.shape[0]
-    if not rows:
-        return tensor.reshape(0, 1)
-    if not tensor.is_contiguous() and not in_memory_order(tensor[0]).is_contiguous():
-        tensor = tensor.contiguous()
-    return tensor.as_strided((rows, tensor.numel() // rows), (tensor.stride(0), 1))
 
 
 Item = tuple[int, torch.Tensor, int, int]
@@ -135,14 +77,13 @@ class PlainRows:
 class FusedRows:
     """Launches the kernels: one of stage 1 per dtype and alignment present, one of stage 2.
 
-    The tables of tiles stay on the device, and are made again when shapes change.
+    It runs rarely, so keeps nothing on the device; tables of tiles are made again when shapes change.
     """
 
     def __init__(self, device: torch.device, tensors: int, near_zero: float, part: int = PART) -> None:
         self._device, self._tensors, self._near_zero, self._part = device, tensors, near_zero, part
         self._shape: tuple[Any, ...] | None = None
         self._layout: ChunkTable | None = None
-        self._tiles: list[torch.Tensor] = []
 
     def measure(
         self, items: Sequence[Item], alive: torch.Tensor, out: torch.Tensor, inverse_scale: torch.Tensor | None = None
@@ -153,18 +94,21 @@ class FusedRows:
         # Copies live until the launches: after that the stream's order keeps their memory.
         readable = [values.float() if values.dtype in EIGHT_BIT else values for _, values, _, _ in items]
         for (index, _, total, first), values in zip(items, readable, strict=True):
-            vector, width, stride = _units(values)
+            vector, width, stride = units(values)
             table[:, index] = values.data_ptr(), len(values), width, stride, first, total, -(-width // self._part)
             kinds[index] = (values.dtype, vector) if len(values) else None
         if not items:
             out.zero_()
             return
         layout = self._lay_out(-(-table[1] // ROWS) * table[6], kinds)
-        addresses = uploaded(table, self._device)
+        addresses, tile_tensor, tile_index = (
+            uploaded(column, self._device) for column in (table, layout.tensor, layout.index)
+        )
         for launch in layout.launches:
             self._kernels.mark_alive[(launch.stop - launch.start,)](
                 addresses,
-                *self._tiles,
+                tile_tensor,
+                tile_index,
                 alive,
                 inverse_scale,
                 self._tensors,
@@ -196,33 +140,14 @@ class FusedRows:
     def _lay_out(self, tiles: npt.NDArray[np.int64], kinds: list[tuple[torch.dtype, int] | None]) -> ChunkTable:
         shape = (*tiles.tolist(), *kinds)
         if self._layout is None or shape != self._shape:
-            layout = chunk_table(tiles.tolist(), kinds, 1)
-            # Those of before may still be read on another stream than the one they were allocated on.
-            self._keep_until_read(self._tiles)
-            self._tiles = [uploaded(column, self._device) for column in (layout.tensor, layout.index)]
-            self._layout, self._shape = layout, shape
+            self._layout, self._shape = chunk_table(tiles.tolist(), kinds, 1), shape
         return self._layout
-
-    def _keep_until_read(self, tensors: Sequence[torch.Tensor]) -> None:
-        if self._device.type != "cpu":
-            for tensor in tensors:
-                tensor.record_stream(torch.get_device_module(self._device).current_stream(self._device))
 
     @cached_property
     def _kernels(self) -> Any:
         from .fused import dead_rows
 
         return dead_rows
-
-
-def _units(values: torch.Tensor) -> tuple[int, int, int]:
-    """How rows are read: units in 16 bytes, 1 where a unit is an element; units in a row, and to the next one."""
-    rows, elements = values.shape
-    size, stride = values.itemsize, values.stride(0) if rows > 1 else elements
-    if (values.data_ptr() | elements * size | stride * size) % 16:
-        return 1, elements, stride
-    unit = 8 if size == 8 else 4
-    return 16 // unit, elements * size // unit, stride * size // unit
 
 
 class RowMeter:
@@ -309,6 +234,8 @@ class FoundRows:
         marked = self._marked.get(index)
         if marked is None:
             return np.empty(0, np.int64)
+        if marked.alive.device.type != "cpu":  # they may be of another stream than the current one
+            torch.get_device_module(marked.alive.device).synchronize(marked.alive.device)
         alive = marked.alive.cpu().numpy() != 0
         if marked.places is not None:
             present, alive = alive, np.zeros(marked.total, np.bool_)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from gradhealth_kernels.dead_rows import FusedRows, RowMeter, rows_of, sample
+from gradhealth_kernels.dead_rows import FusedRows, RowMeter, sample
 from gradhealth_kernels.proof import Proof
+from gradhealth_kernels.rows import rows_of
 from gradhealth_kernels.statistics import NEAR_ZERO
 
 from .cases import DTYPES, normal

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from gradhealth_kernels import dead_rows
 from gradhealth_kernels.cpu import rows
-from gradhealth_kernels.dead_rows import DeadRows, rows_of
+from gradhealth_kernels.dead_rows import DeadRows
 from gradhealth_kernels.elements import BITS, EIGHT_BIT, Unmeasurable
+from gradhealth_kernels.rows import rows_of
 from gradhealth_kernels.statistics import NEAR_ZERO
 
 from .cases import DTYPES, neighbours, normal
