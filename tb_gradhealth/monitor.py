@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
@@ -22,6 +24,7 @@ from .boundary.watch import Watch
 from .ranks import Membership
 from .session import Session
 from .store.blocks import Number, Outcome
+from .streams.dead_rows import DeadRows
 from .streams.observation import Observation, Observer
 
 P = ParamSpec("P")
@@ -106,6 +109,14 @@ class Monitor:
         """
         for watch in self._watches:
             watch.replayed()
+
+    @_disable_dynamo
+    def dead_rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        """With ``streams=["dead_rows"]``: name of a parameter → which rows of its gradient were dead, ascending, at the
+        step last looked at, for each that has some. Waits for the device. In a distributed run the rows on this rank,
+        counted from the first one there.
+        """
+        return self._guarded(self._dead_rows) or {}
 
     def state_dict(self) -> dict[str, int]:
         """What continues the step axis after a restart."""
@@ -334,6 +345,13 @@ class Monitor:
             watch.before_clip()
             if self._session is not None:
                 self._session.show_unclipped()
+
+    def _dead_rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        session = self._current_session()
+        found = [] if session is None else list(session.sources(DeadRows))
+        if session is not None and not found:
+            raise ValueError('dead_rows(): expected a recording with streams=["dead_rows"]: it is not looked at')
+        return {pieces[index].name: rows for pieces, source in found for index, rows in source.last().items()}
 
     def _log(self, values: dict[str, float | torch.Tensor]) -> None:
         if self._closed:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from .store.blocks import Attempt, Block, Number, Outcome, Taken
 from .streams.observation import Observation, Observed
 from .streams.sampling import ParameterSampling, Recorders
 from .streams.stream import Sample, Stream
+
+S = TypeVar("S")
 
 #: Steps that the rings hold at most before they are handed over.
 RING_SLOTS = 32
@@ -108,6 +111,13 @@ class Session:
     def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
         """It has."""
         self._sampling[watch].after(optimizer, self._parts[watch].parameters)
+
+    def sources(self, kind: type[S]) -> Iterator[tuple[list[shards.Piece], S]]:
+        """Each optimizer's source of this kind, and the tensors that its columns are."""
+        for watch, sampling in self._sampling.items():
+            source = sampling.source(kind)
+            if source is not None:
+                yield self._parts[watch].pieces, source
 
     def fits(self, observations: Sequence[Observation]) -> bool:
         """Whether what was observed is of the very tensors that this session has."""

@@ -190,6 +190,17 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         lambda entries: np.where(np.isfinite(entries["rank_least"]), entries["rank_least"], np.nan),
         ("rank_least",),
     ),
+    Metric(
+        "dead_row_fraction",
+        "Dead rows",
+        "share of rows",
+        "fraction",
+        "linear",
+        "all",
+        "share of output neurons whose whole gradient is near zero",
+        lambda entries: entries["rows_dead"] / entries["rows_total"],
+        ("rows_total", "rows_dead"),
+    ),
 )
 
 

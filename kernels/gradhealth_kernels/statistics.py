@@ -74,6 +74,8 @@ FURTHER_ENTRIES: tuple[Entry, ...] = (
     Entry("rank", "float64", "+", "1", "participation ratios of matrices, added up"),
     Entry("rank_least", "float64", "min", "1", "the least of them, +Inf when there is none", float("inf")),
     Entry("matrices", "float64", "+", "matrices", "matrices that have one"),
+    Entry("rows_total", "float64", "+", "rows", "rows of gradients of matrices"),
+    Entry("rows_dead", "float64", "+", "rows", "those among them in which every |x| is below the near-zero threshold"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch.optim import Optimizer
@@ -13,6 +14,8 @@ from ..gathering import Stage
 from .recorder import Recorder
 from .stream import Sample, Source, Stream
 from .table import SOURCES
+
+S = TypeVar("S")
 
 
 @dataclass
@@ -45,6 +48,10 @@ class ParameterSampling:
         self._every, self._start, self._record = every, start, record
         self._sources = [_Due(SOURCES[name](report)) for name in names]
         self._due: list[Source] = []
+
+    def source(self, kind: type[S]) -> S | None:
+        """The one of this kind, if it was asked for."""
+        return next((one.source for one in self._sources if isinstance(one.source, kind)), None)
 
     def before(self, step: int, optimizer: Optimizer, parameters: Sequence[torch.Tensor]) -> None:
         """Just before the optimizer writes to its parameters."""

@@ -56,13 +56,15 @@ Fetch = Callable[[], npt.NDArray[np.float64]]
 class Sample:
     """One look at tensors of a stream, of its columns from ``first`` on; None where there is none to look at.
 
-    ``further`` gives each further entry of the stream, NaN where there is nothing.
+    ``further`` gives each further entry of the stream, NaN where there is nothing. With ``inverse_scale``, one float32,
+    the tensors are still loss-scaled.
     """
 
     stream: Stream
     tensors: Sequence[torch.Tensor | None]
     further: Mapping[str, Fetch] = field(default_factory=dict)
     first: int = 0
+    inverse_scale: torch.Tensor | None = None
 
 
 class Source(Protocol):
