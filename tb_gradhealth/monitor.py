@@ -18,10 +18,11 @@ from torch.optim import Optimizer
 
 from .boundary import clipping, one_read
 from .boundary.options import Settings
-from .boundary.watch import Watch
+from .boundary.watch import Watch, is_capturing
 from .ranks import Membership
 from .session import Session
 from .store.blocks import Number, Outcome
+from .streams.given import Given
 from .streams.observation import Observation, Observer
 
 P = ParamSpec("P")
@@ -47,6 +48,7 @@ class Monitor:
         self._settings, self._unhook = settings, unhook
         self._watches: list[Watch] = []
         self._observers: list[Observer] = []
+        self._given: Given | None = None
         self._attempting: set[Watch] = set()  # in the current step
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
@@ -65,6 +67,17 @@ class Monitor:
         distributed run those of the rank that writes are kept.
         """
         self._guarded(self._log, values)
+
+    @_disable_dynamo
+    def observe(self, name: str, tensor: torch.Tensor, kind: str = "input") -> None:
+        """Look at a tensor of the step that comes next, at the first step of each row; at others it costs a test.
+
+        ``kind``: "input" or "prediction", whose first dimension counts samples, or attention ``[batch, head, query,
+        key]``, as "attention" (weights, that a softmax gave) or "scores" (what it is taken of). Of several tensors of
+        a name within a step, as gradients are accumulated, all count. The name may be a dotted path; at most 64 names
+        are looked at. In a distributed run those of the rank that writes are kept.
+        """
+        self._guarded(self._look, name, tensor, kind)
 
     @_disable_dynamo
     def clip_grad_norm_(
@@ -297,6 +310,14 @@ class Monitor:
         """One more observer of what happens between steps, until :meth:`close`."""
         self._observers.append(observer)
         self._guarded(observer.arm, self.step)
+
+    def _look(self, name: str, tensor: torch.Tensor, kind: str) -> None:
+        if self._closed or is_capturing():
+            return
+        if self._given is None:
+            self._given = Given(self._settings.every, self.report, self._is_lowest)
+            self.watch_with(self._given)
+        self._given.look(name, tensor, kind)
 
     def _measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
         session = self._current_session()

@@ -72,6 +72,13 @@ def update_ratio(entries: Entries) -> Values:
     return ratio
 
 
+def batch_spread(entries: Entries) -> Values:
+    """Of elements that are all zero 0: they do not depend on the sample."""
+    between, total = entries["between_sq"], entries["total_sq"]
+    spread: Values = np.sqrt(between / np.where(total > 0, total, 1.0))
+    return np.minimum(spread, 1.0)  # rounding of the two sums apart
+
+
 @dataclass(frozen=True)
 class Metric:
     """One figure per step and node. ``over`` says which elements must exist for it to be defined; wherever they do, all
@@ -85,7 +92,7 @@ class Metric:
     over: Literal["finite", "all"]
     meaning: str
     compute: Callable[[Entries], Values]
-    needs: tuple[str, ...] = ()  # further entries
+    needs: tuple[str, ...] = ()  # entries that not every stream has
 
 
 METRICS: tuple[Metric, ...] = (
@@ -190,6 +197,105 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         lambda entries: np.where(np.isfinite(entries["rank_least"]), entries["rank_least"], np.nan),
         ("rank_least",),
     ),
+    Metric(
+        "minimum",
+        "Smallest x",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "smallest finite element",
+        lambda entries: entries["minimum"].astype(np.float64),
+        ("minimum",),
+    ),
+    Metric(
+        "maximum",
+        "Largest x",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "largest finite element",
+        lambda entries: entries["maximum"].astype(np.float64),
+        ("maximum",),
+    ),
+    Metric(
+        "beyond",
+        "Beyond [-3, 3]",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share with |x| > 3, infinities included",
+        lambda entries: entries["beyond"] / count(entries),
+        ("beyond",),
+    ),
+    Metric(
+        "dead_features",
+        "Dead features",
+        "share of features",
+        "fraction",
+        "linear",
+        "all",
+        "share of features with |x| < 1e-8 in all samples of the batch",
+        lambda entries: entries["dead_features"] / entries["features"],
+        ("features", "dead_features"),
+    ),
+    Metric(
+        "batch_spread",
+        "Spread across the batch",
+        "ratio",
+        "fraction",
+        "linear",
+        "finite",
+        "sqrt(sum (x - batch mean)^2 / sum x^2): 0 where the output does not depend on the sample",
+        batch_spread,
+        ("between_sq", "total_sq"),
+    ),
+    Metric(
+        "pair_distance",
+        "Distance of samples",
+        "Euclidean",
+        "magnitude",
+        "log",
+        "finite",
+        "mean Euclidean distance of pairs of samples, at most 64 of a batch: 0 where all are alike",
+        lambda entries: entries["pair_sum"] / entries["pairs"],
+        ("pair_sum", "pairs"),
+    ),
+    Metric(
+        "attention_entropy",
+        "Attention entropy",
+        "share of the largest",
+        "fraction",
+        "linear",
+        "finite",
+        "mean over rows of entropy / log of the keys allowed: 1 for uniform attention, 0 for attention to one key",
+        lambda entries: entries["entropy"] / entries["entropy_rows"],
+        ("entropy", "entropy_rows"),
+    ),
+    Metric(
+        "head_diversity",
+        "Head diversity",
+        "total variation",
+        "fraction",
+        "linear",
+        "finite",
+        "mean distance to the other heads' mean maps: 0 where all heads do the same, 1 where they share no key",
+        lambda entries: entries["head_distance"] / entries["head_pairs"],
+        ("head_distance", "head_pairs"),
+    ),
+    Metric(
+        "masked",
+        "Masked",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share that a mask hides, which no other metric counts",
+        lambda entries: entries["masked"] / (entries["masked"] + count(entries)),
+        ("masked",),
+    ),
 )
 
 
@@ -212,9 +318,9 @@ def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
     return tuple(metric for metric in METRICS if metric.name in names)
 
 
-def further_metrics(further: Collection[str]) -> tuple[Metric, ...]:
-    """The metrics that a stream has for its ``further`` entries."""
-    return tuple(metric for metric in FURTHER_METRICS if set(metric.needs) <= set(further))
+def further_metrics(entries: Collection[str]) -> tuple[Metric, ...]:
+    """The metrics that a stream has beside :data:`METRICS` for its ``entries``."""
+    return tuple(metric for metric in FURTHER_METRICS if set(metric.needs) <= set(entries))
 
 
 def compute(entries: Entries, metrics: Sequence[Metric] = METRICS) -> Values:

@@ -74,6 +74,18 @@ FURTHER_ENTRIES: tuple[Entry, ...] = (
     Entry("rank", "float64", "+", "1", "participation ratios of matrices, added up"),
     Entry("rank_least", "float64", "min", "1", "the least of them, +Inf when there is none", float("inf")),
     Entry("matrices", "float64", "+", "matrices", "matrices that have one"),
+    Entry("beyond", "float64", "+", "elements", "|x| > 3, infinities included"),
+    Entry("features", "float64", "+", "features", "elements of one sample"),
+    Entry("dead_features", "float64", "+", "features", "features with |x| < 1e-8 in all samples of the batch"),
+    Entry("between_sq", "float64", "+", "1", "sum over samples and features of (x - its mean over the batch)^2"),
+    Entry("total_sq", "float64", "+", "1", "sum of x^2 of the same elements"),
+    Entry("pair_sum", "float64", "+", "1", "Euclidean distances of pairs of samples, added up"),
+    Entry("pairs", "float64", "+", "pairs", "pairs whose distance was looked at"),
+    Entry("entropy", "float64", "+", "1", "of rows of attention: entropy / log of the keys allowed, added up"),
+    Entry("entropy_rows", "float64", "+", "rows", "rows that have one: those with several keys"),
+    Entry("head_distance", "float64", "+", "1", "total variation of a head's mean map to each other's, added up"),
+    Entry("head_pairs", "float64", "+", "heads", "heads that it was compared with"),
+    Entry("masked", "float64", "+", "elements", "elements that a mask hides, in no other entry"),
 )
 
 
