@@ -20,6 +20,7 @@ from .boundary import clipping, one_read
 from .boundary.options import Settings
 from .boundary.watch import Watch, is_capturing
 from .ranks import Membership
+from .rates import Rates, is_rate
 from .session import Session
 from .store.blocks import Number, Outcome
 from .streams.given import Given
@@ -49,6 +50,7 @@ class Monitor:
         self._watches: list[Watch] = []
         self._observers: list[Observer] = []
         self._given: Given | None = None
+        self._rates = Rates(settings.every)
         self._attempting: set[Watch] = set()  # in the current step
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
@@ -61,8 +63,10 @@ class Monitor:
 
     @_disable_dynamo
     def log(self, **values: float | torch.Tensor) -> None:
-        """Add scalars of the current step, such as ``loss=`` and ``lr=``; a tensor must hold one element.
+        """Add scalars of the current step, such as ``loss=`` and ``val_loss=``; a tensor must hold one element.
 
+        The learning rate is read from the optimizer, unless ``lr=`` is logged here, and the loss scale from a
+        GradScaler.
         Called after ``step()`` they belong to the step just made. A tensor on a device is copied, not waited for. In a
         distributed run those of the rank that writes are kept.
         """
@@ -210,6 +214,7 @@ class Monitor:
         """The optimizer is about to write to its parameters, in the current step."""
         session = self._current_session()
         if not self._closed and session is not None and session.knows(watch):
+            self._guarded(self._log_rates, watch, session)
             self._guarded(session.before_step, watch, self.step - 1, optimizer)
 
     def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
@@ -243,6 +248,7 @@ class Monitor:
     def replay(self, watch: Watch) -> None:
         """The current step of ``watch`` was a replay."""
         if not self._closed and self._session is not None:
+            self._guarded(self._log_rates, watch, self._session)
             self._guarded(self._session.replayed, watch)
 
     def holds_whole(self, watch: Watch) -> bool:
@@ -364,7 +370,16 @@ class Monitor:
         if self._session is None:
             self._session = self._current(self.step)
         for name, value in values.items():
+            if is_rate(name):
+                self._rates.theirs = True
+                self._session.drop_rates()
             self._session.log(name, value)
+
+    def _log_rates(self, watch: Watch, session: Session) -> None:
+        if not self._rates.theirs:
+            alone = len(self._watches) == 1
+            name = "" if alone else watch.prefix or f"optimizer{self._watches.index(watch)}"
+            session.log_rates(self._rates.of(name, watch.groups(), self.step - 1))
 
     def _end_session(self) -> None:
         """Training does not wait for what the old session still has to write."""

@@ -31,6 +31,7 @@ class Watch:
 
     def __init__(self, optimizer: Optimizer, names: Names, monitor: Monitor) -> None:
         self.monitor = monitor
+        self.prefix = names.prefix
         self._owner = weakref.ref(optimizer)
         self._names = names
         self._depth = 0
