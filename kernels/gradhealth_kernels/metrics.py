@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .exponent_table import LOSSES, SPANS
 from .statistics import BIG_SCALE, SMALL_SCALE, Entries
 
 Values = npt.NDArray[np.float64]
@@ -93,6 +94,12 @@ class Metric:
     meaning: str
     compute: Callable[[Entries], Values]
     needs: tuple[str, ...] = ()  # entries that not every stream has
+
+
+def _share(entry: str, label: str, meaning: str) -> Metric:
+    """An entry that counts elements, as a share of all of them."""
+    unit = "share of elements"
+    return Metric(entry, label, unit, "fraction", "linear", "all", meaning, lambda e: e[entry] / count(e), (entry,))
 
 
 METRICS: tuple[Metric, ...] = (
@@ -296,6 +303,8 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         lambda entries: entries["masked"] / (entries["masked"] + count(entries)),
         ("masked",),
     ),
+    *(_share(loss.name, loss.label, loss.meaning) for loss in LOSSES),
+    *(_share(span.name, span.label, f"share of elements with {span.label}") for span in SPANS),
 )
 
 

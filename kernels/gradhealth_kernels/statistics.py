@@ -16,6 +16,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .exponent_table import LOSSES, SPANS
+
 Combine = Literal["+", "min", "max"]
 
 #: |x| below this is "near zero" (zeros included): the field's "gradient zeros". Absolute, not relative.
@@ -86,6 +88,8 @@ FURTHER_ENTRIES: tuple[Entry, ...] = (
     Entry("head_distance", "float64", "+", "1", "total variation of a head's mean map to each other's, added up"),
     Entry("head_pairs", "float64", "+", "heads", "heads that it was compared with"),
     Entry("masked", "float64", "+", "elements", "elements that a mask hides, in no other entry"),
+    *(Entry(loss.name, "float64", "+", "elements", loss.meaning) for loss in LOSSES),
+    *(Entry(span.name, "float64", "+", "elements", span.label) for span in SPANS),
 )
 
 

@@ -32,7 +32,7 @@ class Recorder:
         if ring is None:
             ring = StepRing(len(sample.tensors), 1, self._stream.near_zero, self._stream.signed)
             self._rings[start] = ring
-        ring.measure(0, sample.tensors)
+        ring.measure(0, sample.tensors, sample.inverse_scale)
         self._seen[start] = sample.further
 
     def hand_over(self, step: int) -> None:

@@ -22,7 +22,8 @@ class Stream:
 
     ``what`` says what one of them is, for people. Of a ``sampled`` stream one step in each row is looked at; a row is
     ``every`` times as long as one of the gradients.
-    ``further`` names entries that come with the tensors (``statistics.FURTHER_ENTRIES``).
+    ``further`` names entries that come with the tensors (``statistics.FURTHER_ENTRIES``). One that is not ``usual``
+    has the metrics of those alone.
     """
 
     name: str
@@ -33,10 +34,12 @@ class Stream:
     near_zero: float = NEAR_ZERO
     signed: bool = False
     further: tuple[str, ...] = ()
+    usual: bool = True
 
     def metrics(self, chosen: Sequence[Metric]) -> tuple[Metric, ...]:
         """``chosen`` ones, and those that the entries are for that not every stream has."""
-        return (*chosen, *metrics.further_metrics([entry.name for entry in self.entries]))
+        further = metrics.further_metrics([entry.name for entry in self.entries])
+        return (*chosen, *further) if self.usual else further
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -56,13 +59,15 @@ Fetch = Callable[[], npt.NDArray[np.float64]]
 class Sample:
     """One look at tensors of a stream, of its columns from ``first`` on; None where there is none to look at.
 
-    ``further`` gives each further entry of the stream, NaN where there is nothing.
+    ``further`` gives each further entry of the stream, NaN where there is nothing. ``inverse_scale`` is what the
+    tensors are to be multiplied by.
     """
 
     stream: Stream
     tensors: Sequence[torch.Tensor | None]
     further: Mapping[str, Fetch] = field(default_factory=dict)
     first: int = 0
+    inverse_scale: torch.Tensor | None = None
 
 
 class Source(Protocol):

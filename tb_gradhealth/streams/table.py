@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .exponents import Exponents
 from .moments import Moments
 from .stream import Source
 from .updates import Updates
@@ -15,6 +16,7 @@ SOURCES: dict[str, Callable[[Callable[[str], None]], Source]] = {
     "spectrum": lambda tell: Spectrum(),
     "updates": Updates,
     "moments": lambda tell: Moments(),
+    "exponents": lambda tell: Exponents(),
 }
 
 GRADIENTS = "gradients"
