@@ -312,13 +312,17 @@ class Monitor:
         for observer in self._observers:
             self._guarded(observer.arm, self.step)
 
+    def reevaluates(self) -> bool:
+        """Whether an optimizer calls its closure again within a step: that belongs to none."""
+        return any(watch.reevaluates for watch in self._watches)
+
     def watch_with(self, observer: Observer) -> None:
         """One more observer of what happens between steps, until :meth:`close`."""
         self._observers.append(observer)
         self._guarded(observer.arm, self.step)
 
     def _look(self, name: str, tensor: torch.Tensor, kind: str) -> None:
-        if self._closed or is_capturing():
+        if self._closed or self.reevaluates() or is_capturing():
             return
         if self._given is None:
             self._given = Given(self._settings.every, self.report, self._is_lowest)

@@ -73,13 +73,6 @@ def update_ratio(entries: Entries) -> Values:
     return ratio
 
 
-def batch_spread(entries: Entries) -> Values:
-    """Of elements that are all zero 0: they do not depend on the sample."""
-    between, total = entries["between_sq"], entries["total_sq"]
-    spread: Values = np.sqrt(between / np.where(total > 0, total, 1.0))
-    return np.minimum(spread, 1.0)  # rounding of the two sums apart
-
-
 @dataclass(frozen=True)
 class Metric:
     """One figure per step and node. ``over`` says which elements must exist for it to be defined; wherever they do, all
@@ -251,12 +244,12 @@ FURTHER_METRICS: tuple[Metric, ...] = (
     Metric(
         "batch_spread",
         "Spread across the batch",
-        "ratio",
+        "share of the RMS",
         "fraction",
         "linear",
         "finite",
-        "sqrt(sum (x - batch mean)^2 / sum x^2): 0 where the output does not depend on the sample",
-        batch_spread,
+        "RMS of what differs from the mean over the batch / RMS; 0 when the output no longer depends on the sample",
+        lambda entries: np.minimum(np.sqrt(entries["between_sq"] / entries["total_sq"]), 1.0),
         ("between_sq", "total_sq"),
     ),
     Metric(

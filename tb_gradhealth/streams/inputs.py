@@ -16,6 +16,8 @@ USUAL = 3.0
 MAX_SAMPLES, PAIRED = 64, 1 << 22
 #: Elements that are in memory as float64 at a time.
 BLOCK = 1 << 20
+#: Stands for the squares of a batch that is 0 everywhere.
+LEAST = 2.0**-1022
 
 ENTRIES = ("beyond", "features", "dead_features", "between_sq", "total_sq", "pair_sum", "pairs")
 
@@ -52,18 +54,29 @@ def figures(batch: torch.Tensor) -> torch.Tensor:
     products = torch.zeros((len(chosen), len(chosen)), dtype=torch.float64, device=batch.device)
     width = max(1, BLOCK // samples)
     for first in range(0, features, width):
-        wide = batch[:, first : first + width].double()
-        magnitude, known = wide.abs(), wide.isfinite()
-        wide = wide.where(known, 0.0)
-        mean = wide.sum(0) / known.sum(0).clamp_(min=1)
-        centred = (wide - mean).where(known, 0.0)
-        dead = (magnitude < NEAR_ZERO).all(0)
-        sums += torch.stack([(magnitude > USUAL).sum(), dead.sum(), centred.square().sum(), wide.square().sum()])
+        block = batch[:, first : first + width]
+        magnitude = block.abs()
+        largest = magnitude.amax(0).double()
+        wide, centred = _centred(block.double(), whole=block.is_cpu and bool(largest.isfinite().all()))
+        counts = [(magnitude > USUAL).count_nonzero(), (largest < NEAR_ZERO).count_nonzero()]
+        sums += torch.stack([*counts, torch.linalg.vector_norm(centred) ** 2, torch.linalg.vector_norm(wide) ** 2])
         # Distances do not depend on where the origin lies; from the mean little cancels.
         some = centred[chosen]
         products += some @ some.T
     squares = products.diagonal()
     distances = (squares + squares.unsqueeze(1) - 2 * products).clamp_(min=0).sqrt_().triu_(1)
     beyond, dead, between, total = sums.unbind()
+    # The spread of one sample is unknown, that of zeros is 0.
+    total = total.clamp(min=LEAST) if samples > 1 else sums.new_zeros(())
     count, pairs = sums.new_full((), features), sums.new_full((), len(chosen) * (len(chosen) - 1) // 2)
     return torch.stack([beyond, count, dead, between, total, distances.sum(), pairs])
+
+
+def _centred(wide: torch.Tensor, whole: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """``wide [sample, feature]`` and what it differs by from its mean over the samples, 0 for what is not finite;
+    ``whole`` says that all of it is known to be."""
+    if whole:
+        return wide, wide - wide.mean(0)
+    known = wide.isfinite()
+    wide = wide.where(known, 0.0)
+    return wide, (wide - wide.sum(0) / known.sum(0).clamp_(min=1)).where(known, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -193,9 +194,15 @@ def test_a_last_batch_of_one_sample_does_not_look_like_collapse(tmp_path: Path) 
     loop = Loop(tmp_path, every=1)
     for step in range(6):
         loop.monitor.observe("x", torch.randn(1 if step == 3 else 4, 2))
+        loop.monitor.observe("single", torch.randn(1, 2))
+        loop.monitor.observe("zeros", torch.zeros(3, 2))
         loop.step()
     loop.monitor.close()
-    assert list(rows_of(tmp_path, "inputs", "batch_spread")) == [0, 1, 2, 4, 5]
+    found = rows_of(tmp_path, "inputs", "batch_spread", "x")
+    assert [math.isnan(one) for one in found.values()] == [step == 3 for step in range(6)]
+    assert list(rows_of(tmp_path, "inputs", "batch_spread", "zeros").values()) == [0.0] * 6
+    assert all(map(math.isnan, rows_of(tmp_path, "inputs", "batch_spread", "single").values()))
+    assert all(map(math.isnan, rows_of(tmp_path, "inputs", "pair_distance", "single").values()))
 
 
 def test_wrong_arguments_are_told_once_each_and_raise_nothing(tmp_path: Path) -> None:
@@ -275,3 +282,29 @@ def test_inside_autocast_inference_mode_and_a_default_device(tmp_path: Path) -> 
     assert problems == 0
     for metric in ("pair_distance", "batch_spread", "norm"):
         assert len(set(rows_of(tmp_path, "inputs", metric).values())) == 1
+
+
+def test_of_a_closure_the_first_evaluation_counts(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 1)
+    optimizer: Any = torch.optim.LBFGS(model.parameters(), max_iter=4)
+    optimizer = GradHealthWriter(optimizer, model, logdir=tmp_path, every=1)
+    calls = itertools.count()
+    first = []
+    for _ in range(3):
+        begun = next(calls)
+        first.append(float(begun))
+
+        def closure(at: list[int] = [begun]) -> torch.Tensor:  # noqa: B006
+            optimizer.zero_grad()
+            optimizer.gradhealth.observe("x", torch.full((2, 2), float(at[0])))
+            at[0] = next(calls)
+            loss: torch.Tensor = (model(torch.eye(2)) - 1).square().sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+    assert optimizer.gradhealth.problems == 0
+    optimizer.gradhealth.close()
+    found = open_run(tmp_path).read("inputs", "maximum", nodes=["x"])
+    np.testing.assert_allclose(found.values[0], first, rtol=2e-3)
+    assert next(calls) > 6
