@@ -36,7 +36,8 @@ class Rates:
         if len(rates) > 1 and optimizer not in self._apart and _differ(groups, rates):
             self._apart.add(optimizer)
         row = step // self._every
-        for name, rate in _told_apart(groups, rates) if optimizer in self._apart else [("", rates[0])]:
+        apart = optimizer in self._apart
+        for name, rate in _told_apart(groups, rates) if apart else [("", rate) for rate in rates[:1]]:
             path = f"{RATE}/{'.'.join(filter(None, (optimizer, name)))}".removesuffix("/")
             if isinstance(rate, float):
                 yield path, rate

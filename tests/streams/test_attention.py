@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tb_gradhealth import open_run
+from tb_gradhealth import GradHealthWriter, open_run
 
 from .golden import Tensor, assert_rows
 from .test_inputs import Loop, rows_of
@@ -154,3 +155,59 @@ def test_rows_that_are_masked_whole_or_not_finite_cost_only_themselves(tmp_path:
     assert rows_of(tmp_path, "attention_scores", "attention_entropy", "attn")[0] == pytest.approx(1, abs=2e-3)
     assert rows_of(tmp_path, "attention_scores", "masked", "attn.head0")[0] == pytest.approx(0.25, rel=2e-3)
     assert rows_of(tmp_path, "attention_scores", "nonfinite", "attn")[0] == 1
+
+
+class Attending(torch.nn.Module):
+    """Embeds, attends, predicts; keeps what it attended to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = torch.nn.Linear(3, 8)
+        self.attend = torch.nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True)
+        self.head = torch.nn.Linear(8, 1)
+        self.weights = torch.zeros(0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.embed(x)
+        hidden, self.weights = self.attend(hidden, hidden, hidden, average_attn_weights=False)
+        out: torch.Tensor = self.head(hidden)
+        return out
+
+
+def trained(logdir: Path | None) -> list[torch.Tensor]:
+    """All that training leaves behind, with every stream on or with none."""
+    model = Attending()
+    optimizer: Any = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    if logdir is not None:
+        optimizer = GradHealthWriter(optimizer, model, logdir=logdir, every=2, streams="all")
+    left = []
+    for _ in range(9):
+        x = torch.randn(5, 4, 3)
+        out = model(x)
+        if logdir is not None:
+            observe = optimizer.gradhealth.observe
+            observe("x", x)
+            observe("out", out, kind="prediction")
+            observe("attend", model.weights, kind="attention")
+            observe("attend", model.weights.log(), kind="scores")
+        loss = (out - x.sum(-1, keepdim=True)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        left.append(loss.detach().clone())
+    if logdir is not None:
+        assert optimizer.gradhealth.problems == 0
+        optimizer.gradhealth.close()
+    left += [parameter.detach() for parameter in model.parameters()]
+    left += [value for state in optimizer.state.values() for value in state.values()]
+    return [*left, torch.get_rng_state()]
+
+
+def test_training_is_bit_identical_with_every_stream_on(tmp_path: Path) -> None:
+    for one, other in zip(trained(None), trained(tmp_path), strict=True):
+        assert torch.equal(one, other)
+    run = open_run(tmp_path)
+    assert {"inputs", "predictions", "attention", "attention_scores", "exponents", "weights"} <= set(run.streams)
+    assert run.timeline("attention").tree.names[-2:] == ("attend.head0", "attend.head1")
+    assert list(run.scalars()) == ["lr"]
