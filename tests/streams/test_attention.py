@@ -74,12 +74,14 @@ def masked(scores: torch.Tensor, value: float) -> torch.Tensor:
     return scores.masked_fill(hidden, value)
 
 
-@pytest.mark.parametrize(("batch", "queries"), [(2, 9), (21, 100)], ids=["whole", "evenly spaced"])
-def test_every_row_and_metric_of_weights(tmp_path: Path, batch: int, queries: int) -> None:
+@pytest.mark.parametrize(
+    ("steps", "batch", "queries", "keys"), [(13, 2, 9, 9), (2, 21, 100, 20)], ids=["whole", "spaced"]
+)
+def test_every_row_and_metric_of_weights(tmp_path: Path, steps: int, batch: int, queries: int, keys: int) -> None:
     loop = Loop(tmp_path, EVERY)
     sampled, weights = {}, {}
-    for step in range(STEPS):
-        given = {f"block{i}.attn": torch.randn(batch, HEADS, queries, queries) * (i + 1) for i in range(2)}
+    for step in range(steps):
+        given = {f"block{i}.attn": torch.randn(batch, HEADS, queries, keys) * (i + 1) for i in range(2)}
         given = {name: masked(one, -torch.inf).softmax(-1) for name, one in given.items()}
         for name, one in given.items():
             loop.monitor.observe(name, one, kind="attention")
