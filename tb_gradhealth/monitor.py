@@ -20,11 +20,13 @@ from torch.optim import Optimizer
 
 from .boundary import clipping, one_read
 from .boundary.options import Settings
-from .boundary.watch import Watch
+from .boundary.watch import Watch, is_capturing
 from .ranks import Membership
+from .rates import Rates, is_rate
 from .session import Session
 from .store.blocks import Number, Outcome
 from .streams.dead_rows import DeadRows
+from .streams.given import Given
 from .streams.observation import Observation, Observer
 
 P = ParamSpec("P")
@@ -50,6 +52,8 @@ class Monitor:
         self._settings, self._unhook = settings, unhook
         self._watches: list[Watch] = []
         self._observers: list[Observer] = []
+        self._given: Given | None = None
+        self._rates = Rates(settings.every)
         self._attempting: set[Watch] = set()  # in the current step
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
@@ -62,12 +66,25 @@ class Monitor:
 
     @_disable_dynamo
     def log(self, **values: float | torch.Tensor) -> None:
-        """Add scalars of the current step, such as ``loss=`` and ``lr=``; a tensor must hold one element.
+        """Add scalars of the current step, such as ``loss=`` and ``val_loss=``; a tensor must hold one element.
 
+        The learning rate is read from the optimizer, unless ``lr=`` is logged here, and the loss scale from a
+        GradScaler.
         Called after ``step()`` they belong to the step just made. A tensor on a device is copied, not waited for. In a
         distributed run those of the rank that writes are kept.
         """
         self._guarded(self._log, values)
+
+    @_disable_dynamo
+    def observe(self, name: str, tensor: torch.Tensor, kind: str = "input") -> None:
+        """Look at a tensor of the step that comes next, at the first step of each row; at others it costs a test.
+
+        ``kind``: "input" or "prediction", whose first dimension counts samples, or attention ``[batch, head, query,
+        key]``, as "attention" (weights, that a softmax gave) or "scores" (what it is taken of). Of several tensors of
+        a name within a step, as gradients are accumulated, all count. The name may be a dotted path; at most 64 names
+        are looked at. In a distributed run those of the rank that writes are kept.
+        """
+        self._guarded(self._look, name, tensor, kind)
 
     @_disable_dynamo
     def clip_grad_norm_(
@@ -208,6 +225,7 @@ class Monitor:
         """The optimizer is about to write to its parameters, in the current step."""
         session = self._current_session()
         if not self._closed and session is not None and session.knows(watch):
+            self._guarded(self._log_rates, watch, session)
             self._guarded(session.before_step, watch, self.step - 1, optimizer)
 
     def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
@@ -241,6 +259,7 @@ class Monitor:
     def replay(self, watch: Watch) -> None:
         """The current step of ``watch`` was a replay."""
         if not self._closed and self._session is not None:
+            self._guarded(self._log_rates, watch, self._session)
             self._guarded(self._session.replayed, watch)
 
     def holds_whole(self, watch: Watch) -> bool:
@@ -304,10 +323,22 @@ class Monitor:
         for observer in self._observers:
             self._guarded(observer.arm, self.step)
 
+    def reevaluates(self) -> bool:
+        """Whether an optimizer calls its closure again within a step: that belongs to none."""
+        return any(watch.reevaluates for watch in self._watches)
+
     def watch_with(self, observer: Observer) -> None:
         """One more observer of what happens between steps, until :meth:`close`."""
         self._observers.append(observer)
         self._guarded(observer.arm, self.step)
+
+    def _look(self, name: str, tensor: torch.Tensor, kind: str) -> None:
+        if self._closed or self.reevaluates() or is_capturing():
+            return
+        if self._given is None:
+            self._given = Given(self._settings.every, self.report, self._is_lowest)
+            self.watch_with(self._given)
+        self._given.look(name, tensor, kind)
 
     def _measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
         session = self._current_session()
@@ -361,7 +392,16 @@ class Monitor:
         if self._session is None:
             self._session = self._current(self.step)
         for name, value in values.items():
+            if is_rate(name):
+                self._rates.theirs = True
+                self._session.drop_rates()
             self._session.log(name, value)
+
+    def _log_rates(self, watch: Watch, session: Session) -> None:
+        if not self._rates.theirs:
+            alone = len(self._watches) == 1
+            name = "" if alone else watch.prefix or f"optimizer{self._watches.index(watch)}"
+            session.log_rates(self._rates.of(name, watch.groups(), self.step - 1))
 
     def _end_session(self) -> None:
         """Training does not wait for what the old session still has to write."""

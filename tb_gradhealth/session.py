@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -46,6 +46,7 @@ class Session:
         self._filled = 0
         self._slot: int | None = None  # of the current step; None when it could not begin or be measured
         self._logged: list[tuple[str, Number]] = []
+        self._rates: list[tuple[str, Number]] = []
         self._attempts: list[Attempt] = []
         self._dropped = 0  # since the last step began
         self._parts: dict[Watch, Part] = {}
@@ -224,6 +225,15 @@ class Session:
         else:
             self._logged.append((name, float(value)))
 
+    def log_rates(self, rates: Iterable[tuple[str, Number]]) -> None:
+        """Learning rates of the current step."""
+        if len(self._rates) < MAX_LOGGED:
+            self._rates += rates
+
+    def drop_rates(self) -> None:
+        """Those of steps that were not handed over yet do not count."""
+        self._rates = []
+
     def close(self) -> None:
         """Hand over what is pending and begin to end; :meth:`join` waits until it is written."""
         self._recorders.hand_over()
@@ -244,11 +254,11 @@ class Session:
         """The slots of the first ``steps`` steps, all by default; returns what was measured before clipping."""
         filled = self._filled
         steps = filled if steps is None else steps
-        first, logged, attempts = self._first, self._logged, self._attempts
+        first, logged, attempts = self._first, [*self._logged, *self._rates], self._attempts
         # Whatever fails from here on costs these steps alone.
         self._filled, self._slot, self._first = 0, None, first + steps
         if steps:
-            self._logged, self._attempts = [], []
+            self._logged, self._rates, self._attempts = [], [], []
         applied: Taken = self._joined(APPLIED, filled)
         terms = self._terms(APPLIED)
         before: Taken | None = None

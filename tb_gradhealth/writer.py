@@ -56,7 +56,8 @@ class GradHealthWriter(Optimizer):
         streams: what to look at beside the gradients, at one step in each row: "weights" (before the step), "updates"
             (what the step adds to them, and its ratio to the weights; copies of up to 1 GiB of weights exist during
             that step), "moments" (the optimizer's state), "dead_rows" (output neurons whose whole gradient is near
-            zero) and, in every tenth row, "spectrum" (effective rank of matrices); or "all" of it.
+            zero), "exponents" (the histogram of log2 |x| of the gradients, and what fp16, bf16 and FP8 would lose of
+            them) and, in every tenth row, "spectrum" (effective rank of matrices); or "all" of it.
         archive: rows at full resolution, in files of their own beside the event file: the newest of so many bytes
             (2**30 by default), ``"all"`` or ``"off"``. Without them a long run can be seen in overview only.
         event_bytes: what the event file may grow to, 2**25 by default, however long the run.

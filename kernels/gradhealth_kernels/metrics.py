@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .exponent_table import LOSSES, SPANS
 from .statistics import BIG_SCALE, SMALL_SCALE, Entries
 
 Values = npt.NDArray[np.float64]
@@ -85,7 +86,13 @@ class Metric:
     over: Literal["finite", "all"]
     meaning: str
     compute: Callable[[Entries], Values]
-    needs: tuple[str, ...] = ()  # further entries
+    needs: tuple[str, ...] = ()  # entries that not every stream has
+
+
+def _share(entry: str, label: str, meaning: str) -> Metric:
+    """An entry that counts elements, as a share of all of them."""
+    unit = "share of elements"
+    return Metric(entry, label, unit, "fraction", "linear", "all", meaning, lambda e: e[entry] / count(e), (entry,))
 
 
 METRICS: tuple[Metric, ...] = (
@@ -201,6 +208,107 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         lambda entries: entries["rows_dead"] / entries["rows_total"],
         ("rows_total", "rows_dead"),
     ),
+    Metric(
+        "minimum",
+        "Smallest x",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "smallest finite element",
+        lambda entries: entries["minimum"].astype(np.float64),
+        ("minimum",),
+    ),
+    Metric(
+        "maximum",
+        "Largest x",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "largest finite element",
+        lambda entries: entries["maximum"].astype(np.float64),
+        ("maximum",),
+    ),
+    Metric(
+        "beyond",
+        "Beyond [-3, 3]",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share with |x| > 3, infinities included",
+        lambda entries: entries["beyond"] / count(entries),
+        ("beyond",),
+    ),
+    Metric(
+        "dead_features",
+        "Dead features",
+        "share of features",
+        "fraction",
+        "linear",
+        "all",
+        "share of features with |x| < 1e-8 in all samples of the batch",
+        lambda entries: entries["dead_features"] / entries["features"],
+        ("features", "dead_features"),
+    ),
+    Metric(
+        "batch_spread",
+        "Spread across the batch",
+        "share of the RMS",
+        "fraction",
+        "linear",
+        "finite",
+        "RMS of what differs from the mean over the batch / RMS; 0 when the output no longer depends on the sample",
+        lambda entries: np.minimum(np.sqrt(entries["between_sq"] / entries["total_sq"]), 1.0),
+        ("between_sq", "total_sq"),
+    ),
+    Metric(
+        "pair_distance",
+        "Distance of samples",
+        "Euclidean",
+        "magnitude",
+        "log",
+        "finite",
+        "mean Euclidean distance of pairs of samples, at most 64 of a batch: 0 where all are alike",
+        lambda entries: entries["pair_sum"] / entries["pairs"],
+        ("pair_sum", "pairs"),
+    ),
+    Metric(
+        "attention_entropy",
+        "Attention entropy",
+        "share of the largest",
+        "fraction",
+        "linear",
+        "finite",
+        "mean over rows of entropy / log of the keys allowed: 1 for uniform attention, 0 for attention to one key",
+        lambda entries: entries["entropy"] / entries["entropy_rows"],
+        ("entropy", "entropy_rows"),
+    ),
+    Metric(
+        "head_diversity",
+        "Head diversity",
+        "total variation",
+        "fraction",
+        "linear",
+        "finite",
+        "mean distance to the other heads' mean maps: 0 where all heads do the same, 1 where they share no key",
+        lambda entries: entries["head_distance"] / entries["head_pairs"],
+        ("head_distance", "head_pairs"),
+    ),
+    Metric(
+        "masked",
+        "Masked",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share that a mask hides, which no other metric counts",
+        lambda entries: entries["masked"] / (entries["masked"] + count(entries)),
+        ("masked",),
+    ),
+    *(_share(loss.name, loss.label, loss.meaning) for loss in LOSSES),
+    *(_share(span.name, span.label, f"share of elements with {span.label}") for span in SPANS),
 )
 
 
@@ -223,9 +331,9 @@ def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
     return tuple(metric for metric in METRICS if metric.name in names)
 
 
-def further_metrics(further: Collection[str]) -> tuple[Metric, ...]:
-    """The metrics that a stream has for its ``further`` entries."""
-    return tuple(metric for metric in FURTHER_METRICS if set(metric.needs) <= set(further))
+def further_metrics(entries: Collection[str]) -> tuple[Metric, ...]:
+    """The metrics that a stream has beside :data:`METRICS` for its ``entries``."""
+    return tuple(metric for metric in FURTHER_METRICS if set(metric.needs) <= set(entries))
 
 
 def compute(entries: Entries, metrics: Sequence[Metric] = METRICS) -> Values:

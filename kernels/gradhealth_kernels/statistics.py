@@ -16,6 +16,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .exponent_table import LOSSES, SPANS
+
 Combine = Literal["+", "min", "max"]
 
 #: |x| below this is "near zero" (zeros included): the field's "gradient zeros". Absolute, not relative.
@@ -76,6 +78,20 @@ FURTHER_ENTRIES: tuple[Entry, ...] = (
     Entry("matrices", "float64", "+", "matrices", "matrices that have one"),
     Entry("rows_total", "float64", "+", "rows", "rows of gradients of matrices"),
     Entry("rows_dead", "float64", "+", "rows", "those among them in which every |x| is below the near-zero threshold"),
+    Entry("beyond", "float64", "+", "elements", "|x| > 3, infinities included"),
+    Entry("features", "float64", "+", "features", "elements of one sample"),
+    Entry("dead_features", "float64", "+", "features", "features with |x| < 1e-8 in all samples of the batch"),
+    Entry("between_sq", "float64", "+", "1", "sum of (x - mean over the batch)^2, or of evenly spaced ones"),
+    Entry("total_sq", "float64", "+", "1", "sum of x^2 of the same elements, at least 2^-1022"),
+    Entry("pair_sum", "float64", "+", "1", "Euclidean distances of pairs of samples, added up"),
+    Entry("pairs", "float64", "+", "pairs", "pairs whose distance was looked at"),
+    Entry("entropy", "float64", "+", "1", "of rows of attention: entropy / log of the keys allowed, added up"),
+    Entry("entropy_rows", "float64", "+", "rows", "rows that have one: those with several keys"),
+    Entry("head_distance", "float64", "+", "1", "total variation of a head's mean map to each other's, added up"),
+    Entry("head_pairs", "float64", "+", "heads", "heads that it was compared with"),
+    Entry("masked", "float64", "+", "elements", "elements that a mask hides, in no other entry"),
+    *(Entry(loss.name, "float64", "+", "elements", loss.meaning) for loss in LOSSES),
+    *(Entry(span.name, "float64", "+", "elements", span.label) for span in SPANS),
 )
 
 

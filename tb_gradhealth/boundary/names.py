@@ -27,6 +27,7 @@ class Names:
 
     def __init__(self, model: torch.nn.Module | None, prefix: str = "") -> None:
         self._model = None if model is None else weakref.ref(model)
+        self.prefix = prefix
         self._prefix = f"{prefix}." if prefix else ""
         self._last: dict[int, list[str]] = {}
 

@@ -65,6 +65,7 @@ class GradHealthPlugin(base_plugin.TBPlugin):
             "/values": self._values_route,
             "/lines": self._lines_route,
             "/rows": self._rows_route,
+            "/exponents": self._exponents_route,
         }
         aside = {"/overview": self._overview_route, "/alerts": self._alerts_route, "/export.csv": self._export_route}
         handlers = {
@@ -130,6 +131,11 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         timeline = self._timeline(request)
         node = arguments.node(request, timeline)
         return _json(request, figures.rows(timeline, node, *arguments.steps(request, timeline)))
+
+    def _exponents_route(self, request: wrappers.Request) -> wrappers.Response:
+        timeline = self._timeline(request)
+        node = arguments.node(request, timeline)
+        return _json(request, figures.exponents(timeline, node, *arguments.steps(request, timeline)))
 
     def _overview_route(self, request: wrappers.Request) -> wrappers.Response:
         _, run = self._run(request)

@@ -22,7 +22,8 @@ class Stream:
 
     ``what`` says what one of them is, for people. Of a ``sampled`` stream one step in each row is looked at; a row is
     ``every`` times as long as one of the gradients.
-    ``further`` names entries that come with the tensors (``statistics.FURTHER_ENTRIES``).
+    ``further`` names entries that come with the tensors (``statistics.FURTHER_ENTRIES``). One that is not ``usual``
+    has the metrics of those alone.
     """
 
     name: str
@@ -33,10 +34,12 @@ class Stream:
     near_zero: float = NEAR_ZERO
     signed: bool = False
     further: tuple[str, ...] = ()
+    usual: bool = True
 
     def metrics(self, chosen: Sequence[Metric]) -> tuple[Metric, ...]:
-        """``chosen`` ones, and those that the further entries are for."""
-        return (*chosen, *metrics.further_metrics(self.further))
+        """``chosen`` ones, and those that the entries are for that not every stream has."""
+        further = metrics.further_metrics([entry.name for entry in self.entries])
+        return (*chosen, *further) if self.usual else further
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .dead_rows import DeadRows
+from .exponents import Exponents
 from .moments import Moments
 from .stream import Source
 from .updates import Updates
@@ -17,6 +18,7 @@ SOURCES: dict[str, Callable[[Callable[[str], None]], Source]] = {
     "updates": Updates,
     "moments": lambda tell: Moments(),
     "dead_rows": lambda tell: DeadRows(),
+    "exponents": lambda tell: Exponents(),
 }
 
 GRADIENTS = "gradients"
