@@ -22,6 +22,7 @@ from .boundary.watch import Watch
 from .ranks import Membership
 from .session import Session
 from .store.blocks import Number, Outcome
+from .streams.activations import Activations
 from .streams.observation import Observation, Observer
 
 P = ParamSpec("P")
@@ -106,6 +107,15 @@ class Monitor:
         """
         for watch in self._watches:
             watch.replayed()
+
+    def dead_units(self) -> dict[str, list[int]]:
+        """Module → indices of its units (features, or channels of a convolution) that stayed below 1e-6 in magnitude at
+        each of the last 20 steps that were looked at; of modules that have any. Needs ``activations=``; waits for the
+        device."""
+        found = [one.dead_units() for one in self._observers if isinstance(one, Activations)]
+        if not found:
+            self.report("dead_units(): activations are not looked at: pass activations= to GradHealthWriter")
+        return {name: indices for one in found for name, indices in one.items()}
 
     def state_dict(self) -> dict[str, int]:
         """What continues the step axis after a restart."""
@@ -292,6 +302,10 @@ class Monitor:
     def _arm(self) -> None:
         for observer in self._observers:
             self._guarded(observer.arm, self.step)
+
+    def reevaluates(self) -> bool:
+        """Whether an optimizer calls its closure again within a step: that belongs to none."""
+        return any(watch.reevaluates for watch in self._watches)
 
     def watch_with(self, observer: Observer) -> None:
         """One more observer of what happens between steps, until :meth:`close`."""

@@ -74,6 +74,12 @@ FURTHER_ENTRIES: tuple[Entry, ...] = (
     Entry("rank", "float64", "+", "1", "participation ratios of matrices, added up"),
     Entry("rank_least", "float64", "min", "1", "the least of them, +Inf when there is none", float("inf")),
     Entry("matrices", "float64", "+", "matrices", "matrices that have one"),
+    Entry("limited", "float64", "+", "elements", "of activation functions: elements where their gradient vanishes"),
+    Entry("limitable", "float64", "+", "elements", "of activation functions where it can: all elements"),
+    Entry("units", "float64", "+", "units", "channels or features"),
+    Entry("dead_units", "float64", "+", "units", "those that stayed below 1e-6 whenever they were looked at lately"),
+    Entry("between_sq", "float64", "+", "1", "sum of (x - mean over the batch)^2, or of evenly spaced ones"),
+    Entry("total_sq", "float64", "+", "1", "sum of x^2 of the same elements, at least 2^-1022"),
 )
 
 

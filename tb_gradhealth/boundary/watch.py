@@ -314,6 +314,11 @@ class Watch:
             raise RuntimeError("in a CUDA graph that is being captured only the optimizer's step can be measured")
         return self._evaluated and self._inside_step()
 
+    @property
+    def reevaluates(self) -> bool:
+        """Whether the optimizer calls its closure again within a step, which the first evaluation stood for."""
+        return self._evaluated and bool(self._depth)
+
     def _inside_step(self) -> bool:
         if self._depth and not steps_on_the_stack(self._owner()):
             self._depth = 0  # that step raised, so its post hook never ran

@@ -35,8 +35,8 @@ class Stream:
     further: tuple[str, ...] = ()
 
     def metrics(self, chosen: Sequence[Metric]) -> tuple[Metric, ...]:
-        """``chosen`` ones, and those that the further entries are for."""
-        return (*chosen, *metrics.further_metrics(self.further))
+        """``chosen`` ones, and those that entries beyond the usual are for."""
+        return (*chosen, *metrics.further_metrics([entry.name for entry in self.entries]))
 
     @property
     def entries(self) -> tuple[Entry, ...]:
