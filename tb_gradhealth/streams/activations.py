@@ -52,11 +52,14 @@ class _Place:
 class Activations:
     """Looks at the modules that ``choice`` means at the first step of each row of ``every`` steps.
 
-    Hooks hang on them for that step alone, and off again while a pass runs that does not count (``Passes``). A call is
-    measured while its output is there; calls between two steps are merged: those of one forward pass, of accumulated
-    ones, of replicas. A forward pass that a checkpoint repeats does not count. Gradients are those that autograd hands
-    on, each time that it does, and with a GradScaler multiplied by its loss scale. ``skips`` tells that what runs now
-    belongs to no step.
+    Hooks hang on them for that step alone, and not while a pass runs that does not count (``Passes``). At the first
+    such step they hang only while the model itself is called, so that ``torch.compile`` does not find them: of a loop
+    that calls parts of the model that step is not seen.
+
+    A call is measured while its output is there; calls between two steps are merged: those of one forward pass, of
+    accumulated ones, of replicas. A forward pass that a checkpoint repeats does not count. Gradients are those that
+    autograd hands on, each time that it does, and with a GradScaler multiplied by its loss scale. ``skips`` tells that
+    what runs now belongs to no step.
     """
 
     def __init__(
@@ -66,10 +69,12 @@ class Activations:
         self._row = self._step = -1
         self._look = 0  # number of the current one; tensors' hooks of another are too late
         self._looking = False
+        self._early = False  # hooks hang before the model is called
         self._places: list[_Place] = []
         self._known: list[weakref.ref[nn.Module]] = []  # all modules of the model, as they were chosen from
         self._pieces: tuple[Piece, ...] = ()
         self._carried = _nothing_known(0)
+        self._compiled: set[int] = set()
         self._told: set[str] = set()
         self._outputs, self._gradients = Calls(ACTIVATIONS.near_zero), Calls(ACTIVATION_GRADIENTS.near_zero)
         self._layout = Layout()
@@ -87,17 +92,23 @@ class Activations:
         if model is None:
             return
         self._choose_again(model)
+        self._compiled = module_hooks.inside_compiled(model)
+        self._passes.reset()
+        if not self._look:
+            self._passes.hang(model, self._around)
         self._look += 1
         self._looking = True
-        self._passes.hang(model, self._around)
-        self._hang()
+        if self._early:
+            self._hang()
 
     def take(self) -> Iterator[Observation]:
         if not self._looking:
             return
         self._looking = False
-        self._unhang()
+        self._inside.remove()
         outputs, gradients = self._outputs.take(), self._gradients.take()
+        # Hooks that nobody called would only be in the way of a compiler that looks once more.
+        self._early = outputs is not None or self._look == 1
         self._tell_of_uncalled()
         if outputs is not None:
             pieces = self._pieces_now()
@@ -110,8 +121,8 @@ class Activations:
         self._forget()
 
     def close(self) -> None:
-        self._looking = False
         self._forget()
+        self._around.remove()
 
     def dead_units(self) -> dict[str, list[int]]:
         """Module → indices of its dead units, of modules that have any; waits for the device."""
@@ -121,7 +132,7 @@ class Activations:
     def _forget(self) -> None:
         """What was seen does not count."""
         self._looking = False
-        self._unhang()
+        self._inside.remove()
         self._outputs.take()
         self._gradients.take()
         for place in self._places:
@@ -175,23 +186,21 @@ class Activations:
     def _hang(self) -> None:
         for index, place in enumerate(self._places):
             module = place.module()
-            if module is None:
+            if module is None or id(module) in self._compiled:
                 continue
             if place.figures.limit is not None and place.figures.limit.of == "input":
                 self._inside.before(module, self._before(index))
             self._inside.after(module, self._after(index))
 
-    def _unhang(self) -> None:
-        self._around.remove()
-        self._inside.remove()
-
     def _entered(self, counts: bool) -> None:
-        if not counts:  # fast paths of torch's transformer, in validation, want modules without hooks
-            self._inside.remove()
+        # In validation fast paths of torch's transformer want modules without hooks.
+        self._inside.remove()
+        if self._looking and counts:
+            self._hang()
 
     def _left(self) -> None:
-        if self._looking:
-            self._inside.remove()
+        self._inside.remove()
+        if self._looking and self._early:
             self._hang()
 
     def _before(self, index: int) -> Callable[..., None]:
@@ -256,23 +265,15 @@ class Activations:
     def _tell_of_uncalled(self) -> None:
         if all(place.called for place in self._places):
             return
-        if not any(place.called for place in self._places):
-            if self._places:
-                self._tell_once(
-                    "uncalled",
-                    "activations: no module was called before the step, or none in a way that is seen: modules inside "
-                    "torch.compile and CUDA graphs are not measured; compile them after passing activations=False, or "
-                    "leave them uncompiled",
-                )
-            return
-        model = self._names.model()
-        compiled = (
-            [] if model is None or "compiled" in self._told else filter(module_hooks.is_compiled, model.modules())
-        )
-        inside = {id(inner) for one in compiled for inner in one.modules()}
-        missing = [place.name for place in self._places if not place.called and id(place.module()) in inside]
-        if missing:
-            self._tell_once("compiled", f"activations: inside torch.compile nothing is measured: {_some(missing)}")
+        if self._look > 1 and not any(place.called for place in self._places):
+            self._tell_once(
+                "uncalled",
+                "activations: no module was called with gradients on before a step, or not in a way that is seen: what "
+                "runs inside torch.compile or a CUDA graph is not. Leave such modules uncompiled to see them",
+            )
+        compiled = [place.name for place in self._places if id(place.module()) in self._compiled]
+        if compiled:
+            self._tell_once("compiled", f"activations: inside torch.compile nothing is measured: {_some(compiled)}")
 
     def _tell_once(self, about: str, problem: str) -> None:
         if about not in self._told:

@@ -1,4 +1,8 @@
-"""Hooks on the modules of a model: hung for the steps that are looked at, and nothing at all between them."""
+"""Hooks on the modules of a model, what a forward pass is, and what a module returned.
+
+``torch.compile`` puts the hooks that it finds into what it compiles, and compiles again when they are others. So
+hooks that come and go must not be there when it looks.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +71,7 @@ class Passes:
 
     So validation under ``no_grad`` or ``inference_mode`` does not count, whatever mode the modules are in, and a part
     that runs without gradients in a training pass does (frozen, or checkpointed the reentrant way). ``entered`` is
-    called with that as a pass begins, ``left`` as it ends.
+    called with that as a pass begins, ``left`` as it ends; not where ``torch.compile`` made the model one graph.
     """
 
     def __init__(self, entered: Callable[[bool], None], left: Callable[[], None]) -> None:
@@ -78,9 +82,13 @@ class Passes:
         self.number = 0
 
     def hang(self, model: nn.Module, hooks: Hooks) -> None:
-        self._depth = 0
+        """To be done once, since these hooks stay."""
         hooks.before(model, self._begin)
         hooks.after(model, self._end, always=True)
+
+    def reset(self) -> None:
+        """No pass is under way, whatever was seen of one that never ended."""
+        self._depth = 0
 
     @property
     def inside(self) -> bool:
@@ -110,9 +118,14 @@ def inside_backward() -> bool:
     return torch._C._current_graph_task_id() != -1
 
 
-def is_compiled(module: nn.Module) -> bool:
-    """Whether hooks inside ``module`` are not called, since ``torch.compile`` made it one."""
-    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+def inside_compiled(model: nn.Module) -> set[int]:
+    """Identities of modules of ``model`` that are compiled, with all that is inside: hooks there are not called."""
+    compiled = [
+        one
+        for one in model.modules()
+        if hasattr(one, "_orig_mod") or getattr(one, "_compiled_call_impl", None) is not None
+    ]
+    return {id(inner) for one in compiled for inner in one.modules()}
 
 
 def first_tensor(output: Any) -> torch.Tensor | None:
