@@ -207,8 +207,7 @@ class Activations:
         def before(module: nn.Module, arguments: tuple[Any, ...]) -> None:
             tensor = module_hooks.first_tensor(arguments[:1])
             if tensor is not None and tensor.numel() and not tensor.is_complex() and self._counts(tensor):
-                with _unseen():
-                    self._places[index].figures.see_input(_here(tensor))
+                self._entering(self._places[index], tensor)
 
         return before
 
@@ -234,6 +233,10 @@ class Activations:
             and not self._skips()
             and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
         )
+
+    def _entering(self, place: _Place, tensor: torch.Tensor) -> None:
+        with _unseen():
+            place.figures.see_input(_here(tensor))
 
     def _seen(self, place: _Place, index: int, module: nn.Module, tensor: torch.Tensor) -> None:
         with _unseen():

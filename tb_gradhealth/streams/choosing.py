@@ -42,11 +42,18 @@ class Chosen:
 def choose(modules: Sequence[NamedModule], choice: Choice, tell: Callable[[str], None]) -> list[Chosen]:
     """Those of ``modules`` that ``choice`` means, in their order; ``tell`` is told of patterns that match nothing."""
     if choice == "auto":
+        # Whose parts are not called, but read.
+        whole = {
+            id(part)
+            for one in modules
+            if isinstance(one.module, nn.MultiheadAttention)
+            for part in one.module.children()
+        }
         kinds = [kind_of(one.module) for one in modules]
         return [
             Chosen(one.name, one.module, one.aliases, kind)
             for one, kind in zip(modules, kinds, strict=True)
-            if kind != "other" and not (kind == "attention" and _holds_attention(one.module))
+            if kind != "other" and id(one.module) not in whole and not _attends_by_another(one.module, kind)
         ]
     unused = [p for p in choice if not any(_matches(one, p) for one in modules)]
     if unused:
@@ -84,9 +91,11 @@ def kind_of(module: nn.Module) -> Kind:
     return "other"
 
 
-def _holds_attention(module: nn.Module) -> bool:
+def _attends_by_another(module: nn.Module, kind: Kind) -> bool:
     """Of modules inside each other that are called attention, the innermost one attends."""
-    return any(kind_of(inner) == "attention" for inner in module.modules() if inner is not module)
+    return kind == "attention" and any(
+        kind_of(inner) == "attention" for inner in module.modules() if inner is not module
+    )
 
 
 def _matches(one: NamedModule, pattern: str) -> bool:
