@@ -241,13 +241,13 @@ class Activations:
     def _seen(self, place: _Place, index: int, module: nn.Module, tensor: torch.Tensor) -> None:
         with _unseen():
             output = _here(tensor)
-            self._outputs.measure(index, output)
             dimension = self._layout.of(module, place.kind, output)
+            self._outputs.measure(index, output)
+            place.called = True
+            if not place.dtype:
+                place.dtype = str(output.dtype).removeprefix("torch.")
+                place.shape = (output.shape[dimension],) if output.dim() else ()
             place.figures.see_output(output, dimension)
-        if not place.dtype:
-            place.dtype = str(tensor.dtype).removeprefix("torch.")
-            place.shape = (output.shape[dimension],) if output.dim() else ()
-        place.called = True
         if place.last_pass == self._passes.number and self._passes.inside and "repeated" not in self._told:
             self._told.add("repeated")
             _log.info("activations: %s is called several times in a forward pass; its calls are merged", place.name)
@@ -266,7 +266,7 @@ class Activations:
     # What people are told
 
     def _tell_of_uncalled(self) -> None:
-        if all(place.called for place in self._places):
+        if all(place.called for place in self._places) or self._names.model() is None:
             return
         if self._look > 1 and not any(place.called for place in self._places):
             self._tell_once(

@@ -19,7 +19,7 @@ SAMPLED = range(0, STEPS, EVERY)
 
 
 class Net(nn.Module):
-    """One of each kind, a layer that is called twice, one channel that is dead, a tanh and a GELU beyond their limits."""
+    """One of each kind, a layer that is called twice, a dead channel, a tanh and a GELU beyond limits."""
 
     def __init__(self) -> None:
         super().__init__()
