@@ -195,7 +195,11 @@ class Activations:
     def _entered(self, counts: bool) -> None:
         # In validation fast paths of torch's transformer want modules without hooks.
         self._inside.remove()
-        if self._looking and counts:
+        model = self._names.model()
+        if self._looking and counts and model is not None:
+            if not any(place.called for place in self._places):
+                self._choose_again(model)
+            self._early = True
             self._hang()
 
     def _left(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 #: Of a larger output so many evenly spaced elements are looked at: of each sample the same ones.
-MAX_ELEMENTS = 1 << 16
+MAX_ELEMENTS = 1 << 15
 #: Stands for the squares of an output that is 0 everywhere, whose spread is 0 and not unknown.
 LEAST = 2.0**-1022
 

@@ -1,4 +1,4 @@
-"""Modules and loops that are not of the usual kind, with activations on: each is measured or said so, none is harmed."""
+"""Odd modules and loops with activations on: each is measured or told of, and none is harmed."""
 
 from __future__ import annotations
 
