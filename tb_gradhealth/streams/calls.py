@@ -23,7 +23,7 @@ class Calls:
         self._ring = StepRing(1, SLOTS, near_zero, signed=True)
         self._modules: list[int] = []  # of each slot of the ring
         self._taken: list[tuple[list[int], RingTaken]] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may close us within a call
 
     def measure(self, module: int, tensor: torch.Tensor) -> None:
         """Reads ``tensor`` on the current stream. Raises ValueError where it cannot be measured."""
