@@ -10,26 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
-
-from gradhealth_kernels.statistics import Entries, table_of
 
 from .. import shards
 from ..boundary.names import Names
 from ..shards import Piece
 from . import figures, module_hooks
-from .calls import Calls, Merged
+from .calls import Calls
 from .choosing import Choice, Kind, choose
 from .figures import Figures, Layout
 from .observation import Observation
-from .spread import LEAST
-from .stream import Stream
-
-ACTIVATIONS = Stream("activations", "Activations", "activation", signed=True, further=figures.NAMES)
-ACTIVATION_GRADIENTS = Stream("activation_gradients", "Activation gradients", "activation gradient", signed=True)
+from .outputs import ACTIVATION_GRADIENTS, ACTIVATIONS, Gradients, Outputs, nothing_known
 
 _log = logging.getLogger("tb_gradhealth")
 
@@ -69,11 +62,12 @@ class Activations:
         self._row = self._step = -1
         self._look = 0  # number of the current one; tensors' hooks of another are too late
         self._looking = False
+        self._looked = False  # a look is over
         self._early = False  # hooks hang before the model is called
         self._places: list[_Place] = []
         self._known: list[weakref.ref[nn.Module]] = []  # all modules of the model, as they were chosen from
         self._pieces: tuple[Piece, ...] = ()
-        self._carried = _nothing_known(0)
+        self._carried = nothing_known(0)
         self._compiled: set[int] = set()
         self._told: set[str] = set()
         self._outputs, self._gradients = Calls(ACTIVATIONS.near_zero), Calls(ACTIVATION_GRADIENTS.near_zero)
@@ -108,16 +102,17 @@ class Activations:
         self._inside.remove()
         outputs, gradients = self._outputs.take(), self._gradients.take()
         # Hooks that nobody called would only be in the way of a compiler that looks once more.
-        self._early = outputs is not None or self._look == 1
+        self._early = outputs is not None or not self._looked
         self._tell_of_uncalled()
+        self._looked = True
         if outputs is not None:
             pieces = self._pieces_now()
-            taken = [place.figures.take() for place in self._places][: len(pieces)]
-            at_zero = np.array([_is_limited_at_zero(place) for place in self._places[: len(pieces)]], bool)
-            seen = _Outputs(outputs, figures.fetch_all(taken), at_zero, self._carried)
+            taken = [place.figures.take() for place in self._places]
+            at_zero = np.array([_is_limited_at_zero(place) for place in self._places], bool)
+            seen = Outputs(outputs, figures.fetch_all(taken), at_zero, self._carried)
             yield Observation(ACTIVATIONS, pieces, seen)
             if gradients is not None:
-                yield Observation(ACTIVATION_GRADIENTS, pieces, _Gradients(gradients, len(pieces)))
+                yield Observation(ACTIVATION_GRADIENTS, pieces, Gradients(gradients, len(pieces)))
         self._forget()
 
     def close(self) -> None:
@@ -178,7 +173,7 @@ class Activations:
             self._pieces = tuple(
                 Piece(place.name, place.shape, place.dtype or usual, place.aliases) for place in self._places
             )
-            self._carried = _nothing_known(len(self._pieces))
+            self._carried = nothing_known(len(self._pieces))
         return self._pieces
 
     # Hooks
@@ -272,7 +267,7 @@ class Activations:
     def _tell_of_uncalled(self) -> None:
         if all(place.called for place in self._places) or self._names.model() is None:
             return
-        if self._look > 1 and not any(place.called for place in self._places):
+        if self._looked and not any(place.called for place in self._places):
             self._tell_once(
                 "uncalled",
                 "activations: no module was called with gradients on before a step, or not in a way that is seen: what "
@@ -286,57 +281,6 @@ class Activations:
         if about not in self._told:
             self._told.add(about)
             self._tell(problem)
-
-
-class _Outputs:
-    """Entries ``[1, module]``. Figures that come beside the entries, of modules that were not called or had nothing to
-    compare, are those of the last time: a mean over steps would take what is missing for 0."""
-
-    def __init__(
-        self,
-        calls: Merged,
-        fetch: Callable[[], npt.NDArray[np.float64]],
-        at_zero: npt.NDArray[np.bool_],
-        carried: npt.NDArray[np.float64],
-    ) -> None:
-        self._calls, self._fetch, self._at_zero, self._carried = calls, fetch, at_zero, carried
-
-    def entries(self) -> Entries:
-        entries, fresh = self._calls.entries(len(self._carried)), self._fetch()
-        limited, total = figures.NAMES.index("limited"), figures.NAMES.index("total_sq")
-        zeros = self._at_zero & (entries["count"] > 0)
-        fresh[zeros, limited], fresh[zeros, limited + 1] = entries["zero"][zeros], entries["count"][zeros]
-        spread = fresh[:, [total - 1, total]]
-        fresh[~np.isfinite(spread).all(axis=1), total - 1 :] = np.nan
-        fresh[:, total] = np.maximum(fresh[:, total], LEAST)
-        known = ~np.isnan(fresh)
-        self._carried[known] = fresh[known]
-        found = _widened(ACTIVATIONS, entries)
-        for column, name in zip(self._carried.T, figures.NAMES, strict=True):
-            found[name][0] = np.nan_to_num(column)
-        return found
-
-
-@dataclass(frozen=True)
-class _Gradients:
-    """Entries ``[1, module]``."""
-
-    calls: Merged
-    modules: int
-
-    def entries(self) -> Entries:
-        return _widened(ACTIVATION_GRADIENTS, self.calls.entries(self.modules))
-
-
-def _widened(stream: Stream, entries: Entries) -> Entries:
-    found = stream.nothing((1, len(entries)))
-    for entry in table_of(entries):
-        found[entry.name][0] = entries[entry.name]
-    return found
-
-
-def _nothing_known(modules: int) -> npt.NDArray[np.float64]:
-    return np.full((modules, len(figures.NAMES)), np.nan)
 
 
 def _is_limited_at_zero(place: _Place) -> bool:
