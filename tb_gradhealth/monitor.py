@@ -25,6 +25,7 @@ from .ranks import Membership
 from .rates import Rates, is_rate
 from .session import Session
 from .store.blocks import Number, Outcome
+from .streams.activations import Activations
 from .streams.dead_rows import DeadRows
 from .streams.given import Given
 from .streams.observation import Observation, Observer
@@ -134,6 +135,16 @@ class Monitor:
         counted from the first one there.
         """
         return self._guarded(self._dead_rows) or {}
+
+    @_disable_dynamo
+    def dead_units(self) -> dict[str, list[int]]:
+        """Module → indices of its units (features, or channels of a convolution) that stayed below 1e-6 in magnitude at
+        each of the last 20 steps that were looked at; of modules that have any. Needs ``activations=``; waits for the
+        device."""
+        found = [one.dead_units() for one in self._observers if isinstance(one, Activations)]
+        if not found:
+            self.report("dead_units(): activations are not looked at: pass activations= to GradHealthWriter")
+        return {name: indices for one in found for name, indices in one.items()}
 
     def state_dict(self) -> dict[str, int]:
         """What continues the step axis after a restart."""

@@ -118,6 +118,7 @@ CONTENDERS = (
     Contender("every=100", "the writer, a row each 100 steps", _writer(every=100)),
     Contender("weights", "the writer, weights and updates too", _writer(streams=("weights", "updates"))),
     Contender("parameters", "the writer, all there is of parameters: spectrum and moments too", _writer(streams="all")),
+    Contender("activations", "the writer, activations and their gradients too", _writer(activations="auto")),
     Contender("clip", "the writer with integrated clipping, each step clipped", _clipping_writer(ALWAYS), ALWAYS, True),
     Contender("clip-idle", "the writer with integrated clipping, no step clipped", _clipping_writer(NEVER), NEVER),
     Contender("clip-torch", "the writer beside torch's clipping, each step clipped", _writer(), ALWAYS),
