@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gradhealth_kernels.statistics import NEAR_ZERO, Entries, neutral
+from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO, Entries, Entry, dtype_of, nothing
 
 from . import ranks
 from .merging import Merger
@@ -51,6 +51,7 @@ class Local:
     what: str
     step: int
     near_zero: float = NEAR_ZERO
+    entries: Sequence[Entry] = ENTRIES
 
 
 class Gathering:
@@ -79,7 +80,7 @@ class Gathering:
 
     def submit(self, block: Block) -> None:
         """Called on the training thread; never waits."""
-        size = self._local.slots * len(self._local.pieces) * neutral((0,)).itemsize
+        size = self._local.slots * len(self._local.pieces) * dtype_of(self._local.entries).itemsize
         if len(self._blocks) > 1 + MAX_WAITING_BYTES // max(1, size):
             self._report(f"steps from {block.first_step} on are not recorded: other ranks are too far behind")
             return
@@ -125,7 +126,7 @@ class Gathering:
         self._me = self._me.apart()
         self._room = self._me.room(local.what, local.step)
         whole = ranks.agree(self._me, self._room, local.pieces, local.owned, local.slots, left)
-        self._merger = Merger(self._me, self._room, whole, local.slots, local.near_zero)
+        self._merger = Merger(self._me, self._room, whole, local.slots, local.near_zero, local.entries)
         self._whole = whole
         if whole.conflicts:
             more = f" (and {len(whole.conflicts) - 1} more)" if len(whole.conflicts) > 1 else ""
@@ -206,10 +207,10 @@ class Gathering:
         here = np.array([piece.mesh is None for piece in self._local.pieces], bool)
         if self._whole is None:
             entries = entries.copy()
-            entries[:, ~here] = neutral((1,))[0]
+            entries[:, ~here] = nothing((1,), entries.dtype)[0]
         else:  # rows of this session are those of all ranks
             columns = self._whole.columns
-            spread = neutral((len(entries), len(self._whole.pieces)))
+            spread = nothing((len(entries), len(self._whole.pieces)), entries.dtype)
             spread[:, columns[here]] = entries[:, here]
             entries = spread
             attempts = [replace(attempt, columns=columns[attempt.columns]) for attempt in attempts]

@@ -7,7 +7,7 @@ tensor is gathered: what travels are entries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,14 +17,12 @@ import torch
 import torch.distributed as dist
 
 from gradhealth_kernels.cpu import CpuMeter
-from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO, Entries, neutral
+from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO, Entries, Entry, dtype_of, nothing
 
 from . import ranks
 
 Terms = Mapping[tuple[int, int], npt.NDArray[np.float64]]
 
-_SUMS = [entry.name for entry in ENTRIES if entry.combine == "+"]
-_MAXIMA = [entry.name for entry in ENTRIES if entry.combine == "max"]
 #: Replicas hold the same bits, but kernels may add them up in another order.
 _SAME = 1e-5
 
@@ -33,9 +31,21 @@ class Merger:
     """The collectives of one session. Raises RuntimeError when a rank does not take part in time."""
 
     def __init__(
-        self, me: ranks.Membership, room: str, whole: ranks.Whole, slots: int, near_zero: float = NEAR_ZERO
+        self,
+        me: ranks.Membership,
+        room: str,
+        whole: ranks.Whole,
+        slots: int,
+        near_zero: float = NEAR_ZERO,
+        entries: Sequence[Entry] = ENTRIES,
     ) -> None:
         self._whole, self._slots = whole, slots
+        self._dtype = dtype_of(entries)
+        self._added = [entry.name for entry in entries if entry.combine == "+"]
+        # A minimum is the maximum of what is negated.
+        self._largest = [
+            (entry.name, -1.0 if entry.combine == "min" else 1.0) for entry in entries if entry.combine != "+"
+        ]
         self._meter = CpuMeter(near_zero)
         # Each sum is followed by one number: how many ranks brought a term.
         ends = np.cumsum([piece.summed + 1 if piece.summed else 0 for piece in whole.pieces], dtype=np.intp)
@@ -60,9 +70,9 @@ class Merger:
         numbers of collectives, whatever it holds.
         """
         while True:
-            maxima = np.full((1 + self._slots * len(_MAXIMA), max(3, len(self._whole.pieces))), -np.inf)
+            maxima = np.full((1 + self._slots * len(self._largest), max(3, len(self._whole.pieces))), -np.inf)
             maxima[0, :3] = key, -key, -len(entries)
-            sums = np.zeros((len(_SUMS) + 3, self._slots, len(self._whole.pieces)))
+            sums = np.zeros((len(self._added) + 3, self._slots, len(self._whole.pieces)))
             self._fill(entries, sums, maxima)
             self._reduce(sums, dist.ReduceOp.SUM)
             self._reduce(maxima, dist.ReduceOp.MAX)
@@ -81,14 +91,14 @@ class Merger:
     def _fill(self, entries: Entries, sums: Any, maxima: Any) -> None:
         steps, columns = slice(len(entries)), self._whole.columns
         counted = columns[self._counted]
-        for at, name in enumerate(_SUMS):
+        for at, name in enumerate(self._added):
             sums[at, steps, counted] = entries[name][:, self._counted].T
         sums[-3, steps, columns] = entries["sum"].T
         sums[-2, steps, columns] = entries["sum_sq"].T
         sums[-1, steps, columns] = _fingerprint(entries).T
-        rest = maxima[1:, : len(self._whole.pieces)].reshape(len(_MAXIMA), self._slots, -1)
-        for at, name in enumerate(_MAXIMA):
-            rest[at, steps, columns] = entries[name].T
+        rest = maxima[1:, : len(self._whole.pieces)].reshape(len(self._largest), self._slots, -1)
+        for at, (name, sign) in enumerate(self._largest):
+            rest[at, steps, columns] = sign * entries[name].T
         maxima[1:, : len(self._whole.pieces)] = rest.reshape(-1, len(self._whole.pieces))
 
     def _put(self, terms: Terms, added: Any) -> None:
@@ -113,17 +123,17 @@ class Merger:
         self._group.allreduce([torch.from_numpy(values)], options).wait()
 
     def _read(self, steps: int, sums: Any, maxima: Any) -> Entries:
-        merged = neutral((steps, len(self._whole.pieces)))
-        for at, name in enumerate(_SUMS):
+        merged = nothing((steps, len(self._whole.pieces)), self._dtype)
+        for at, name in enumerate(self._added):
             merged[name] = sums[at, :steps]
-        rest = maxima[1:, : len(self._whole.pieces)].reshape(len(_MAXIMA), self._slots, -1)
-        for at, name in enumerate(_MAXIMA):
-            merged[name] = np.maximum(merged[name], rest[at, :steps])
+        rest = maxima[1:, : len(self._whole.pieces)].reshape(len(self._largest), self._slots, -1)
+        for at, (name, sign) in enumerate(self._largest):
+            merged[name] = sign * np.maximum(sign * merged[name], rest[at, :steps])
         return merged
 
     def _diverged(self, sums: Any) -> list[tuple[int, str]]:
         """What all replicas hold together must be that many times what was counted."""
-        own = {name: sums[at] for at, name in enumerate(_SUMS)}
+        own = {name: sums[at] for at, name in enumerate(self._added)}
         with np.errstate(all="ignore"):  # of sums that overflow nothing can be said
             differ = self._differ(own, sums)
         return [(int(step), self._whole.pieces[i].name) for step, i in np.argwhere(differ & (self._replicas > 1))]

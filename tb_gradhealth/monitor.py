@@ -12,14 +12,23 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch._compile import _disable_dynamo
+from torch.optim import Optimizer
 
 from .boundary import clipping, one_read
 from .boundary.options import Settings
-from .boundary.watch import Watch
+from .boundary.watch import Watch, is_capturing
+from .ranks import Membership
+from .rates import Rates, is_rate
 from .session import Session
 from .store.blocks import Number, Outcome
+from .streams.activations import Activations
+from .streams.dead_rows import DeadRows
+from .streams.given import Given
+from .streams.observation import Observation, Observer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +52,9 @@ class Monitor:
         self.problems = 0
         self._settings, self._unhook = settings, unhook
         self._watches: list[Watch] = []
+        self._observers: list[Observer] = []
+        self._given: Given | None = None
+        self._rates = Rates(settings.every)
         self._attempting: set[Watch] = set()  # in the current step
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
@@ -55,12 +67,25 @@ class Monitor:
 
     @_disable_dynamo
     def log(self, **values: float | torch.Tensor) -> None:
-        """Add scalars of the current step, such as ``loss=`` and ``lr=``; a tensor must hold one element.
+        """Add scalars of the current step, such as ``loss=`` and ``val_loss=``; a tensor must hold one element.
 
+        The learning rate is read from the optimizer, unless ``lr=`` is logged here, and the loss scale from a
+        GradScaler.
         Called after ``step()`` they belong to the step just made. A tensor on a device is copied, not waited for. In a
         distributed run those of the rank that writes are kept.
         """
         self._guarded(self._log, values)
+
+    @_disable_dynamo
+    def observe(self, name: str, tensor: torch.Tensor, kind: str = "input") -> None:
+        """Look at a tensor of the step that comes next, at the first step of each row; at others it costs a test.
+
+        ``kind``: "input" or "prediction", whose first dimension counts samples, or attention ``[batch, head, query,
+        key]``, as "attention" (weights, that a softmax gave) or "scores" (what it is taken of). Of several tensors of
+        a name within a step, as gradients are accumulated, all count. The name may be a dotted path; at most 64 names
+        are looked at. In a distributed run those of the rank that writes are kept.
+        """
+        self._guarded(self._look, name, tensor, kind)
 
     @_disable_dynamo
     def clip_grad_norm_(
@@ -103,6 +128,24 @@ class Monitor:
         for watch in self._watches:
             watch.replayed()
 
+    @_disable_dynamo
+    def dead_rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        """With ``streams=["dead_rows"]``: name of a parameter → which rows of its gradient were dead, ascending, at the
+        step last looked at, for each that has some. Waits for the device. In a distributed run the rows on this rank,
+        counted from the first one there.
+        """
+        return self._guarded(self._dead_rows) or {}
+
+    @_disable_dynamo
+    def dead_units(self) -> dict[str, list[int]]:
+        """Module → indices of its units (features, or channels of a convolution) that stayed below 1e-6 in magnitude at
+        each of the last 20 steps that were looked at; of modules that have any. Needs ``activations=``; waits for the
+        device."""
+        found = [one.dead_units() for one in self._observers if isinstance(one, Activations)]
+        if not found:
+            self.report("dead_units(): activations are not looked at: pass activations= to GradHealthWriter")
+        return {name: indices for one in found for name, indices in one.items()}
+
     def state_dict(self) -> dict[str, int]:
         """What continues the step axis after a restart."""
         return {"step": self.step}
@@ -115,6 +158,7 @@ class Monitor:
             watch.start_over()
         self._guarded(self._end_session)
         self.step = step
+        self._arm()
 
     def close(self) -> None:
         """Write what is pending and stop; safe to call twice, and in a forked child does nothing."""
@@ -128,6 +172,8 @@ class Monitor:
         for session in self._retired:
             self._guarded(session.join)
         clipping.forget(self._before_clip)
+        for observer in self._observers:
+            self._guarded(observer.close)
         for watch in self._watches:
             self._guarded(self._unhook, watch)
 
@@ -173,6 +219,7 @@ class Monitor:
             self._attempting = set()
             self.step += 1
             self._guarded(self._begin, self.step - 1)
+            self._guarded(self._observe, self.step - 1)
         self._attempting.add(watch)
         return self.step - 1
 
@@ -184,6 +231,19 @@ class Monitor:
         """Measure the gradients as they are now, times ``inverse_scale``, in the current step."""
         if not self._closed:
             self._guarded(self._measure, watch, stream, inverse_scale)
+
+    def before_step(self, watch: Watch, optimizer: Optimizer) -> None:
+        """The optimizer is about to write to its parameters, in the current step."""
+        session = self._current_session()
+        if not self._closed and session is not None and session.knows(watch):
+            self._guarded(self._log_rates, watch, session)
+            self._guarded(session.before_step, watch, self.step - 1, optimizer)
+
+    def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
+        """It has written to them."""
+        session = self._current_session()
+        if not self._closed and session is not None and session.knows(watch):
+            self._guarded(session.after_step, watch, optimizer)
 
     def attempted(
         self, watch: Watch, step: int, outcome: Outcome, loss_scale: Number | None, found_inf: Number
@@ -200,6 +260,7 @@ class Monitor:
         self._attempting = set()
         self.step = step
         self._guarded(session.retract)
+        self._arm()
         return True
 
     def capture(self, watch: Watch) -> None:
@@ -209,6 +270,7 @@ class Monitor:
     def replay(self, watch: Watch) -> None:
         """The current step of ``watch`` was a replay."""
         if not self._closed and self._session is not None:
+            self._guarded(self._log_rates, watch, self._session)
             self._guarded(self._session.replayed, watch)
 
     def holds_whole(self, watch: Watch) -> bool:
@@ -252,6 +314,43 @@ class Monitor:
     def _begin(self, step: int) -> None:
         self._current(step).begin(step)
 
+    def _observe(self, step: int) -> None:
+        """What observers saw belongs to ``step``; from now on they look at what belongs to the next one."""
+        seen = [one for observer in self._observers for one in self._guarded(_taken, observer) or ()]
+        session = self._current_session()
+        if seen and session is not None and self._is_lowest():
+            if not session.fits(seen):
+                self._end_session()
+                session = self._current(step)
+                session.begin(step)
+            session.observe(seen)
+        self._arm()
+
+    def _is_lowest(self) -> bool:
+        me = Membership.of(self._settings.group)
+        return me is None or me.place == 0
+
+    def _arm(self) -> None:
+        for observer in self._observers:
+            self._guarded(observer.arm, self.step)
+
+    def reevaluates(self) -> bool:
+        """Whether an optimizer calls its closure again within a step: that belongs to none."""
+        return any(watch.reevaluates for watch in self._watches)
+
+    def watch_with(self, observer: Observer) -> None:
+        """One more observer of what happens between steps, until :meth:`close`."""
+        self._observers.append(observer)
+        self._guarded(observer.arm, self.step)
+
+    def _look(self, name: str, tensor: torch.Tensor, kind: str) -> None:
+        if self._closed or self.reevaluates() or is_capturing():
+            return
+        if self._given is None:
+            self._given = Given(self._settings.every, self.report, self._is_lowest)
+            self.watch_with(self._given)
+        self._given.look(name, tensor, kind)
+
     def _measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
         session = self._current_session()
         if session is None:
@@ -289,6 +388,13 @@ class Monitor:
             if self._session is not None:
                 self._session.show_unclipped()
 
+    def _dead_rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        session = self._current_session()
+        found = [] if session is None else list(session.sources(DeadRows))
+        if session is not None and not found:
+            raise ValueError('dead_rows(): expected a recording with streams=["dead_rows"]: it is not looked at')
+        return {pieces[index].name: rows for pieces, source in found for index, rows in source.last().items()}
+
     def _log(self, values: dict[str, float | torch.Tensor]) -> None:
         if self._closed:
             return
@@ -297,7 +403,16 @@ class Monitor:
         if self._session is None:
             self._session = self._current(self.step)
         for name, value in values.items():
+            if is_rate(name):
+                self._rates.theirs = True
+                self._session.drop_rates()
             self._session.log(name, value)
+
+    def _log_rates(self, watch: Watch, session: Session) -> None:
+        if not self._rates.theirs:
+            alone = len(self._watches) == 1
+            name = "" if alone else watch.prefix or f"optimizer{self._watches.index(watch)}"
+            session.log_rates(self._rates.of(name, watch.groups(), self.step - 1))
 
     def _end_session(self) -> None:
         """Training does not wait for what the old session still has to write."""
@@ -306,3 +421,7 @@ class Monitor:
         if session is not None and session.pid == os.getpid():
             self._retired = [*(one for one in self._retired if not one.is_written()), session]
             session.close()
+
+
+def _taken(observer: Observer) -> list[Observation]:
+    return list(observer.take())

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import os
-import time
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
-
-from gradhealth_kernels.statistics import COUNTS
+from torch.optim import Optimizer
 
 from . import nodes, shards
 from .boundary.options import Settings
 from .boundary.watch import APPLIED, UNCLIPPED, Watch
-from .gathering import Gathering, Local, Stage
+from .gathering import Stage
 from .parts import Applied, Joined, Part, Steps, Term
-from .ranks import Membership
-from .sinks import SharedSink, make_sink
-from .store.archive_writer import ArchiveWriter
+from .stages import Stages
 from .store.blocks import Attempt, Block, Number, Outcome, Taken
-from .store.builder import RowBuilder
-from .store.encoder import Encoder
-from .store.events import EventTier
-from .store.format import MetricInfo, NodeInfo, Schema
+from .streams.observation import Observation, Observed
+from .streams.sampling import ParameterSampling, Recorders
+from .streams.stream import Sample, Stream
+
+S = TypeVar("S")
 
 #: Steps that the rings hold at most before they are handed over.
 RING_SLOTS = 32
-CLOSE_SECONDS = 10.0
-#: What a stream may have of the event file's bytes that are left; the first one comes first.
-STREAM_SHARE = 0.75
 MAX_LOGGED = 4096  # values between two hand-overs; more than that is a loop gone wrong
 MAX_DROPPED = 64  # sets of gradients dropped between two steps that are looked at
 
-LABELS = {APPLIED: "Gradients (applied)", UNCLIPPED: "Gradients (before clipping)"}
+GRADIENTS = {
+    APPLIED: Stream(APPLIED, "Gradients (applied)", "gradient", sampled=False),
+    UNCLIPPED: Stream(UNCLIPPED, "Gradients (before clipping)", "gradient", sampled=False),
+}
 
 
 class Session:
@@ -43,14 +41,14 @@ class Session:
     def __init__(self, settings: Settings, step: int, watches: Sequence[Watch], report: Callable[[str], None]) -> None:
         self.pid = os.getpid()
         self._settings, self._report = settings, report
-        self._start = self._first = step
+        self._first = self._step = step
         self._slots = min(settings.every, RING_SLOTS)
         self._filled = 0
         self._slot: int | None = None  # of the current step; None when it could not begin or be measured
         self._logged: list[tuple[str, Number]] = []
+        self._rates: list[tuple[str, Number]] = []
         self._attempts: list[Attempt] = []
         self._dropped = 0  # since the last step began
-        self._id, self._wall_time = uuid.uuid4().hex[:16], time.time()
         self._parts: dict[Watch, Part] = {}
         column = 0
         for watch in watches:
@@ -58,9 +56,14 @@ class Session:
             column = part.stop
         self._pieces = [piece for part in self._parts.values() for piece in part.pieces]
         nodes.build([piece.name for piece in self._pieces])  # raises when two have one name
-        self._sink = SharedSink(make_sink(settings.directory, settings.summary_writer, self._id))
-        self._event_bytes = settings.event_bytes  # not yet promised to a stream
-        self._stages = {APPLIED: self._stage(APPLIED)}
+        self._stages = Stages(settings, step, report)
+        self._measured = {APPLIED: self._gradients(APPLIED)}
+        self._recorders = Recorders(column, lambda stream: self._stage(stream, 1))
+        self._observed = Observed(self._stages.here)
+        self._sampling = {
+            watch: ParameterSampling(settings.streams, settings.every, part.start, self._sampled, report)
+            for watch, part in self._parts.items()
+        }
 
     def covers(self, watches: Sequence[Watch]) -> bool:
         """Whether these watches have the very parameters of this session, in the process that began it."""
@@ -76,7 +79,9 @@ class Session:
         """The next slot of the rings is ``step``'s."""
         # Handed over only when the next step begins, so that what is logged after step() still joins its own step.
         # A step that could not be measured leaves a gap; what follows is then a block of its own.
-        self._slot = None
+        self._slot, self._step = None, step
+        self._recorders.hand_over()
+        self._observed.hand_over()
         gap = step != self._first + self._filled
         if self._filled and (self._filled == self._slots or step % self._settings.every == 0 or gap):
             self._hand_over()
@@ -99,6 +104,32 @@ class Session:
         unmeasured = self._parts[watch].measure(stream, self._slot, inverse_scale)
         if unmeasured is not None:
             self._report(unmeasured)
+
+    def before_step(self, watch: Watch, step: int, optimizer: Optimizer) -> None:
+        """``optimizer`` is about to write to its parameters."""
+        self._sampling[watch].before(step, optimizer, self._parts[watch].parameters)
+
+    def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
+        """It has."""
+        self._sampling[watch].after(optimizer, self._parts[watch].parameters)
+
+    def sources(self, kind: type[S]) -> Iterator[tuple[list[shards.Piece], S]]:
+        """Each optimizer's source of this kind, and the tensors that its columns are."""
+        for watch, sampling in self._sampling.items():
+            source = sampling.source(kind)
+            if source is not None:
+                yield self._parts[watch].pieces, source
+
+    def fits(self, observations: Sequence[Observation]) -> bool:
+        """Whether what was observed is of the very tensors that this session has."""
+        return self._observed.fits(observations)
+
+    def observe(self, observations: Sequence[Observation]) -> None:
+        """What was seen since the last step belongs to the current one."""
+        self._observed.put(self._step, observations)
+
+    def _sampled(self, start: int, sample: Sample) -> None:
+        self._recorders.measure(self._step, start, sample)
 
     def holds_whole(self, watch: Watch) -> bool:
         """Whether this process has all elements of the optimizer's gradients."""
@@ -161,6 +192,8 @@ class Session:
 
     def retract(self) -> None:
         """The current step is none: its gradients were looked at, and then dropped."""
+        self._recorders.forget()
+        self._observed.forget()
         self._dropped += 1
         if self._slot is None:
             return
@@ -169,12 +202,12 @@ class Session:
         if before is not None and self._dropped <= MAX_DROPPED:
             own = {(0, column): term for (slot, column), term in terms.items() if slot == last}
             block = Block(self._first, Steps(before, slice(last, last + 1)), dropped=True, terms=own)
-            self._stages[APPLIED].submit(block)
+            self._measured[APPLIED].submit(block)
 
     def show_unclipped(self) -> None:
         """From now on what was measured before clipping is a stream of its own."""
-        if UNCLIPPED not in self._stages:
-            self._stages[UNCLIPPED] = self._stage(UNCLIPPED)
+        if UNCLIPPED not in self._measured:
+            self._measured[UNCLIPPED] = self._gradients(UNCLIPPED)
 
     def log(self, name: str, value: float | torch.Tensor) -> None:
         if len(self._logged) >= MAX_LOGGED:
@@ -192,31 +225,40 @@ class Session:
         else:
             self._logged.append((name, float(value)))
 
+    def log_rates(self, rates: Iterable[tuple[str, Number]]) -> None:
+        """Learning rates of the current step."""
+        if len(self._rates) < MAX_LOGGED:
+            self._rates += rates
+
+    def drop_rates(self) -> None:
+        """Those of steps that were not handed over yet do not count."""
+        self._rates = []
+
     def close(self) -> None:
         """Hand over what is pending and begin to end; :meth:`join` waits until it is written."""
+        self._recorders.hand_over()
+        self._observed.hand_over()
         if self._filled:
             self._hand_over()
-        for stage in self._stages.values():
-            stage.finish(CLOSE_SECONDS)
+        self._stages.finish()
 
     def join(self) -> None:
         """Wait for what :meth:`close` began, as long as that may take."""
-        for stage in self._stages.values():
-            stage.join()
+        self._stages.join()
 
     def is_written(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return not any(stage.is_alive() for stage in self._stages.values())
+        return self._stages.is_written()
 
     def _hand_over(self, steps: int | None = None) -> tuple[Taken | None, dict[tuple[int, int], Term]]:
         """The slots of the first ``steps`` steps, all by default; returns what was measured before clipping."""
         filled = self._filled
         steps = filled if steps is None else steps
-        first, logged, attempts = self._first, self._logged, self._attempts
+        first, logged, attempts = self._first, [*self._logged, *self._rates], self._attempts
         # Whatever fails from here on costs these steps alone.
         self._filled, self._slot, self._first = 0, None, first + steps
         if steps:
-            self._logged, self._attempts = [], []
+            self._logged, self._rates, self._attempts = [], [], []
         applied: Taken = self._joined(APPLIED, filled)
         terms = self._terms(APPLIED)
         before: Taken | None = None
@@ -226,10 +268,10 @@ class Session:
         if steps:
             kept = slice(steps)
             taken = Applied(first, Steps(applied, kept), before, attempts)
-            self._stages[APPLIED].submit(Block(first, taken, logged, attempts, terms=_until(terms, steps)))
-            if before is not None and UNCLIPPED in self._stages:
+            self._measured[APPLIED].submit(Block(first, taken, logged, attempts, terms=_until(terms, steps)))
+            if before is not None and UNCLIPPED in self._measured:
                 block = Block(first, Steps(before, kept), terms=_until(before_terms, steps))
-                self._stages[UNCLIPPED].submit(block)
+                self._measured[UNCLIPPED].submit(block)
         return before, before_terms
 
     def _joined(self, stream: str, steps: int) -> Joined:
@@ -239,49 +281,16 @@ class Session:
     def _terms(self, stream: str) -> dict[tuple[int, int], Term]:
         return {at: term for part in self._parts.values() for at, term in part.take_terms(stream).items()}
 
-    def _stage(self, stream: str) -> Stage:
-        room = int(STREAM_SHARE * self._event_bytes)
-        self._event_bytes -= room
+    def _gradients(self, stream: str) -> Stage:
+        return self._stage(replace(GRADIENTS[stream], near_zero=self._settings.near_zero), self._slots)
 
-        def begin(pieces: Sequence[shards.Piece]) -> Stage:
-            tree = nodes.build([piece.name for piece in pieces])
-            schema = self._schema(stream, tree, pieces)
-            builder = RowBuilder(tree, self._settings.metrics, self._settings.every)
-            events = EventTier(self._sink.share(), schema, room)
-            archive = None
-            if self._settings.archive is not None:
-                archive = ArchiveWriter(self._settings.archive, schema, self._settings.archive_bytes)
-            return Encoder(events, archive, schema, builder, self._report)
+    def _stage(self, stream: Stream, slots: int) -> Stage:
+        owns = shards.owns if stream.sampled else shards.owns_gradient
 
-        me = Membership.of(self._settings.group)
-        if me is None:
-            return begin(self._pieces)
-        owned = [shards.owns(parameter) for part in self._parts.values() for parameter in part.parameters]
-        local = Local(self._pieces, owned, self._slots, stream, self._first, self._settings.near_zero)
-        return Gathering(me, local, begin, self._report)
+        def owned() -> list[bool]:
+            return [owns(parameter) for part in self._parts.values() for parameter in part.parameters]
 
-    def _schema(self, stream: str, tree: nodes.Tree, pieces: Sequence[shards.Piece]) -> Schema:
-        tensors = {piece.name: piece for piece in pieces}
-        infos = [
-            NodeInfo(name, kind, tensors[name].shape, tensors[name].dtype, tensors[name].aliases)
-            if kind == "tensor"
-            else NodeInfo(name, kind)
-            for name, kind in zip(tree.names, tree.kinds, strict=True)
-        ]
-        return Schema(
-            session=self._id,
-            stream=stream,
-            label=LABELS[stream],
-            wall_time=self._wall_time,
-            start_step=self._start,
-            every=self._settings.every,
-            near_zero=self._settings.near_zero,
-            counts=COUNTS,
-            metrics=tuple(
-                MetricInfo(m.name, m.label, m.unit, m.kind, m.scale, m.over, m.meaning) for m in self._settings.metrics
-            ),
-            nodes=tuple(infos),
-        )
+        return self._stages.over_ranks(stream, self._pieces, owned, slots, self._first)
 
 
 def _until(terms: dict[tuple[int, int], Term], steps: int) -> dict[tuple[int, int], Term]:

@@ -69,16 +69,28 @@ def piece(named: Named) -> Piece:
     return Piece(named.name, tuple(tensor.shape), dtype, named.aliases, ranks, math.prod(spread), summed)
 
 
-def owns(parameter: torch.Tensor) -> bool:
-    """Whether this rank counts its piece of the gradient: it does at coordinate 0 of each dimension of the mesh that
+def owns_gradient(parameter: torch.Tensor) -> bool:
+    """:func:`owns` of the parameter's gradient, of which each rank may have a term."""
+    gradient = parameter.grad
+    return owns(gradient if gradient is not None and is_term(gradient) else parameter)
+
+
+def owns(tensor: torch.Tensor) -> bool:
+    """Whether this rank counts its piece of ``tensor``: it does at coordinate 0 of each dimension of the mesh that
     replicates, since the others have the very same elements."""
-    sharded: Any = parameter.grad if is_term(parameter.grad) else parameter
+    sharded: Any = tensor
     if not is_sharded(sharded):
         return True
     coordinate = sharded.device_mesh.get_coordinate()
     if coordinate is None:
         return False
     return all(at == 0 for at, place in zip(coordinate, sharded.placements, strict=True) if place.is_replicate())
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """The elements of ``tensor`` on this rank."""
+    own: torch.Tensor = _elements(tensor) if is_sharded(tensor) else tensor.detach()
+    return own
 
 
 def local_gradient(parameter: torch.Tensor) -> torch.Tensor | None:

@@ -23,6 +23,7 @@ from .boundary import amp, options
 from .boundary.names import Names
 from .boundary.watch import Watch
 from .monitor import Monitor
+from .streams.activations import Activations
 
 _KEY = "_gradhealth"
 _BASE = "_gradhealth_base"
@@ -34,9 +35,9 @@ class GradHealthWriter(Optimizer):
 
     ``GradHealthWriter(optimizer, model, logdir="runs/exp1")`` writes below ``runs/exp1/gradhealth``. Parameters are
     named by ``model.named_parameters()``; those that the model does not have, ``group0.param3``. Afterwards
-    ``optimizer.gradhealth`` offers ``log(loss=…)``, ``step``, ``problems``, ``clip_grad_norm_()``, ``state_dict()`` and
-    ``close()``; closing also happens at exit and at the end of a ``with`` block, and gives the optimizer its own class
-    back.
+    ``optimizer.gradhealth`` offers ``log(loss=…)``, ``step``, ``problems``, ``clip_grad_norm_()``, ``dead_units()``,
+    ``state_dict()`` and ``close()``; closing also happens at exit and at the end of a ``with`` block, and gives the
+    optimizer its own class back.
 
     Args:
         optimizer: the object whose ``step()`` the loop calls.
@@ -53,7 +54,15 @@ class GradHealthWriter(Optimizer):
             them constructs the writer, the lowest writes.
         unclipped: also record the gradients as they are before ``torch.nn.utils.clip_grad_norm_`` and its kin; these
             functions are wrapped while the writer is open. ``optimizer.gradhealth.clip_grad_norm_()`` does without.
-
+        streams: what to look at beside the gradients, at one step in each row: "weights" (before the step), "updates"
+            (what the step adds to them, and its ratio to the weights; copies of up to 1 GiB of weights exist during
+            that step), "moments" (the optimizer's state), "dead_rows" (output neurons whose whole gradient is near
+            zero), "exponents" (the histogram of log2 |x| of the gradients, and what fp16, bf16 and FP8 would lose of
+            them) and, in every tenth row, "spectrum" (effective rank of matrices); or "all" of it.
+        activations: also look at what modules return, and at the gradients with respect to it, at one step in each row:
+            "auto" (or True) for linear, convolution, attention, recurrent, norm and embedding layers and activation
+            functions, or shell patterns on names of modules, such as ``["encoder.*", "*.mlp"]``. What runs inside
+            ``torch.compile`` is not seen. In a distributed run that is what the lowest rank has.
         archive: rows at full resolution, in files of their own beside the event file: the newest of so many bytes
             (2**30 by default), ``"all"`` or ``"off"``. Without them a long run can be seen in overview only.
         event_bytes: what the event file may grow to, 2**25 by default, however long the run.
@@ -188,6 +197,8 @@ def _recording(
     unclipped: bool = False,
     archive: str | int | bool | None = None,
     event_bytes: int | None = None,
+    streams: Sequence[str] | None = None,
+    activations: bool | str | Sequence[str] = False,
 ) -> tuple[Names, Monitor]:
     """How ``optimizer``'s parameters are named, and where they are recorded. Raises on wrong arguments."""
     options.check_model(model, optimizer)
@@ -204,9 +215,17 @@ def _recording(
         "unclipped": unclipped,
         "archive": archive,
         "event_bytes": event_bytes,
+        "streams": streams,
+        "activations": activations,
     }
     if beside is None:
-        return names, Monitor(options.settings(**given), _unhook)
+        options.check_modules(activations, model)
+        settings = options.settings(**given)
+        monitor = Monitor(settings, _unhook)
+        if settings.activations:
+            tell, skips = monitor.report, monitor.reevaluates
+            monitor.watch_with(Activations(names, settings.activations, settings.every, tell, skips))
+        return names, monitor
     options.check_alone(given)
     if not isinstance(beside, GradHealthWriter) or _KEY not in beside.__dict__:
         raise TypeError(

@@ -53,9 +53,9 @@ class Contender:
 class Writer:
     """The product, with every way into it timed."""
 
-    def __init__(self, training: Training, directory: Path, every: int | None = None) -> None:
+    def __init__(self, training: Training, directory: Path, **options: Any) -> None:
         self._directory = directory
-        self.optimizer: Any = GradHealthWriter(training.optimizer, training.model, logdir=directory, every=every)
+        self.optimizer: Any = GradHealthWriter(training.optimizer, training.model, logdir=directory, **options)
         self._monitor = self.optimizer.gradhealth
         time_writer(self.optimizer, training.own)
 
@@ -98,8 +98,8 @@ def clip_by_torch(training: Training, max_norm: float) -> None:
     training.clip = training.own.timed(lambda: torch.nn.utils.clip_grad_norm_(parameters, max_norm))
 
 
-def _writer(every: int | None = None) -> Callable[[Training, Path], Monitor]:
-    return lambda training, directory: Writer(training, directory, every)
+def _writer(**options: Any) -> Callable[[Training, Path], Monitor]:
+    return lambda training, directory: Writer(training, directory, **options)
 
 
 def _clipping_writer(max_norm: float) -> Callable[[Training, Path], Monitor]:
@@ -114,8 +114,11 @@ def _clipping_writer(max_norm: float) -> Callable[[Training, Path], Monitor]:
 CONTENDERS = (
     Contender("off", "a second bare training: what is noise", lambda training, directory: None),
     Contender("default", "the writer", _writer()),
-    Contender("every=1", "the writer, a row each step", _writer(1)),
-    Contender("every=100", "the writer, a row each 100 steps", _writer(100)),
+    Contender("every=1", "the writer, a row each step", _writer(every=1)),
+    Contender("every=100", "the writer, a row each 100 steps", _writer(every=100)),
+    Contender("weights", "the writer, weights and updates too", _writer(streams=("weights", "updates"))),
+    Contender("parameters", "the writer, all there is of parameters: spectrum and moments too", _writer(streams="all")),
+    Contender("activations", "the writer, activations and their gradients too", _writer(activations="auto")),
     Contender("clip", "the writer with integrated clipping, each step clipped", _clipping_writer(ALWAYS), ALWAYS, True),
     Contender("clip-idle", "the writer with integrated clipping, no step clipped", _clipping_writer(NEVER), NEVER),
     Contender("clip-torch", "the writer beside torch's clipping, each step clipped", _writer(), ALWAYS),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tb_gradhealth.boundary.options import EVENT_BYTES
-from tb_gradhealth.session import STREAM_SHARE
+from tb_gradhealth.stages import FIRST_SHARE
 from tb_gradhealth.store import events as event_tier
 from tb_gradhealth.store.archive import DIRECTORY
 from tb_gradhealth.store.archive_writer import ArchiveWriter
@@ -29,7 +29,7 @@ from .recording import every_row, sampled_rows
 #: Rows of level 0 that the archive takes at once; it compacts as many, so the journal of a live run leaves no trace.
 ARCHIVED_AT_ONCE = 64
 #: Bytes of the event tier, as the gradients have them by default.
-BUDGET = int(STREAM_SHARE * EVENT_BYTES)
+BUDGET = int(FIRST_SHARE * EVENT_BYTES)
 _DONE = "case.json"
 
 

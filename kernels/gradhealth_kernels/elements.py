@@ -60,11 +60,13 @@ def prepare(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
         and tensor.is_contiguous()
         and not tensor.is_neg()
     ):
-        return _readable(tensor.detach() if tensor.requires_grad else tensor), 0
-    return _unusual(tensor)
+        return readable(tensor.detach() if tensor.requires_grad else tensor), 0
+    own, implicit = strided(tensor)
+    return readable(_dense(own)), implicit
 
 
-def _readable(tensor: torch.Tensor) -> torch.Tensor:
+def readable(tensor: torch.Tensor) -> torch.Tensor:
+    """``tensor``, or a copy of it where its address is no multiple of its element's size. Raises Unmeasurable."""
     if not tensor.is_cpu and tensor.device.type not in DEVICES:
         raise Unmeasurable(
             f"expected a tensor on one of {', '.join(sorted(DEVICES))}, got one on {tensor.device.type}; "
@@ -79,7 +81,11 @@ def _readable(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone() if address % tensor.itemsize else tensor
 
 
-def _unusual(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
+def strided(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """The elements that any tensor has in memory, in a strided one of a real dtype, and how many zeros are beside it.
+
+    Raises :class:`Unmeasurable`.
+    """
     kind = type(tensor)
     if kind not in PLAIN:
         if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
@@ -101,7 +107,7 @@ def _unusual(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
         tensor, implicit = torch.view_as_real(tensor.resolve_conj()), 2 * implicit
     if tensor.dtype not in REAL:
         raise Unmeasurable(f"expected a floating-point tensor, got {tensor.dtype}; convert it with .float()")
-    return _readable(_dense(tensor.resolve_neg())), implicit
+    return tensor.resolve_neg(), implicit
 
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,10 @@ This module imports numpy alone.
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,3 +70,87 @@ def _share(counts: Counts, chosen: npt.NDArray[np.bool_]) -> Shares:
     with np.errstate(invalid="ignore"):
         share: Shares = counts[..., chosen].sum(axis=-1) / counts.sum(axis=-1)
     return share
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a cast to a format does to elements in ``chosen [bin]``; ``name`` is that of an entry and a metric."""
+
+    name: str
+    label: str
+    meaning: str
+    chosen: npt.NDArray[np.bool_]
+
+
+def _losses() -> tuple[Loss, ...]:
+    found = []
+    for form, short in zip(FORMATS, ("fp16", "bf16", "e4m3", "e5m2"), strict=True):
+        normal, zero = (round(math.log2(magnitude)) for magnitude in (form.normal, form.subnormal / 2))
+        above = math.ceil(math.log2(form.largest))
+        title = {"e4m3": "FP8 E4M3", "e5m2": "FP8 E5M2"}.get(short, short.upper())
+        # Of bfloat16 that is all of float32's subnormal numbers, which most devices take for zeros anyway.
+        flushed = EDGES[:-1] < form.subnormal / 2
+        lost = f"0 < |x| < 2^{zero if zero > -126 else -126}: share that a cast to {form.name} rounds to zero"
+        found += [
+            Loss(f"underflow_{short}", f"Underflow in {title}", lost, flushed),
+            Loss(
+                f"subnormal_{short}",
+                f"Subnormal in {title}",
+                f"0 < |x| < 2^{normal}: share below the smallest normal {form.name}: less precise, or zero",
+                EDGES[1:] <= form.normal,
+            ),
+            Loss(
+                f"overflow_{short}",
+                f"Overflow in {title}",
+                f"finite |x| >= 2^{above}: share above the largest {form.name} ({form.largest:g}), not counting what "
+                "lies between that and the next power of two",
+                EDGES[:-1] >= form.largest,
+            ),
+        ]
+    return tuple(found)
+
+
+#: Shares that rows keep, each of all elements.
+LOSSES = _losses()
+
+
+@dataclass(frozen=True)
+class Span:
+    """Magnitudes ``2**low <= |x| < 2**high``, whose share rows keep; ``name`` is that of an entry and a metric."""
+
+    name: str
+    low: float
+    high: float
+
+    @property
+    def label(self) -> str:
+        if self.low == -math.inf:
+            return f"0 < |x| < 2^{self.high:g}"
+        return f"|x| >= 2^{self.low:g}" if self.high == math.inf else f"2^{self.low:g} <= |x| < 2^{self.high:g}"
+
+    @property
+    def chosen(self) -> npt.NDArray[np.bool_]:
+        """The bins ``[bin]`` inside."""
+        low = 0.0 if self.low == -math.inf else 2.0**self.low
+        inside: npt.NDArray[np.bool_] = (EDGES[:-1] >= low) & (EDGES[1:] <= 2.0**self.high)
+        return inside
+
+
+#: Exponents between the spans. Of a small transformer's gradients, spans 8, 4, 2 and 1 wide take 7, 12, 22 and 40 bytes
+#: a node and row in the archive, the shares above 11, and all that is known of the gradients themselves 34.
+SPAN_EDGES: tuple[float, ...] = (-math.inf, *range(-64, 33, 2), math.inf)
+_SPAN = re.compile(r"exponent_(-inf|-?\d{1,4})_(inf|-?\d{1,4})")
+
+
+def span_of(name: str) -> Span | None:
+    """The span that a metric of a file is of, by its name."""
+    match = _SPAN.fullmatch(name)
+    return None if match is None else Span(name, float(match[1]), float(match[2]))
+
+
+def spans_of(names: Sequence[str]) -> list[Span]:
+    """Those among the metrics of a file, ascending."""
+    return sorted((span for span in map(span_of, names) if span is not None), key=lambda span: span.low)
+
+
+SPANS = tuple(Span(f"exponent_{low:g}_{high:g}", low, high) for low, high in itertools.pairwise(SPAN_EDGES))

@@ -8,13 +8,14 @@ This module imports numpy alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from .exponent_table import LOSSES, SPANS
 from .statistics import BIG_SCALE, SMALL_SCALE, Entries
 
 Values = npt.NDArray[np.float64]
@@ -65,9 +66,17 @@ def std(entries: Entries) -> Values:
     return deviation
 
 
+def update_ratio(entries: Entries) -> Values:
+    """‖Δw‖ / ‖w‖; of weights that are all zero 1 where they move and 0 where they do not."""
+    moved, weight = norm(entries), np.sqrt(entries["weight_sq"])
+    ratio: Values = np.where(weight > 0, moved / weight, moved > 0)
+    return ratio
+
+
 @dataclass(frozen=True)
 class Metric:
-    """One figure per step and node. ``over`` says which elements must exist for it to be defined."""
+    """One figure per step and node. ``over`` says which elements must exist for it to be defined; wherever they do, all
+    nodes that have the entries it ``needs`` have it, so that its mean runs over those steps."""
 
     name: str
     label: str
@@ -77,6 +86,13 @@ class Metric:
     over: Literal["finite", "all"]
     meaning: str
     compute: Callable[[Entries], Values]
+    needs: tuple[str, ...] = ()  # entries that not every stream has
+
+
+def _share(entry: str, label: str, meaning: str) -> Metric:
+    """An entry that counts elements, as a share of all of them."""
+    unit = "share of elements"
+    return Metric(entry, label, unit, "fraction", "linear", "all", meaning, lambda e: e[entry] / count(e), (entry,))
 
 
 METRICS: tuple[Metric, ...] = (
@@ -146,6 +162,178 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 
+#: What a stream has beside those when it has the entries that they need.
+FURTHER_METRICS: tuple[Metric, ...] = (
+    Metric(
+        "update_ratio",
+        "Update : weight",
+        "ratio of norms",
+        "magnitude",
+        "log",
+        "finite",
+        "norm of the update / norm of the weights before it; about 0.001 is usual",
+        update_ratio,
+        ("weight_sq",),
+    ),
+    Metric(
+        "rank",
+        "Effective rank",
+        "dimensions",
+        "magnitude",
+        "log",
+        "finite",
+        "participation ratio of the singular values, (sum of s^2)^2 / sum of s^4; of several matrices the mean",
+        lambda entries: entries["rank"] / entries["matrices"],
+        ("rank", "matrices"),
+    ),
+    Metric(
+        "rank_least",
+        "Least effective rank",
+        "dimensions",
+        "magnitude",
+        "log",
+        "finite",
+        "participation ratio of the singular values, the smallest of the matrices inside",
+        lambda entries: np.where(np.isfinite(entries["rank_least"]), entries["rank_least"], np.nan),
+        ("rank_least",),
+    ),
+    Metric(
+        "dead_row_fraction",
+        "Dead rows",
+        "share of rows",
+        "fraction",
+        "linear",
+        "all",
+        "share of output neurons whose whole gradient is near zero",
+        lambda entries: entries["rows_dead"] / entries["rows_total"],
+        ("rows_total", "rows_dead"),
+    ),
+    Metric(
+        "minimum",
+        "Smallest x",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "smallest finite element",
+        lambda entries: entries["minimum"].astype(np.float64),
+        ("minimum",),
+    ),
+    Metric(
+        "maximum",
+        "Largest x",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "largest finite element",
+        lambda entries: entries["maximum"].astype(np.float64),
+        ("maximum",),
+    ),
+    Metric(
+        "beyond",
+        "Beyond [-3, 3]",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share with |x| > 3, infinities included",
+        lambda entries: entries["beyond"] / count(entries),
+        ("beyond",),
+    ),
+    Metric(
+        "dead_features",
+        "Dead features",
+        "share of features",
+        "fraction",
+        "linear",
+        "all",
+        "share of features with |x| < 1e-8 in all samples of the batch",
+        lambda entries: entries["dead_features"] / entries["features"],
+        ("features", "dead_features"),
+    ),
+    Metric(
+        "limit_fraction",
+        "Share at the limit",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "of activation functions: share where the gradient vanishes (ReLU: zeros; tanh and sigmoid: within the dtype's "
+        "eps of a limit; GELU and SiLU: |x| > 3 before)",
+        lambda entries: entries["limited"] / entries["limitable"],
+        ("limited", "limitable"),
+    ),
+    Metric(
+        "dead_unit_fraction",
+        "Dead units",
+        "share of units",
+        "fraction",
+        "linear",
+        "all",
+        "share of channels or features that stayed below 1e-6 at each of the last 20 looks; 0 before there are so many",
+        lambda entries: entries["dead_units"] / entries["units"],
+        ("units", "dead_units"),
+    ),
+    Metric(
+        "batch_spread",
+        "Spread across the batch",
+        "share of the RMS",
+        "fraction",
+        "linear",
+        "finite",
+        "RMS of what differs from the mean over the batch / RMS; 0 when the output no longer depends on the sample",
+        lambda entries: np.minimum(np.sqrt(entries["between_sq"] / entries["total_sq"]), 1.0),
+        ("between_sq", "total_sq"),
+    ),
+    Metric(
+        "pair_distance",
+        "Distance of samples",
+        "Euclidean",
+        "magnitude",
+        "log",
+        "finite",
+        "mean Euclidean distance of pairs of samples, at most 64 of a batch: 0 where all are alike",
+        lambda entries: entries["pair_sum"] / entries["pairs"],
+        ("pair_sum", "pairs"),
+    ),
+    Metric(
+        "attention_entropy",
+        "Attention entropy",
+        "share of the largest",
+        "fraction",
+        "linear",
+        "finite",
+        "mean over rows of entropy / log of the keys allowed: 1 for uniform attention, 0 for attention to one key",
+        lambda entries: entries["entropy"] / entries["entropy_rows"],
+        ("entropy", "entropy_rows"),
+    ),
+    Metric(
+        "head_diversity",
+        "Head diversity",
+        "total variation",
+        "fraction",
+        "linear",
+        "finite",
+        "mean distance to the other heads' mean maps: 0 where all heads do the same, 1 where they share no key",
+        lambda entries: entries["head_distance"] / entries["head_pairs"],
+        ("head_distance", "head_pairs"),
+    ),
+    Metric(
+        "masked",
+        "Masked",
+        "share of elements",
+        "fraction",
+        "linear",
+        "all",
+        "share that a mask hides, which no other metric counts",
+        lambda entries: entries["masked"] / (entries["masked"] + count(entries)),
+        ("masked",),
+    ),
+    *(_share(loss.name, loss.label, loss.meaning) for loss in LOSSES),
+    *(_share(span.name, span.label, f"share of elements with {span.label}") for span in SPANS),
+)
+
 
 def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
     """The metrics ``names`` in the table's order, all for None.
@@ -164,6 +352,11 @@ def select(names: Sequence[str] | None) -> tuple[Metric, ...]:
             f"metrics: expected names out of {', '.join(known)}, but {came}: drop it or correct its spelling"
         )
     return tuple(metric for metric in METRICS if metric.name in names)
+
+
+def further_metrics(entries: Collection[str]) -> tuple[Metric, ...]:
+    """The metrics that a stream has beside :data:`METRICS` for its ``entries``."""
+    return tuple(metric for metric in FURTHER_METRICS if set(metric.needs) <= set(entries))
 
 
 def compute(entries: Entries, metrics: Sequence[Metric] = METRICS) -> Values:

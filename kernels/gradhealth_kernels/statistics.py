@@ -9,11 +9,14 @@ This module imports numpy alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from .exponent_table import LOSSES, SPANS
 
 Combine = Literal["+", "min", "max"]
 
@@ -66,9 +69,45 @@ SIGNED_ENTRIES: tuple[Entry, ...] = (
     Entry("maximum", "float64", "max", "1", "largest finite x, -Inf when there is none", -float("inf")),
 )
 
-#: One step's entries of one tensor, as a record of eight-byte fields in the table's order.
-ENTRY_DTYPE = np.dtype([(entry.name, entry.dtype) for entry in ENTRIES])
-SIGNED_DTYPE = np.dtype([(entry.name, entry.dtype) for entry in (*ENTRIES, *SIGNED_ENTRIES)])
+#: What a stream may have beside those, of tensors that are seldom looked at. It is worked out by other means than the
+#: one read, and merges as all entries do; a stream says which of them it has.
+FURTHER_ENTRIES: tuple[Entry, ...] = (
+    Entry("weight_sq", "float64", "+", "1", "of an update: sum of the squares of the finite weights before it"),
+    Entry("rank", "float64", "+", "1", "participation ratios of matrices, added up"),
+    Entry("rank_least", "float64", "min", "1", "the least of them, +Inf when there is none", float("inf")),
+    Entry("matrices", "float64", "+", "matrices", "matrices that have one"),
+    Entry("rows_total", "float64", "+", "rows", "rows of gradients of matrices"),
+    Entry("rows_dead", "float64", "+", "rows", "those among them in which every |x| is below the near-zero threshold"),
+    Entry("limited", "float64", "+", "elements", "of activation functions: elements where their gradient vanishes"),
+    Entry("limitable", "float64", "+", "elements", "of activation functions where it can: all elements"),
+    Entry("units", "float64", "+", "units", "channels or features"),
+    Entry("dead_units", "float64", "+", "units", "those that stayed below 1e-6 whenever they were looked at lately"),
+    Entry("beyond", "float64", "+", "elements", "|x| > 3, infinities included"),
+    Entry("features", "float64", "+", "features", "elements of one sample"),
+    Entry("dead_features", "float64", "+", "features", "features with |x| < 1e-8 in all samples of the batch"),
+    Entry("between_sq", "float64", "+", "1", "sum of (x - mean over the batch)^2, or of evenly spaced ones"),
+    Entry("total_sq", "float64", "+", "1", "sum of x^2 of the same elements, at least 2^-1022"),
+    Entry("pair_sum", "float64", "+", "1", "Euclidean distances of pairs of samples, added up"),
+    Entry("pairs", "float64", "+", "pairs", "pairs whose distance was looked at"),
+    Entry("entropy", "float64", "+", "1", "of rows of attention: entropy / log of the keys allowed, added up"),
+    Entry("entropy_rows", "float64", "+", "rows", "rows that have one: those with several keys"),
+    Entry("head_distance", "float64", "+", "1", "total variation of a head's mean map to each other's, added up"),
+    Entry("head_pairs", "float64", "+", "heads", "heads that it was compared with"),
+    Entry("masked", "float64", "+", "elements", "elements that a mask hides, in no other entry"),
+    *(Entry(loss.name, "float64", "+", "elements", loss.meaning) for loss in LOSSES),
+    *(Entry(span.name, "float64", "+", "elements", span.label) for span in SPANS),
+)
+
+
+def dtype_of(entries: Iterable[Entry]) -> np.dtype[np.void]:
+    """One step's entries of one tensor, as a record of eight-byte fields in the order of ``entries``."""
+    return np.dtype([(entry.name, entry.dtype) for entry in entries])
+
+
+ENTRY_DTYPE = dtype_of(ENTRIES)
+SIGNED_DTYPE = dtype_of((*ENTRIES, *SIGNED_ENTRIES))
+
+_KNOWN = {entry.name: entry for entry in (*ENTRIES, *SIGNED_ENTRIES, *FURTHER_ENTRIES)}
 
 COUNTS: tuple[str, ...] = tuple(entry.name for entry in ENTRIES if entry.dtype == "int64")
 
@@ -78,22 +117,30 @@ INDEX: dict[str, int] = {entry.name: position for position, entry in enumerate(E
 COMBINE: dict[Combine, np.ufunc] = {"+": np.add, "min": np.minimum, "max": np.maximum}
 
 Entries = npt.NDArray[np.void]
-"""An array of :data:`ENTRY_DTYPE` or :data:`SIGNED_DTYPE` records, ``[tensor]`` or ``[step, tensor]``."""
+"""An array of records such as :data:`ENTRY_DTYPE`, ``[tensor]`` or ``[step, tensor]``."""
 
 
-def table(signed: bool) -> tuple[Entry, ...]:
-    """The entries of a stream, in the order of its records."""
-    return (*ENTRIES, *SIGNED_ENTRIES) if signed else ENTRIES
+def table(signed: bool, further: Iterable[str] = ()) -> tuple[Entry, ...]:
+    """The entries of a stream, in the order of its records; ``further`` names those of :data:`FURTHER_ENTRIES`.
+
+    Raises KeyError for a name that is not in the table.
+    """
+    return (*ENTRIES, *(SIGNED_ENTRIES if signed else ()), *(_KNOWN[name] for name in further))
 
 
 def table_of(entries: Entries) -> tuple[Entry, ...]:
-    return table(entries.dtype == SIGNED_DTYPE)
+    return tuple(_KNOWN[name] for name in entries.dtype.names or ())
 
 
 def neutral(shape: tuple[int, ...], signed: bool = False) -> Entries:
     """Entries of "nothing measured", in the given shape."""
-    entries = np.empty(shape, SIGNED_DTYPE if signed else ENTRY_DTYPE)
-    for entry in table(signed):
+    return nothing(shape, SIGNED_DTYPE if signed else ENTRY_DTYPE)
+
+
+def nothing(shape: tuple[int, ...], dtype: np.dtype[np.void]) -> Entries:
+    """Entries of "nothing measured" in records of any kind."""
+    entries = np.empty(shape, dtype)
+    for entry in table_of(entries):
         entries[entry.name] = entry.neutral
     return entries
 
@@ -103,13 +150,13 @@ def merge(entries: Entries, starts: npt.NDArray[np.intp], stops: npt.NDArray[np.
 
     ``entries`` is ``[..., tensor]``, the result ``[..., node]``; an empty range gives the neutral element.
     """
-    merged = neutral((*entries.shape[:-1], len(starts)), entries.dtype == SIGNED_DTYPE)
+    merged = nothing((*entries.shape[:-1], len(starts)), entries.dtype)
     # Most nodes are one tensor, for which reduceat would take ten times as long as a copy.
     single, several = np.flatnonzero(stops == starts + 1), np.flatnonzero(stops > starts + 1)
-    nothing = neutral((*entries.shape[:-1], 1), entries.dtype == SIGNED_DTYPE)
+    padding = nothing((*entries.shape[:-1], 1), entries.dtype)
     bounds = np.stack([starts[several], stops[several]], axis=1).ravel()
     for entry in table_of(entries):
-        column = np.concatenate([entries[entry.name], nothing[entry.name]], axis=-1)
+        column = np.concatenate([entries[entry.name], padding[entry.name]], axis=-1)
         merged[entry.name][..., single] = column[..., starts[single]]
         if len(several):
             # Each bound pair yields two segments; the second (from a stop to the next start) is not wanted.

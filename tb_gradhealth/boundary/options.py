@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from gradhealth_kernels.statistics import NEAR_ZERO
 from ..sinks import check_summary_writer, event_directory, summary_writer_directory
 from ..store.archive import DIRECTORY
 from ..store.format import MAX_EVERY
+from ..streams.choosing import Choice
+from ..streams.table import GRADIENTS, SOURCES
 
 #: What a run's event file may grow to, and its archive.
 EVENT_BYTES, MIN_EVENT_BYTES = 32 << 20, 1 << 16
@@ -37,6 +39,8 @@ class Settings:
     archive: Path | None  # directory of rows at full resolution; None for none
     archive_bytes: int | None  # of which the newest are kept; None for all
     event_bytes: int
+    activations: Choice = ()  # modules that are looked at; none by default
+    streams: tuple[str, ...] = ()  # what is looked at beside the gradients, by its names in the table of sources
 
 
 def settings(
@@ -50,6 +54,8 @@ def settings(
     unclipped: bool,
     archive: Any,
     event_bytes: int | None,
+    streams: Sequence[str] | None = None,
+    activations: Any = False,
 ) -> Settings:
     """None stands for the default. Raises TypeError, ValueError or NotADirectoryError."""
     every = 10 if every is None else every
@@ -90,7 +96,60 @@ def settings(
         archive=None if keep == 0 or beside is None else beside / DIRECTORY,
         archive_bytes=keep,
         event_bytes=event_bytes,
+        streams=_streams(streams),
+        activations=_activations(activations),
     )
+
+
+def _activations(activations: Any) -> Choice:
+    """Raises TypeError or ValueError."""
+    if activations is None or activations is False:
+        return ()
+    if activations is True or activations == "auto":
+        return "auto"
+    expected = 'activations: expected "auto", True, False or a list of shell patterns on names of modules'
+    if isinstance(activations, str) or not isinstance(activations, Iterable):
+        came = f"the string {activations!r}" if isinstance(activations, str) else type(activations).__name__
+        write = (
+            f": write [{activations!r}]"
+            if isinstance(activations, str)
+            else ': pass "auto", or a list such as ["*.mlp"]'
+        )
+        raise TypeError(f"{expected}, got {came}{write}")
+    patterns = tuple(activations)
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise TypeError(f'{expected}, got {type(pattern).__name__} in it: pass names such as "encoder.*"')
+    if not patterns:
+        raise ValueError(f"{expected}, got an empty one: pass False to look at none")
+    return patterns
+
+
+def check_modules(activations: Any, model: Any) -> None:
+    """Raises ValueError where modules are to be looked at and there are none."""
+    if model is None and activations is not None and activations is not False:
+        raise ValueError(
+            "activations: expected a model whose modules are looked at, got none: pass model=, or leave activations out"
+        )
+
+
+def _streams(streams: Any) -> tuple[str, ...]:
+    """What is asked for beside the gradients. Raises TypeError or ValueError."""
+    if streams is None:
+        return ()
+    known = (GRADIENTS, *SOURCES)
+    if streams == "all":
+        return tuple(SOURCES)
+    if isinstance(streams, str) or not isinstance(streams, Iterable):
+        came = f"the string {streams!r}" if isinstance(streams, str) else type(streams).__name__
+        raise TypeError(f'streams: expected names out of {", ".join(known)}, or "all", got {came}: pass a list')
+    asked = list(streams)
+    for name in asked:
+        if name not in known:
+            raise ValueError(
+                f"streams: expected names out of {', '.join(known)}, got {name!r}: drop it or correct its spelling"
+            )
+    return tuple(name for name in SOURCES if name in asked)
 
 
 def _archive_bytes(archive: Any) -> int | None:

@@ -31,6 +31,7 @@ class Watch:
 
     def __init__(self, optimizer: Optimizer, names: Names, monitor: Monitor) -> None:
         self.monitor = monitor
+        self.prefix = names.prefix
         self._owner = weakref.ref(optimizer)
         self._names = names
         self._depth = 0
@@ -267,10 +268,12 @@ class Watch:
 
     @_disable_dynamo
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if self._depth:
-            self._depth -= 1
-        else:
+        if not self._depth:
             self.check_hooks()
+            return
+        self._depth -= 1
+        if not self._depth and not is_capturing():
+            self.monitor.after_step(self, optimizer)
 
     @guarded
     def replayed(self) -> None:
@@ -296,6 +299,7 @@ class Watch:
             if attempt.scale is None and scaled:
                 attempt.scale = grad_scale.clone()
             self._end("step", found_inf)
+            self.monitor.before_step(self, optimizer)
             return
         touched = _GLOBAL_PRE_HOOKS or len(optimizer._optimizer_step_pre_hooks) > 1
         if not touched and attempt.left is not None and gradients.unchanged(self.parameters(), attempt.left):
@@ -303,12 +307,18 @@ class Watch:
         elif touched or not attempt.applied:
             self.monitor.measure(self, APPLIED, None)
         self._end("step")
+        self.monitor.before_step(self, optimizer)
 
     def _is_no_attempt(self) -> bool:
         """Whether a look at the gradients belongs to a later evaluation of a closure. Raises inside a capture."""
         if is_capturing():
             raise RuntimeError("in a CUDA graph that is being captured only the optimizer's step can be measured")
         return self._evaluated and self._inside_step()
+
+    @property
+    def reevaluates(self) -> bool:
+        """Whether the optimizer calls its closure again within a step, which the first evaluation stood for."""
+        return self._evaluated and bool(self._depth)
 
     def _inside_step(self) -> bool:
         if self._depth and not steps_on_the_stack(self._owner()):

@@ -10,15 +10,15 @@ from transformers import TrainerCallback
 
 from ..writer import GradHealthWriter
 
-_LOGGED = ("loss", "learning_rate", "grad_norm")
+_LOGGED = ("loss", "grad_norm")  # the learning rate is read from the optimizer, at every step
 
 
 class GradHealthCallback(TrainerCallback):
     """Watches the optimizer that the Trainer built, from ``global_step`` on, so a resumed run continues its axis.
 
     Writes below ``logdir``, by default the Trainer's ``output_dir``. Further options are those of
-    :class:`GradHealthWriter`. Loss, learning rate and the Trainer's own norm, which is that before clipping, are added
-    as the Trainer logs them.
+    :class:`GradHealthWriter`. Loss and the Trainer's own norm, which is that before clipping, are added as the Trainer
+    logs them.
     """
 
     def __init__(self, logdir: str | Path | None = None, **options: Any) -> None:

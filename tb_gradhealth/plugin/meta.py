@@ -13,14 +13,16 @@ from ..store.timeline import Timeline
 from . import tiles
 
 
-def meta(name: str, run: Run, timelines: dict[str, Timeline]) -> dict[str, Any]:
-    """What the front end must know of a run before it asks for tiles; of several streams the first one leads."""
+def meta(name: str, run: Run, timelines: dict[str, Timeline], stream: str | None) -> dict[str, Any]:
+    """What the front end must know of a run before it asks for tiles of ``stream``; the first one leads."""
     lead = next(iter(timelines.values()))
-    tree = lead.tree
-    elements = [math.prod(lead.tensors[tree.names[node]].shape or ()) for node in tree.leaf_nodes]
+    stream = next(iter(timelines)) if stream is None else stream
+    shown = timelines[stream]
+    tree = shown.tree
+    elements = [math.prod(shown.tensors[tree.names[node]].shape or ()) for node in tree.leaf_nodes]
     before = list(itertools.accumulate(elements, initial=0))
     tensors = [
-        lead.tensors[name] if kind == "tensor" else None for name, kind in zip(tree.names, tree.kinds, strict=True)
+        shown.tensors[name] if kind == "tensor" else None for name, kind in zip(tree.names, tree.kinds, strict=True)
     ]
     return {
         "label": label(name),
@@ -29,10 +31,14 @@ def meta(name: str, run: Run, timelines: dict[str, Timeline]) -> dict[str, Any]:
         "cell": lead.cell,
         "levels": tiles.levels(lead),
         "overview": not all(timeline.full for timeline in timelines.values()),
-        "streams": [{"name": stream, "label": timeline.label} for stream, timeline in timelines.items()],
+        "streams": [
+            {"name": one, "label": timeline.label, "what": timeline.what, "sampled": timeline.sampled}
+            for one, timeline in timelines.items()
+        ],
+        "stream": stream,
         "metrics": [
             {key: getattr(metric, key) for key in ("name", "label", "unit", "kind", "scale", "meaning")}
-            for metric in lead.metrics.values()
+            for metric in shown.metrics.values()
         ],
         "views": [{"name": view, "label": label} for view, label in tiles.VIEWS.items()],
         "nodes": {

@@ -32,6 +32,7 @@ def overview(timelines: Mapping[str, Timeline], begin: int, end: int, cells: int
     series = [
         _series(stream, _norm_of(timeline.label or stream), NORM, _norm(timeline, grid))
         for stream, timeline in timelines.items()
+        if not timeline.sampled
         if NORM in timeline.metrics
     ]
     series += [_series(name, name, kind, curve) for kind, name, curve in logged(lead, grid).items()]

@@ -65,6 +65,7 @@ class GradHealthPlugin(base_plugin.TBPlugin):
             "/values": self._values_route,
             "/lines": self._lines_route,
             "/rows": self._rows_route,
+            "/exponents": self._exponents_route,
         }
         aside = {"/overview": self._overview_route, "/alerts": self._alerts_route, "/export.csv": self._export_route}
         handlers = {
@@ -83,7 +84,9 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         name, run = self._run(request)
         # Taken before the data: what is called newer than it is would never be asked for again.
         revision = run.revision
-        return _json(request, {"run": name, **meta(name, run, arguments.timelines(run)), "revision": revision})
+        timelines = arguments.timelines(run)
+        stream = arguments.one_of(request, "stream", timelines) if "stream" in request.args else None
+        return _json(request, {"run": name, **meta(name, run, timelines, stream), "revision": revision})
 
     def _tiles_route(self, request: wrappers.Request) -> wrappers.Response:
         _, run = self._run(request)
@@ -128,6 +131,11 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         timeline = self._timeline(request)
         node = arguments.node(request, timeline)
         return _json(request, figures.rows(timeline, node, *arguments.steps(request, timeline)))
+
+    def _exponents_route(self, request: wrappers.Request) -> wrappers.Response:
+        timeline = self._timeline(request)
+        node = arguments.node(request, timeline)
+        return _json(request, figures.exponents(timeline, node, *arguments.steps(request, timeline)))
 
     def _overview_route(self, request: wrappers.Request) -> wrappers.Response:
         _, run = self._run(request)

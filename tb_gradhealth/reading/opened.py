@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from gradhealth_kernels.exponent_table import spans_of
+
 from ..nodes import NodeKind
 from ..notes import Note
 from ..rows import Floats, Ints
@@ -21,6 +23,7 @@ from ..store.reader import open_directory
 from ..store.timeline import Timeline, View
 from . import choose
 from .choose import AskedError
+from .exponents import Exponents, of_heatmaps
 from .extras import needed
 from .find import event_directory
 from .heatmap import PLANES, Heatmap, of_cells, of_rows
@@ -168,6 +171,17 @@ class OpenRun:
         if width is None or begin == end:
             return of_rows(timeline, metric, view, which, begin, end)
         return of_cells(timeline, metric, view, which, begin, end, choose.positive("width", width))
+
+    def exponents(
+        self, stream: str = "exponents", nodes: Names = None, steps: Steps = None, width: int | None = None
+    ) -> Exponents:
+        """The histogram of log2 |x|, mean over the steps of each cell: ``[node, cell, bin]``; cells are as in
+        :meth:`read`. Raises AskedError for a stream that has none."""
+        timeline = self.timeline(stream)
+        spans = spans_of(list(timeline.metrics))
+        if not spans:
+            raise AskedError(f"stream: {stream!r} has no histogram of exponents: ask for another one")
+        return of_heatmaps(spans, [self.read(stream, span.name, nodes, steps, width) for span in spans])
 
     def lines(
         self,

@@ -24,10 +24,13 @@ MAX_BLOCK_STEPS = 32
 
 
 class RowBuilder:
-    """Collects blocks until a row is full; rows end at multiples of ``every``."""
+    """Collects blocks until a row is full; rows end at multiples of ``every``.
 
-    def __init__(self, tree: Tree, metrics: Sequence[Metric], every: int) -> None:
-        self._tree, self._metrics, self._every = tree, metrics, every
+    A block of a ``sampled`` stream is one step, that stands for those behind it up to the end of its row.
+    """
+
+    def __init__(self, tree: Tree, metrics: Sequence[Metric], every: int, sampled: bool = False) -> None:
+        self._tree, self._metrics, self._every, self._sampled = tree, metrics, every, sampled
         self._open: PendingRow | None = None
         self._notes: list[Note] = []  # of steps that have no row yet
         self._names = tree.tensor_names
@@ -45,6 +48,8 @@ class RowBuilder:
         nodes = merge_space(entries.take(self._tree.leaf_order, axis=1), self._tree.start, self._tree.stop)
         steps = interval.from_steps(block.first_step, nodes, self._metrics)
         number = steps.start // self._every
+        if self._sampled:
+            steps = replace(steps, stop=(number + 1) * self._every)
         groups = [i for i in range(len(steps)) if i == 0 or number[i] != number[i - 1]]
         merged = interval.merge(steps, groups)
         done = []

@@ -37,6 +37,7 @@ MAX_COUNTS = 64
 MAX_STEP = 1 << 62
 MAX_EVERY = 1 << 31
 MAX_DIMENSIONS = 64
+MAX_WHAT = 64  # characters
 MAX_ALIASES = 64  # of at most MAX_NAME_BYTES each
 
 _SESSION = re.compile(r"[0-9a-f]{8,32}")
@@ -140,6 +141,8 @@ class Schema:
     counts: tuple[str, ...]
     metrics: tuple[MetricInfo, ...]
     nodes: tuple[NodeInfo, ...]
+    what: str = "gradient"  # what a tensor of the stream is, for people
+    sampled: bool = False  # not every step of a row was looked at
 
     def encode(self) -> bytes:
         content = {"format": VERSION, **asdict(self), "nodes": [node.content() for node in self.nodes]}
@@ -187,6 +190,8 @@ def _schema(fields: Mapping[str, Any]) -> Schema:
         counts=tuple(str(name) for name in fields["counts"]),
         metrics=metrics,
         nodes=nodes,
+        what=str(fields.get("what", "gradient")),
+        sampled=bool(fields.get("sampled", False)),
     )
     for metric in metrics:
         for field, known in (("kind", CODES.keys()), ("over", ("finite", "all")), ("scale", ("log", "linear"))):
@@ -204,8 +209,9 @@ def _schema(fields: Mapping[str, Any]) -> Schema:
         not 1 <= schema.every < MAX_EVERY
         or not 0 <= schema.start_step < MAX_STEP
         or not math.isfinite(schema.wall_time)
+        or len(schema.what) > MAX_WHAT
     ):
-        raise FormatError("schema out of bounds: every, start_step or wall_time is not a value that a writer has")
+        raise FormatError("schema out of bounds: every, start_step, wall_time or what is not what a writer has")
     return schema
 
 

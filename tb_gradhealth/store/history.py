@@ -22,9 +22,10 @@ SPAN_ROWS = 256
 class History:
     """The history of one stream that survived: a later session replaces everything from its first step on.
 
-    A timeline with a ``lead``, the run's first stream, has the steps, cells, metrics and nodes of that one, so that a
-    node and a cell mean the same in all streams, and loses the steps that sessions of the lead replaced. Nothing may be
-    left of it then: ``sessions`` is empty. ``known`` is an earlier timeline, whose tree is taken over if it fits.
+    A timeline with a ``lead``, the run's first stream, has the steps and cells of that one, so that a cell means the
+    same in all streams, its nodes where it has the very same tensors, and loses the steps that sessions of the lead
+    replaced. Nothing may be left of it then: ``sessions`` is empty. ``known`` is an earlier timeline, whose tree is
+    taken over if it fits.
     """
 
     cell: int
@@ -52,10 +53,13 @@ class History:
             end = min(end, self.begins[key])
         if lead is not None:
             self.cell, self.first, self.end = lead.cell, lead.first, lead.end
-            self.metrics, self.tree, self.tensors = lead.metrics, lead.tree, lead.tensors
         else:
-            self._measure(known)
-        self.label = self.sessions[-1].schema.label if self.sessions else ""
+            self._measure()
+        self._describe(lead, known)
+        schema = self.sessions[-1].schema if self.sessions else None
+        self.label = schema.label if schema is not None else ""
+        #: What one of the tensors is, for people; whether only some steps of each row were looked at.
+        self.what, self.sampled = (schema.what, schema.sampled) if schema is not None else ("", False)
         fits = known is not None and self._same_nodes(known)
         self._columns: list[Index] = known._columns if known is not None and fits else self._find_columns()
 
@@ -79,11 +83,14 @@ class History:
             found.append(columns)
         return found
 
-    def _measure(self, known: History | None) -> None:
-        """Steps, cells, metrics and nodes of the sessions that survive; a later session's come first."""
+    def _measure(self) -> None:
+        """Steps and cells of the sessions that survive."""
         self.cell = min(session.schema.every for session in self.sessions)
         self.first = min(session.start for session in self.sessions)
         self.end = max(min(session.stop, until) for session, until in zip(self.sessions, self.until, strict=True))
+
+    def _describe(self, lead: History | None, known: History | None) -> None:
+        """Metrics and nodes of the sessions that survive; a later session's come first."""
         schemas = [session.schema for session in self.sessions]
         if known is not None and [id(schema) for schema in schemas] == [id(one.schema) for one in known.sessions]:
             self.metrics, self.tree, self.tensors = known.metrics, known.tree, known.tensors
@@ -96,8 +103,11 @@ class History:
             tensors = {node.name: node for node in schema.nodes if node.kind == "tensor"}
             for name in nodes.model_order([node.name for node in schema.nodes], [node.kind for node in schema.nodes]):
                 infos.setdefault(name, tensors[name])
-        self.tree = nodes.build(list(infos))
         self.tensors = infos
+        if lead is not None and lead.tensors.keys() == infos.keys():
+            self.tree = lead.tree
+        else:
+            self.tree = nodes.build(list(infos))
 
     @property
     def full(self) -> bool:

@@ -95,6 +95,9 @@ def code(row: PendingRow, level: int, schema: Schema) -> CodedRow:
             for own, at in zip(planes, which, strict=True):
                 own[0], own[1], own[2] = rows.sum[at, 0] / defined, rows.min[at, 0], rows.max[at, 0]
         planes[..., defined == 0] = np.nan
+        never = planes[:, 1] > planes[:, 2]  # the node never has it, as a stream has none of other shapes' metrics
+        if never.any():
+            planes.transpose(0, 2, 1)[never] = np.nan
         codes = CODES[kind].code(planes)
         coded += zip(which, codes, strict=True)
         escaped = (codes == ESCAPED).any(axis=(1, 2)) if kind == "magnitude" else ()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-import tb_gradhealth.session as session_module
+import tb_gradhealth.stages as stages_module
 from gradhealth_kernels.launch import StepRing
 from tb_gradhealth import GradHealthWriter
 from tb_gradhealth.monitor import GradHealthWarning
@@ -310,7 +310,7 @@ def test_closing_inside_a_with_block(tmp_path: Path) -> None:
 def test_a_hanging_disk_and_a_new_group_do_not_hold_up_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "CLOSE_SECONDS", 3.0)
+    monkeypatch.setattr(stages_module, "CLOSE_SECONDS", 3.0)
     gate, append = threading.Event(), EventFile.append
 
     def hanging(file: EventFile, event: Any) -> None:

@@ -28,7 +28,7 @@ def only_ours() -> Iterator[None]:
 def drain(optimizer: Any) -> None:
     """Waits for the writer's thread, which a busy machine leaves behind."""
     deadline = time.monotonic() + 60
-    for stage in optimizer.gradhealth._session._stages.values():
+    for stage in optimizer.gradhealth._session._stages._stages:
         while stage._blocks or stage._rows:
             assert time.monotonic() < deadline
             time.sleep(0.005)

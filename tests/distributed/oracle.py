@@ -20,8 +20,8 @@ def load(path: Path) -> Arrays:
 class Oracle:
     """Figures of any node: of all elements of the tensors below it."""
 
-    def __init__(self, directory: Path) -> None:
-        saved = load(directory / "gradients.npz")
+    def __init__(self, directory: Path, of: str = "gradients") -> None:
+        saved = load(directory / f"{of}.npz")
         self.steps = int(saved.pop("steps"))
         self._gradients: list[Arrays] = [{} for _ in range(self.steps)]
         for key, value in saved.items():

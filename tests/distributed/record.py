@@ -56,7 +56,7 @@ def recorded(report: Report, directory: Path, rank: int) -> Iterator[None]:
     original, taken, schemas = encoder.code, [], []
 
     def spy(row: Any, level: int, schema: Any) -> Any:
-        if level == 0:
+        if level == 0 and schema.stream == "gradients":
             taken.append({name: np.array(getattr(row.rows, name)[..., 0, :]) for name in PLANES})
             taken[-1] |= {"start": row.start, "stop": row.stop}
             schemas.append(schema)
@@ -92,13 +92,14 @@ def named(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
     ]
 
 
-def gathered(model: torch.nn.Module) -> Arrays:
-    """The whole gradients, as this rank sees them; to be called on each rank, since gathering is a collective."""
+def gathered(model: torch.nn.Module, of_weights: bool = False) -> Arrays:
+    """The whole gradients, or weights, as this rank sees them; to be called on each rank, since gathering is a
+    collective."""
     found = {}
     for name, parameter in named(model):
-        gradient = parameter.grad
-        if gradient is not None:
-            whole = gradient.full_tensor() if isinstance(gradient, DTensor) else gradient
+        tensor = parameter if of_weights else parameter.grad
+        if tensor is not None:
+            whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
             found[name] = whole.detach().numpy().copy()
     return found
 
@@ -110,6 +111,6 @@ def placements(model: torch.nn.Module) -> list[str]:
     return sorted(kinds | {"empty" for gradient in spread if gradient.to_local().numel() == 0})
 
 
-def save_gradients(steps: list[Arrays], directory: Path) -> None:
+def save_steps(steps: list[Arrays], path: Path) -> None:
     pairs = {f"{step}/{name}": value for step, found in enumerate(steps) for name, value in found.items()}
-    np.savez(directory / "gradients.npz", steps=len(steps), **pairs)
+    np.savez(path, steps=len(steps), **pairs)

@@ -15,7 +15,7 @@ from tb_gradhealth import GradHealthWriter
 
 from .configurations import Setup, ddp, fsdp2
 from .model import BATCH, Net, loss
-from .record import Arrays, Report, gathered, recorded, save_gradients
+from .record import Arrays, Report, gathered, recorded, save_steps
 
 STEPS = 6
 BAD_STEP, BAD = 3, "head.weight"
@@ -67,7 +67,7 @@ def _train(setup: Setup, mode: str, rank: int, directory: Path) -> None:
     report.problems = monitor.problems
     report.save(directory, rank)
     if rank == 0:
-        save_gradients(gradients, directory)
+        save_steps(gradients, directory / "gradients.npz")
 
 
 def _poison(model: torch.nn.Module, rank: int) -> None:

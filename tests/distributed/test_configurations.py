@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tb_gradhealth import open_run
 from tb_gradhealth.store.cells import Grid
 from tests.writer.loops import cells, node, timeline
 
@@ -89,6 +90,25 @@ def test_one_file_under_the_names_of_the_bare_model(run: Run, directory: Path) -
             np.testing.assert_allclose([plane[row] for plane in found], expected, CODED, err_msg=name)
             for kind, counts in tally.counts.items():
                 assert counts[0, row] == oracle.over(name, kind, start, stop).sum(), (name, kind, start)
+
+
+@pytest.mark.parametrize("run", ALL, ids=str)
+def test_weights_and_updates_are_those_of_the_whole_model(run: Run, directory: Path) -> None:
+    opened, weights, updates = open_run(directory / "run"), Oracle(directory, "weights"), Oracle(directory, "updates")
+    sampled = range(0, run.steps, run.every)
+    for stream, oracle in (("weights", weights), ("updates", updates)):
+        assert set(opened.timeline(stream).tensors) == {name for name, _ in Net().named_parameters()}
+        for metric in ("norm", "abs_max", "zero_fraction"):
+            found = opened.read(stream, metric)
+            assert found.steps[:, 0].tolist() == list(sampled)
+            for node_name, values in zip(found.nodes, found.values, strict=True):
+                expected = [oracle.figures(node_name, step)[metric] for step in sampled]
+                np.testing.assert_allclose(values, expected, CODED, atol=1e-9, err_msg=f"{stream} {metric} {node_name}")
+    found = opened.read("updates", "update_ratio")
+    for node_name, values in zip(found.nodes, found.values, strict=True):
+        norms = [(updates.figures(node_name, s)["norm"], weights.figures(node_name, s)["norm"]) for s in sampled]
+        expected = [moved / weight if weight else float(moved > 0) for moved, weight in norms]
+        np.testing.assert_allclose(values, expected, CODED, atol=1e-9, err_msg=node_name)
 
 
 @pytest.mark.parametrize("run", ALL, ids=str)

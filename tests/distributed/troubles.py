@@ -19,7 +19,7 @@ from tb_gradhealth import GradHealthWriter
 from .configurations import tp as tensor_parallel
 from .configurations import tp_partial
 from .model import Net, loss
-from .record import Report, gathered, recorded, save_gradients
+from .record import Report, gathered, recorded, save_steps
 
 STEPS = 12
 PATIENCE = 5.0  # seconds that the writer waits for another rank
@@ -262,5 +262,5 @@ def _train(job: Rank, directory: Path) -> None:
     if monitor is not None:
         report.problems = monitor.problems
     if job.rank == 0:
-        save_gradients(gradients, directory)
+        save_steps(gradients, directory / "gradients.npz")
     report.save(directory, job.rank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tb_gradhealth import GradHealthWriter
 
 from .configurations import RUNS, Run, Setup
 from .model import BATCH, PLANTED_STEP, Net, loss
-from .record import Arrays, Report, gathered, named, placements, recorded, save_gradients
+from .record import Arrays, Report, gathered, named, placements, recorded, save_steps
 
 
 def train_all(rank: int, processes: int, directory: Path) -> None:
@@ -28,8 +29,12 @@ def _train(run: Run, rank: int, directory: Path) -> None:
     setup = run.build(net)
     optimizer = setup.optimizer(setup.model)
     gradients: list[Arrays] = []
+    weights: list[Arrays] = []
+    updates: list[Arrays] = []
     with recorded(report, directory, rank):
-        optimizer = GradHealthWriter(optimizer, setup.model, logdir=directory / "run", every=run.every)
+        optimizer = GradHealthWriter(
+            optimizer, setup.model, logdir=directory / "run", every=run.every, streams=("weights", "updates")
+        )
         monitor = optimizer.gradhealth
         for step in range(run.steps):
             net.down.planting = step == PLANTED_STEP
@@ -37,15 +42,20 @@ def _train(run: Run, rank: int, directory: Path) -> None:
             _backward(setup, step, run.whole)
             gradients.append(gathered(setup.model))
             report.placements = placements(setup.model)
+            weights.append(gathered(setup.model, of_weights=True))
             with report.timed():
-                _step(optimizer, setup.model, keep=net.down.planting or run.whole)
+                restore = _step(optimizer, setup.model, keep=net.down.planting or run.whole)
+            after = gathered(setup.model, of_weights=True)
+            updates.append({name: after[name] - weight for name, weight in weights[-1].items()})
+            restore()
             report.steps += 1
         with report.timed():
             monitor.close()
     report.problems = monitor.problems
     report.save(directory, rank)
     if rank == 0:
-        save_gradients(gradients, directory)
+        for kind, steps in (("gradients", gradients), ("weights", weights), ("updates", updates)):
+            save_steps(steps, directory / f"{kind}.npz")
 
 
 def _backward(setup: Setup, step: int, whole: bool) -> None:
@@ -58,10 +68,15 @@ def _backward(setup: Setup, step: int, whole: bool) -> None:
             loss(setup.model, step, whole, rows, setup.replicas, setup.micro).backward()
 
 
-def _step(optimizer: Any, model: torch.nn.Module, keep: bool) -> None:
-    """``keep`` the parameters as they are: planted values must not spread, and whole numbers stay small."""
+def _step(optimizer: Any, model: torch.nn.Module, keep: bool) -> Callable[[], None]:
+    """Returns what puts the parameters back where they are to be kept: planted values must not spread, and whole
+    numbers stay small."""
     before = [parameter.detach().clone() for _, parameter in named(model)] if keep else []
     optimizer.step()
-    with torch.no_grad():
-        for (_, parameter), value in zip(named(model), before, strict=False):
-            parameter.copy_(value)
+
+    def restore() -> None:
+        with torch.no_grad():
+            for (_, parameter), value in zip(named(model), before, strict=False):
+                parameter.copy_(value)
+
+    return restore

@@ -1,7 +1,7 @@
 """Compiles every kernel without a GPU and prints what ptxas made of it, as JSON, for ``test_compiled.py``.
 
 {name: :class:`.sass.Compiled`}. Names are words: the capability, the dtype or the kernel, then what it is compiled for
-("asm", "scaled", "in place", "signed").
+("asm", "scaled", "in place", "signed", "aligned").
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gradhealth_kernels import dead_rows
 from gradhealth_kernels.constants import IN_PLACE, READ, SCALED, Variant
 from gradhealth_kernels.exponent_table import BINS
 from gradhealth_kernels.exponents import MERGE_BLOCK, FusedExponents
@@ -61,6 +62,8 @@ def main() -> None:
         made[f"sm_{capability} norm"] = norm.as_json()
     for name, kernel in exponents():
         made[f"sm_90 exponents {name}"] = kernel.as_json()
+    for name, kernel in rows():
+        made[f"sm_90 rows {name}"] = kernel.as_json()
     json.dump(made, sys.stdout)
 
 
@@ -74,6 +77,20 @@ def exponents() -> Iterator[tuple[str, Compiled]]:
         yield str(dtype).removeprefix("torch.") + " scaled" * scaled, kernel
     pointers = {"starts": "*i32", "stops": "*i32", "chunk_counts": "*i32", "out": "*i64"}
     yield "merge", compiled(fused._kernels.tensor_exponents, pointers, [], {"BINS": BINS, "BLOCK": MERGE_BLOCK})
+
+
+def rows() -> Iterator[tuple[str, Compiled]]:
+    fused: Any = dead_rows.FusedRows(CPU, 1, NEAR_ZERO)
+    pointers = {"table": "*i64", "tile_tensor": "*i32", "tile_index": "*i32", "alive": "*u8"}
+    for dtype, aligned, scaled in product(DTYPES, (False, True), (False, True)):
+        vector = (2 if dtype is torch.float64 else 4) if aligned else 1
+        constants = fused.constants((dtype, vector), scaled) | ({} if scaled else {"inverse_scale": None})
+        factor = {"inverse_scale": "*fp32"} if scaled else {}
+        kernel = compiled(fused._kernels.mark_alive, pointers | factor, ["tensors", "first", "part"], constants)
+        yield str(dtype).removeprefix("torch.") + " aligned" * aligned + " scaled" * scaled, kernel
+    pointers = {"table": "*i64", "alive": "*u8", "out": "*fp64"}
+    constants = {"BLOCK": dead_rows.COUNT_BLOCK}
+    yield "count", compiled(fused._kernels.count_dead, pointers, ["tensors"], constants)
 
 
 if __name__ == "__main__":

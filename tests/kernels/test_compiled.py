@@ -32,6 +32,15 @@ EXPONENTS = (
     *(f"sm_90 exponents {dtype}{scaled}" for dtype in (*STREAMED, "float64") for scaled in ("", " scaled")),
     "sm_90 exponents merge",
 )
+ROWS = (
+    *(
+        f"sm_90 rows {dtype}{aligned}{scaled}"
+        for dtype in (*STREAMED, "float64")
+        for aligned in ("", " aligned")
+        for scaled in ("", " scaled")
+    ),
+    "sm_90 rows count",
+)
 OF_STREAMED = tuple(name for name in KERNELS if name.split()[1] in STREAMED)
 
 
@@ -71,7 +80,7 @@ def main_loop(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_kernel_is_looked_at(kernels: dict[str, Any]) -> None:
-    assert sorted(kernels) == sorted((*KERNELS, *EXPONENTS))
+    assert sorted(kernels) == sorted((*KERNELS, *EXPONENTS, *ROWS))
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -96,6 +105,21 @@ def test_a_histogram_is_counted_within_its_program(kernels: dict[str, Any], name
     assert made["opcodes"].keys() & {"ATOM", "ATOMG", "RED", "REDG", "STL", "LDL"} == set()
     assert made["local"] == 0
     assert made["registers"] <= 80
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_dead_rows_are_found_without_atomics_or_spills(kernels: dict[str, Any], name: str) -> None:
+    made = kernels[name]
+    assert "LDG" in made["opcodes"]
+    assert made["opcodes"].keys() & {"ATOM", "ATOMG", "ATOMS", "RED", "REDG", "STL", "LDL"} == set()
+    assert made["local"] == 0
+    assert made["stack"] <= (8 if "float64" in name else 0)  # reserved, never used
+    assert made["registers"] <= (48 if "aligned" in name else 80)
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if "aligned" in name])
+def test_aligned_rows_are_read_16_bytes_at_once(kernels: dict[str, Any], name: str) -> None:
+    assert main_loop(kernels[name])["loaded"] == {"16": 64}
 
 
 @pytest.mark.parametrize("name", OF_STREAMED)

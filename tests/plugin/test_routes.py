@@ -50,7 +50,10 @@ def test_meta_of_a_sound_run(board: Board) -> None:
     assert (meta["run"], meta["label"], meta["problem"]) == ("good/gradhealth", "good", None)
     assert meta["revision"] == board.runs()["good/gradhealth"]["revision"]
     assert (meta["steps"], meta["cell"], meta["levels"]) == ([0, 237], 10, 1)
-    assert meta["streams"] == [{"name": "gradients", "label": "Gradients (applied)"}]
+    assert meta["streams"] == [
+        {"name": "gradients", "label": "Gradients (applied)", "what": "gradient", "sampled": False}
+    ]
+    assert meta["stream"] == "gradients"
     assert meta["metrics"] == [
         {key: getattr(m, key) for key in ("name", "label", "unit", "kind", "scale", "meaning")} for m in METRICS
     ]

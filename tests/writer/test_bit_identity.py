@@ -28,7 +28,7 @@ def train(name: str, dtype: torch.dtype, logdir: Path | None) -> list[torch.Tens
     torch.manual_seed(5)
     optimizer: Any = OPTIMIZERS[name]([p for n, p in model.named_parameters() if "unused" not in n])
     if logdir is not None:
-        optimizer = GradHealthWriter(optimizer, model, logdir=logdir, every=4)
+        optimizer = GradHealthWriter(optimizer, model, logdir=logdir, every=4, streams="all")
     dropout = torch.nn.Dropout(0.1)
     left = []
     for _ in range(15):

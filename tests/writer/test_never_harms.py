@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import tb_gradhealth.session as session_module
+import tb_gradhealth.stages as stages_module
 from gradhealth_kernels.launch import StepRing
 from tb_gradhealth import GradHealthWriter
 from tb_gradhealth.monitor import GradHealthWarning
@@ -87,7 +87,7 @@ def test_a_full_disk_is_reported_and_writing_resumes(tmp_path: Path, monkeypatch
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr(stages_module, "CLOSE_SECONDS", 1.0)
     model = Net()
     optimizer: Any = GradHealthWriter(
         torch.optim.SGD(model.parameters(), lr=0.05), model, logdir=tmp_path / "run", every=1

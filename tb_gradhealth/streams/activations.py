@@ -1,0 +1,312 @@
+"""Outputs of modules, and the gradients of the loss with respect to them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
+
+from .. import shards
+from ..boundary.names import Names
+from ..shards import Piece
+from . import figures, module_hooks
+from .calls import Calls
+from .choosing import Choice, Kind, choose
+from .figures import Figures, Layout
+from .observation import Observation
+from .outputs import ACTIVATION_GRADIENTS, ACTIVATIONS, Gradients, Outputs, nothing_known
+
+_log = logging.getLogger("tb_gradhealth")
+
+
+@dataclass
+class _Place:
+    """A module that is looked at: a column of both streams."""
+
+    name: str
+    aliases: tuple[str, ...]
+    module: weakref.ref[nn.Module]
+    kind: Kind
+    figures: Figures
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    called: bool = False  # in this look
+    last_pass: int = 0
+
+
+class Activations:
+    """Looks at the modules that ``choice`` means at the first step of each row of ``every`` steps.
+
+    Hooks hang on them for that step alone, and not while a pass runs that does not count (``Passes``). At the first
+    such step they hang only while the model itself is called, so that ``torch.compile`` does not find them: of a loop
+    that calls parts of the model that step is not seen.
+
+    A call is measured while its output is there; calls between two steps are merged: those of one forward pass, of
+    accumulated ones, of replicas. A forward pass that a checkpoint repeats does not count. Gradients are those that
+    autograd hands on, each time that it does, and with a GradScaler multiplied by its loss scale. ``skips`` tells that
+    what runs now belongs to no step.
+    """
+
+    def __init__(
+        self, names: Names, choice: Choice, every: int, tell: Callable[[str], None], skips: Callable[[], bool]
+    ) -> None:
+        self._names, self._choice, self._every, self._tell, self._skips = names, choice, every, tell, skips
+        self._row = self._step = -1
+        self._look = 0  # number of the current one; tensors' hooks of another are too late
+        self._looking = False
+        self._looked = False  # a look is over
+        self._early = False  # hooks hang before the model is called
+        self._places: list[_Place] = []
+        self._known: list[weakref.ref[nn.Module]] = []  # all modules of the model, as they were chosen from
+        self._pieces: tuple[Piece, ...] = ()
+        self._carried = nothing_known(0)
+        self._compiled: set[int] = set()
+        self._told: set[str] = set()
+        self._outputs, self._gradients = Calls(ACTIVATIONS.near_zero), Calls(ACTIVATION_GRADIENTS.near_zero)
+        self._layout = Layout()
+        self._around, self._inside = module_hooks.Hooks(tell), module_hooks.Hooks(tell)
+        self._passes = module_hooks.Passes(self._entered, self._left)
+
+    def arm(self, step: int) -> None:
+        row = step // self._every
+        if row != self._row:
+            self._row, self._step = row, step
+        self._forget()
+        if step != self._step:
+            return
+        model = self._names.model()
+        if model is None:
+            return
+        self._choose_again(model)
+        self._compiled = module_hooks.inside_compiled(model)
+        self._passes.reset()
+        if not self._look:
+            self._passes.hang(model, self._around)
+        self._look += 1
+        self._looking = True
+        if self._early:
+            self._hang()
+
+    def take(self) -> Iterator[Observation]:
+        if not self._looking:
+            return
+        self._looking = False
+        self._inside.remove()
+        outputs, gradients = self._outputs.take(), self._gradients.take()
+        # Hooks that nobody called would only be in the way of a compiler that looks once more.
+        self._early = outputs is not None or not self._looked
+        self._tell_of_uncalled()
+        self._looked = True
+        if outputs is not None:
+            pieces = self._pieces_now()
+            taken = [place.figures.take() for place in self._places]
+            at_zero = np.array([_is_limited_at_zero(place) for place in self._places], bool)
+            seen = Outputs(outputs, figures.fetch_all(taken), at_zero, self._carried)
+            yield Observation(ACTIVATIONS, pieces, seen)
+            if gradients is not None:
+                yield Observation(ACTIVATION_GRADIENTS, pieces, Gradients(gradients, len(pieces)))
+        self._forget()
+
+    def close(self) -> None:
+        self._forget()
+        self._around.remove()
+
+    def dead_units(self) -> dict[str, list[int]]:
+        """Module → indices of its dead units, of modules that have any; waits for the device."""
+        found = {p.name: p.figures.units.dead() for p in self._places if p.figures.units is not None}
+        return {name: indices for name, indices in found.items() if indices}
+
+    def _forget(self) -> None:
+        """What was seen does not count."""
+        self._looking = False
+        self._inside.remove()
+        self._outputs.take()
+        self._gradients.take()
+        for place in self._places:
+            place.figures.forget()
+            place.called = False
+
+    # Which modules
+
+    def _choose_again(self, model: nn.Module) -> None:
+        """Choose modules if those of the model are not what they were."""
+        modules = list(model.modules())
+        if len(modules) == len(self._known) and all(
+            ref() is one for ref, one in zip(self._known, modules, strict=True)
+        ):
+            return
+        first = not self._known
+        self._known = [weakref.ref(one) for one in modules]
+        before = {place.name: place for place in self._places}
+        places = []
+        for one in choose(self._names.modules(), self._choice, self._tell if first else lambda _: None):
+            place = before.get(one.name)
+            if place is None or place.module() is not one.module:
+                place = _Place(one.name, one.aliases, weakref.ref(one.module), one.kind, Figures(one.module, one.kind))
+            places.append(place)
+        if not first and places != self._places:
+            changed = [place.name for place in places if before.get(place.name) is not place]
+            changed += [name for name in before if name not in {place.name for place in places}]
+            self._tell_once(
+                "swapped", f"activations: modules of the model came, went or were replaced: {_some(changed)}"
+            )
+        if self._pieces and [place.name for place in places] != [piece.name for piece in self._pieces]:
+            if _is_distributed():  # a session of its own begins on all ranks, or on none
+                ours = {place.name: place for place in places}
+                places = [ours.get(piece.name, before[piece.name]) for piece in self._pieces]
+                self._tell_once("new", "activations: modules that came during a distributed run are not measured")
+            else:
+                self._pieces = ()
+        self._places = places
+
+    def _pieces_now(self) -> tuple[Piece, ...]:
+        if not self._pieces:
+            usual = next(place.dtype for place in self._places if place.dtype)
+            self._pieces = tuple(
+                Piece(place.name, place.shape, place.dtype or usual, place.aliases) for place in self._places
+            )
+            self._carried = nothing_known(len(self._pieces))
+        return self._pieces
+
+    # Hooks
+
+    def _hang(self) -> None:
+        for index, place in enumerate(self._places):
+            module = place.module()
+            if module is None or id(module) in self._compiled:
+                continue
+            if place.figures.limit is not None and place.figures.limit.of == "input":
+                self._inside.before(module, self._before(index))
+            self._inside.after(module, self._after(index))
+
+    def _entered(self, counts: bool) -> None:
+        # In validation fast paths of torch's transformer want modules without hooks.
+        self._inside.remove()
+        model = self._names.model()
+        if self._looking and counts and model is not None:
+            if not any(place.called for place in self._places):
+                self._choose_again(model)
+            self._early = True
+            self._hang()
+
+    def _left(self) -> None:
+        self._inside.remove()
+        if self._looking and self._early:
+            self._hang()
+
+    def _before(self, index: int) -> Callable[..., None]:
+        def before(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+            tensor = module_hooks.first_tensor(arguments[:1])
+            if tensor is not None and tensor.numel() and not tensor.is_complex() and self._counts(tensor):
+                self._entering(self._places[index], tensor)
+
+        return before
+
+    def _after(self, index: int) -> Callable[..., None]:
+        def after(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+            tensor = module_hooks.first_tensor(output)
+            if tensor is None or not tensor.numel() or self._skips():
+                return
+            look = self._look
+            if tensor.requires_grad and tensor.grad_fn is not None:
+                tensor.register_hook(lambda gradient: self._graded(look, index, gradient))
+            if self._counts(tensor):
+                self._seen(self._places[index], index, module, tensor)
+
+        return after
+
+    def _counts(self, tensor: torch.Tensor) -> bool:
+        """Whether a call is one of the step's forward passes; a graph that is being captured measures nothing."""
+        return (
+            self._looking
+            and self._passes.counts()
+            and not module_hooks.inside_backward()
+            and not self._skips()
+            and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
+        )
+
+    def _entering(self, place: _Place, tensor: torch.Tensor) -> None:
+        with _unseen():
+            place.figures.see_input(_here(tensor))
+
+    def _seen(self, place: _Place, index: int, module: nn.Module, tensor: torch.Tensor) -> None:
+        with _unseen():
+            output = _here(tensor)
+            dimension = self._layout.of(module, place.kind, output)
+            self._outputs.measure(index, output)
+            place.called = True
+            if not place.dtype:
+                place.dtype = str(output.dtype).removeprefix("torch.")
+                place.shape = (output.shape[dimension],) if output.dim() else ()
+            place.figures.see_output(output, dimension)
+        if place.last_pass == self._passes.number and self._passes.inside and "repeated" not in self._told:
+            self._told.add("repeated")
+            _log.info("activations: %s is called several times in a forward pass; its calls are merged", place.name)
+        place.last_pass = self._passes.number
+
+    def _graded(self, look: int, index: int, gradient: torch.Tensor | None) -> None:
+        if gradient is None or look != self._look or not self._looking:
+            return
+        try:
+            if not (gradient.is_cuda and torch.cuda.is_current_stream_capturing()):
+                with _unseen():
+                    self._gradients.measure(index, _here(gradient))
+        except Exception as error:
+            self._tell(f"{type(error).__name__}: {error}")
+
+    # What people are told
+
+    def _tell_of_uncalled(self) -> None:
+        if all(place.called for place in self._places) or self._names.model() is None:
+            return
+        if self._looked and not any(place.called for place in self._places):
+            self._tell_once(
+                "uncalled",
+                "activations: no module was called with gradients on before a step, or not in a way that is seen: what "
+                "runs inside torch.compile or a CUDA graph is not. Leave such modules uncompiled to see them",
+            )
+        compiled = [place.name for place in self._places if id(place.module()) in self._compiled]
+        if compiled:
+            self._tell_once("compiled", f"activations: inside torch.compile nothing is measured: {_some(compiled)}")
+
+    def _tell_once(self, about: str, problem: str) -> None:
+        if about not in self._told:
+            self._told.add(about)
+            self._tell(problem)
+
+
+def _is_limited_at_zero(place: _Place) -> bool:
+    return place.figures.limit is not None and place.figures.limit.of == "zeros"
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    """Neither autograd nor a mode that counts or keeps what operations return takes notice."""
+    modes = _disable_current_modes() if torch._C._len_torch_dispatch_stack() else contextlib.nullcontext()
+    with torch.no_grad(), modes:
+        yield
+
+
+def _here(tensor: torch.Tensor) -> torch.Tensor:
+    """What of ``tensor`` is on this rank, as far as that is elements and not terms of a sum."""
+    tensor = tensor.detach()
+    places: Any = getattr(tensor, "placements", ())
+    return shards.local(tensor) if shards.is_sharded(tensor) and not any(p.is_partial() for p in places) else tensor
+
+
+def _is_distributed() -> bool:
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"

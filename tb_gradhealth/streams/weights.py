@@ -1,0 +1,90 @@
+"""The weights as the optimizer finds them, and how many dimensions its matrices use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch.optim import Optimizer
+
+from .stream import Sample, Stream, later
+
+WEIGHTS = Stream("weights", "Weights", "weight")
+SPECTRUM = Stream("spectrum", "Weight spectrum", "weight", every=10, further=("rank", "rank_least", "matrices"))
+
+#: Of a matrix with more rows and columns so many evenly spaced rows are looked at: 2·512² operations a column.
+MAX_SIDE = 512
+
+
+class Weights:
+    """The weights before each sampled step, so that the first row has them as they were before any."""
+
+    every = 1
+
+    def before(
+        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
+    ) -> Iterable[Sample]:
+        yield Sample(WEIGHTS, local)
+
+    def after(
+        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
+    ) -> Iterable[Sample]:
+        return ()
+
+
+class Spectrum:
+    """The participation ratio of each matrix: the number of singular values, if they were all alike.
+
+    It takes 2·min(m, n, 512)²·max(m, n) operations for an m × n matrix, so it is looked at in every tenth row alone.
+    Only matrices that are whole on this rank have it; of one with more than 512 rows and columns it is that of 512
+    evenly spaced rows.
+    """
+
+    every = SPECTRUM.every
+
+    def before(
+        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
+    ) -> Iterable[Sample]:
+        matrices = [
+            one if one is not None and one.shape == whole.shape and _is_matrix(one) else None
+            for one, whole in zip(local, parameters, strict=True)
+        ]
+        if not any(matrix is not None for matrix in matrices):
+            return
+        ranks = [None if matrix is None else participation(matrix) for matrix in matrices]
+        device = next(rank.device for rank in ranks if rank is not None)
+        missing = torch.full((), np.nan, dtype=torch.float64, device=device)
+        found = torch.stack([missing if rank is None else rank.to(device, non_blocking=True) for rank in ranks])
+        rank = later(found)
+
+        def matrices_of() -> np.ndarray:
+            return np.where(np.isnan(rank()), np.nan, 1.0)
+
+        yield Sample(SPECTRUM, matrices, {"rank": rank, "rank_least": rank, "matrices": matrices_of})
+
+    def after(
+        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
+    ) -> Iterable[Sample]:
+        return ()
+
+
+def _is_matrix(tensor: torch.Tensor) -> bool:
+    return tensor.dim() == 2 and min(tensor.shape) > 1 and tensor.is_floating_point() and not tensor.is_sparse
+
+
+def participation(matrix: torch.Tensor) -> torch.Tensor:
+    """(Σσ²)² / Σσ⁴ over the singular values σ: 1 for a matrix of rank 1, its smaller side for an orthogonal one.
+
+    Of the Gram matrix G of the smaller side that is (tr G)² / ‖G‖², so no decomposition is needed; float64 of no
+    dimension, NaN for a matrix of zeros or with an element that is not finite.
+    """
+    if matrix.shape[0] > matrix.shape[1]:
+        matrix = matrix.T
+    side = matrix.shape[0]
+    if side > MAX_SIDE:
+        matrix = matrix[torch.arange(MAX_SIDE, device=matrix.device) * side // MAX_SIDE]
+    wide = matrix if matrix.dtype is torch.float64 else matrix.float()
+    wide = wide / wide.abs().amax()  # squares of squares neither overflow nor vanish
+    gram = wide @ wide.T
+    return gram.diagonal().double().sum().square() / gram.double().square().sum()
