@@ -63,7 +63,7 @@ function nameOf(drill: Drill, { key, node }: Shown): string {
 
 /** The mean in view, its spread in the title: the band beside it shows that. */
 function figureOf(store: Store, pointing: Pointing, feed: LineFeed, { key, node }: Shown) {
-  if (node === null) return { text: 'not in this run', title: '' };
+  if (node === null) return { text: 'not here', title: '' };
   const figures = figuresAt(feed, key, pointing.stepTold.value);
   if (figures === null) return { text: '', title: '' };
   const [mean, min, max] = [figures.mean, figures.min, figures.max].map((value) =>
