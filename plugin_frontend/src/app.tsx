@@ -101,8 +101,8 @@ function Caption({ store }: { store: Store }) {
           {store.stream.value?.label}
         </bdi>
         {store.stream.value?.sampled === true && (
-          <span class="quiet" data-testid="sampled">
-            sampled: a measured step stands for those up to the next
+          <span class="quiet" data-testid="sampled" title="A measured step stands for those up to the next">
+            sampled
           </span>
         )}
         {scale !== null && (

@@ -17,9 +17,8 @@ const WIDE_CSS_PX = 8;
  */
 export function visit(store: Store, pointing: Pointing, alerts: Alerts, alert: Alert, told: string): void {
   const found = alerts.found.peek();
-  if (found === null) return;
-  store.chooseStream(found.stream);
-  if (alerts.areOf(store.stream.peek())) {
+  if (found !== null) store.chooseStream(found.stream);
+  if (found === null || found.stream === store.stream.peek()?.name) {
     show(store, pointing, alerts, alert, told);
     return;
   }
