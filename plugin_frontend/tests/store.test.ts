@@ -198,7 +198,7 @@ describe('the stream', () => {
     store.setOpen(withFolded(store.open.value, ['module:c']));
     turnTo(store, metaOf({ streams }));
     expect(Array.from(store.nodes.value)).toEqual(rows);
-    expect(store.cursor.value?.key).toBe('tensor:a.bias');
+    expect(store.cursor.value.key).toBe('tensor:a.bias');
     turnTo(store, weights({ nodes }));
     expect(Array.from(store.nodes.value)).toEqual([0, 1, 2]);
   });
