@@ -1,5 +1,6 @@
 import { cellsOf, edgesOf, figure, flagsIn } from './fake_cells.ts';
 import { type FakeRun, METRICS, nodesOf, planted, valueOf } from './fake_run.ts';
+import { seenIn } from './fake_streams.ts';
 import { lossAt, rateAt } from './fake_overview.ts';
 
 const MOST_ROWS = 200;
@@ -12,7 +13,7 @@ export function rowsOf(run: FakeRun, query: URLSearchParams, steps: number): obj
   const all = cellsOf(edgesOf(run, begin, Math.min(end, steps), Number.POSITIVE_INFINITY));
   const rows = all.slice(0, MOST_ROWS).map(([from, stop]) => {
     const to = Math.min(stop, steps);
-    const flags = flagsIn(run, name, from, to);
+    const [flags, seen] = [flagsIn(run, name, from, to), seenIn(run, from, to)];
     const bad = planted(run, name, from, to).filter((one) => (one.flags & 7) !== 0);
     const spread = (at: (view: string) => number) => ({
       mean: figure(at('mean')),
@@ -20,7 +21,7 @@ export function rowsOf(run: FakeRun, query: URLSearchParams, steps: number): obj
       max: figure(at('max')),
     });
     return {
-      ...{ steps: [from, to], recorded: to - from, with_data: (flags & 8) === 0 ? to - from : 0 },
+      ...{ steps: [from, to], recorded: seen, with_data: (flags & 8) === 0 ? seen : 0 },
       first_bad: bad.length === 0 ? null : Math.max(from, Math.min(...bad.map((one) => one.from))),
       counts: { count: size * (to - from), zero: 0, near_zero: 3, nan: bad.length },
       metrics: Object.fromEntries(

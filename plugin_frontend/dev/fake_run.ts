@@ -1,4 +1,4 @@
-import type { Meta, Metric } from '../src/contract.ts';
+import type { Meta, Metric, Stream } from '../src/contract.ts';
 
 /** Something that goes wrong in a tensor during steps [from, to): flags, and a factor on its values. */
 export interface Plant {
@@ -17,6 +17,7 @@ export interface FakeRun {
   pace: number;
   cell: number;
   problem: string | null;
+  sampled?: boolean;
 }
 
 const MAGNITUDE = (name: string, label: string, unit: string, meaning: string): Metric => ({
@@ -105,7 +106,8 @@ export function aboutOf(name: string, run: FakeRun, steps: number) {
   return { label, revision: 1 + Math.floor(steps / run.cell), problem: run.problem };
 }
 
-export function metaOf(name: string, run: FakeRun, steps: number): Meta {
+/** With the nodes of `run`, which is as the stream has it. */
+export function metaOf(name: string, run: FakeRun, steps: number, streams: readonly Stream[]): Meta {
   return {
     ...{ run: name, ...aboutOf(name, run, steps) },
     ...{
@@ -114,7 +116,8 @@ export function metaOf(name: string, run: FakeRun, steps: number): Meta {
       levels: levelsOf(steps, run.cell),
       overview: false,
     },
-    streams: [{ name: 'gradients', label: 'Gradients (applied)' }],
+    streams: [...streams],
+    stream: streams.find(({ sampled }) => sampled === (run.sampled ?? false))?.name ?? '',
     metrics: [...METRICS],
     views: VIEWS,
     nodes: nodesOf(run.tensors),

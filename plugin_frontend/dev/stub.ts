@@ -21,6 +21,7 @@ import { csvOf } from './fake_export.ts';
 import { linesOf } from './fake_lines.ts';
 import { overviewOf } from './fake_overview.ts';
 import { rowsOf } from './fake_rows.ts';
+import { STREAMS, ofStream, seenIn } from './fake_streams.ts';
 import { valuesOf } from './fake_values.ts';
 
 const PLUGIN = '/data/plugin/gradhealth/';
@@ -139,8 +140,8 @@ function cellOf(run: FakeRun, query: URLSearchParams): object {
   const reply = {
     node,
     steps: [from, to],
-    recorded: to - from,
-    with_data: to - from,
+    recorded: seenIn(run, from, to),
+    with_data: seenIn(run, from, to),
   } as unknown as CellFigures;
   return {
     ...reply,
@@ -167,9 +168,10 @@ function answer(url: URL, response: ServerResponse): void {
     return;
   }
   const name = query.get('run') ?? '';
-  const run = RUNS[name];
+  const whole = RUNS[name];
+  const run = whole === undefined ? undefined : ofStream(whole, query.get('stream'));
   if (run === undefined) json({ error: `expected a run that TensorBoard lists, got ${name}` }, 404);
-  else if (route === 'meta') json(metaOf(name, run, stepsOf(run)));
+  else if (route === 'meta') json(metaOf(name, run, stepsOf(run), STREAMS));
   else if (route === 'cell') json(cellOf(run, query));
   else if (route === 'values') json(valuesOf(run, query));
   else if (route === 'lines') json(linesOf(run, query));

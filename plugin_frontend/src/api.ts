@@ -56,8 +56,9 @@ export class Api {
     return parseRuns(await this.json('runs', {}));
   }
 
-  async meta(run: string): Promise<Meta> {
-    return parseMeta(await this.json('meta', { run }));
+  /** With the metrics and nodes of a stream: the first one unless the run has the one that is named. */
+  async meta(run: string, stream: string | null = null): Promise<Meta> {
+    return parseMeta(await this.json('meta', { run, ...(stream === null ? {} : { stream }) }));
   }
 
   async tiles(layer: Layer, ids: readonly TileId[], signal?: AbortSignal): Promise<Tile[]> {

@@ -100,6 +100,11 @@ function Caption({ store }: { store: Store }) {
         <bdi class="quiet" data-testid="stream-label">
           {store.stream.value?.label}
         </bdi>
+        {store.stream.value?.sampled === true && (
+          <span class="quiet" data-testid="sampled" title="A measured step stands for those up to the next">
+            sampled
+          </span>
+        )}
         {scale !== null && (
           <span class="quiet" data-testid="cell-steps">
             {/* Where only coarser rows are left, a cell does not tell of its own steps alone. */}

@@ -212,7 +212,7 @@ export function ValueBeside({ store, linked, pointed }: Props & { pointed: Where
     <div class="beside" data-testid="value-beside">
       B <RunName name={linked.run.value?.label ?? ''} />: <b>{besideText(store, linked, metric, pointed)}</b>
       {beside !== null && <div class="about">{formatSteps(...beside.steps)}</div>}
-      {findingsOf(beside?.flags ?? 0).map((finding) => (
+      {findingsOf(beside?.flags ?? 0, store.what.value).map((finding) => (
         <div key={finding} class="finding">
           {finding}
         </div>

@@ -95,6 +95,8 @@ const readMetric = object({
 
 const readNamed = object({ name: text, label: text });
 
+const readStream = object({ name: text, label: text, what: text, sampled: truth });
+
 const readNodes = object({
   name: listOf(text),
   kind: listOf(oneOf('total', 'module', 'tensor')),
@@ -114,7 +116,8 @@ const readMeta = object({
   cell: whole,
   levels: whole,
   overview: truth,
-  streams: listOf(readNamed),
+  streams: listOf(readStream),
+  stream: text,
   metrics: listOf(readMetric),
   views: listOf(readNamed),
   nodes: readNodes,
@@ -206,6 +209,7 @@ const readAlerts = object({
 export type Run = Read<typeof readRun>;
 export type Metric = Read<typeof readMetric>;
 export type Named = Read<typeof readNamed>;
+export type Stream = Read<typeof readStream>;
 export type Nodes = Read<typeof readNodes>;
 export type Meta = Read<typeof readMeta>;
 export type CellFigures = Read<typeof readCell>;

@@ -10,6 +10,7 @@ export interface Hooks {
   rectOf(node: number, step: number): Rect | null;
   state(): {
     run: string | null;
+    stream: string | null;
     metric: string | null;
     view: string | null;
     level: number | null;
@@ -50,6 +51,7 @@ export function installHooks(store: Store, pointing: Pointing, linked: LinkedRun
     rectOf: (node, step) => pointing.rectOf(node, step),
     state: () => ({
       run: store.runName.peek(),
+      stream: store.stream.peek()?.name ?? null,
       metric: store.metric.peek()?.name ?? null,
       view: store.view.peek()?.name ?? null,
       level: store.scale.peek()?.level ?? null,

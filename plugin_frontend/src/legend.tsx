@@ -27,7 +27,7 @@ export function Legend({ store, shared = false }: { store: Store; shared?: boole
         </span>
         <span class="key">
           <span class="swatch hatched" />
-          no gradient
+          <bdi>no {store.what.value}</bdi>
         </span>
         {range !== null && zeroIsApart(range) && (
           <span class="key">

@@ -57,10 +57,8 @@ export class LinkedRun {
   readonly layer = computed<Layer | null>(() => {
     const [meta, layer] = [this.meta.value, this.store.layer.value];
     if (meta === null || layer === null) return null;
-    const has = (options: readonly { name: string }[], name: string) =>
-      options.some((one) => one.name === name);
     const shown =
-      has(meta.streams, layer.stream) && has(meta.metrics, layer.metric) && has(meta.views, layer.view);
+      meta.stream === layer.stream && has(meta.metrics, layer.metric) && has(meta.views, layer.view);
     return shown ? { ...layer, run: meta.run } : null;
   });
 
@@ -90,14 +88,28 @@ export class LinkedRun {
     if (run.status === 'waiting') return run.problem ?? 'Waiting for the first row of this run.';
     if (this.refusal.value !== null) return this.refusal.value;
     if (meta === null) return 'Loading…';
-    if (this.layer.value === null && this.store.layer.value !== null)
-      return `This run has no ${this.store.stream.value?.label ?? ''}, ${this.store.metric.value?.label ?? ''}.`;
-    return null;
+    if (this.layer.value !== null || this.store.layer.value === null) return null;
+    const [stream, metric] = [this.store.stream.value, this.store.metric.value];
+    if (!this.hasStream.value) return `Run B has no such stream: ${stream?.label ?? ''}.`;
+    if (meta.stream !== stream?.name) return 'Loading…';
+    return `This run has no ${stream.label}, ${metric?.label ?? ''}.`;
   });
+
+  private readonly hasStream = computed(() =>
+    has(this.meta.value?.streams ?? [], this.store.stream.value?.name ?? ''),
+  );
+
+  /** Whether what is known is of the shown stream, or of the first one for want of it. */
+  private readonly isOfStream = computed(
+    () => !this.hasStream.value || this.meta.value?.stream === this.store.stream.value?.name,
+  );
 
   /** Whether it is still to come what this run has. */
   private readonly awaited = computed(
-    () => this.run.value?.status === 'ok' && this.meta.value === null && this.refusal.value === null,
+    () =>
+      this.run.value?.status === 'ok' &&
+      this.refusal.value === null &&
+      (this.meta.value === null || !this.isOfStream.value),
   );
 
   choose(name: string | null): void {
@@ -115,12 +127,13 @@ export class LinkedRun {
   start(): void {
     effect(() => {
       const [run, connection] = [this.run.value, this.store.connection.value];
+      const stream = this.store.stream.value?.name ?? this.store.streamName.value;
       if (run?.status !== 'ok') return;
       // After an outage the server may be another process, whose revisions mean something else.
       if (connection === 'back') this.tiles.forget(run.name);
       const known = this.meta.peek();
-      const current = known?.run === run.name && known.revision === run.revision;
-      if (connection === 'back' || !current || this.refusal.peek() !== null) void this.load(run.name);
+      const current = known?.run === run.name && known.revision === run.revision && this.isOfStream.peek();
+      if (connection === 'back' || !current || this.refusal.peek() !== null) void this.load(run.name, stream);
       else this.tiles.resume();
     });
     effect(() => {
@@ -134,15 +147,16 @@ export class LinkedRun {
     });
   }
 
-  private async load(name: string): Promise<void> {
-    if (this.loading === name) return;
-    this.loading = name;
+  private async load(name: string, stream: string | null): Promise<void> {
+    const question = JSON.stringify([name, stream]);
+    if (this.loading === question) return;
+    this.loading = question;
     try {
-      this.receive(await this.api.meta(name));
+      this.receive(await this.api.meta(name, stream));
     } catch (error) {
       this.failed(error, name);
     } finally {
-      if (this.loading === name) this.loading = null;
+      if (this.loading === question) this.loading = null;
     }
   }
 
@@ -153,14 +167,19 @@ export class LinkedRun {
   }
 
   receive(next: Meta): void {
-    if (next.run !== this.name.peek()) return;
+    const shown = this.store.stream.peek()?.name ?? next.stream;
+    // Of another stream, which was shown when this was asked for.
+    if (next.run !== this.name.peek() || (next.stream !== shown && has(next.streams, shown))) return;
     const [previous, previousTree] = [this.meta.peek(), this.tree.peek()];
     batch(() => {
       this.meta.value = next;
       this.refusal.value = null;
     });
     if (previous === null || previousTree === null) return;
-    const same = sameNodes(previousTree, buildTree(next.nodes)) && previous.cell === next.cell;
+    const same =
+      previous.stream === next.stream
+        ? sameNodes(previousTree, buildTree(next.nodes)) && previous.cell === next.cell
+        : previous.revision === next.revision;
     if (!same || next.revision < previous.revision) this.tiles.forget(next.run);
     else this.tiles.invalidate(next.run, next, firstChangedStep(previous, next));
     this.tilesArrived.value++;
@@ -196,6 +215,10 @@ export class LinkedRun {
     ] as const;
     return { value: together(values, layer.view), flags, steps };
   }
+}
+
+function has(options: readonly { name: string }[], name: string): boolean {
+  return options.some((one) => one.name === name);
 }
 
 /** Several cells' values as one, NaN where none of them has any. */

@@ -23,7 +23,8 @@ export class Live {
   start(): void {
     effect(() => {
       const run = this.store.run.value;
-      if (run !== null) void this.loadMeta(run);
+      const stream = this.store.streamName.value;
+      if (run !== null) void this.loadMeta(run, stream);
     });
     void this.poll();
   }
@@ -66,19 +67,22 @@ export class Live {
     }, BACK_NOTICE_MS);
   }
 
-  private async loadMeta(run: Run): Promise<void> {
+  private async loadMeta(run: Run, stream: string | null): Promise<void> {
     const meta = this.store.meta.peek();
-    const current = meta?.run === run.name && meta.revision === run.revision && !this.distrusted;
-    if (run.status !== 'ok' || current || this.loading === run.name) return;
-    this.loading = run.name;
+    const shown = meta?.run === run.name && meta.stream === this.store.nextStream.peek()?.name;
+    const current = shown && meta.revision === run.revision && !this.distrusted;
+    const question = JSON.stringify([run.name, stream]);
+    if (run.status !== 'ok' || current || this.loading === question) return;
+    this.loading = question;
     try {
-      const next = await this.api.meta(run.name);
+      const next = await this.api.meta(run.name, stream);
       this.store.receiveMeta(next);
       if (this.distrusted) this.refetch(run.name);
     } catch (error) {
-      if (error instanceof Unreachable || run.name === this.store.runName.peek()) this.failed(error);
+      const wanted = run.name === this.store.runName.peek() && stream === this.store.streamName.peek();
+      if (error instanceof Unreachable || wanted) this.failed(error);
     } finally {
-      if (this.loading === run.name) this.loading = null;
+      if (this.loading === question) this.loading = null;
     }
   }
 

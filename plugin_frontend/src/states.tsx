@@ -1,6 +1,9 @@
 import type { ComponentChildren } from 'preact';
 import { CopyLines } from './copy_lines.tsx';
+import { shortened } from './format.ts';
 import type { Store } from './store.ts';
+
+const NAME_CHARACTERS = 80;
 
 const FIRST_LINES = [
   'from tb_gradhealth import GradHealthWriter',
@@ -83,6 +86,7 @@ function Empty() {
 /** What to know beside the picture: an outage, a refusal, a run that is partly damaged or there in overview only. */
 export function Notices({ store, children }: { store: Store; children?: ComponentChildren }) {
   const [connection, screen] = [store.connection.value, store.screen.value];
+  const [wanted, came] = [store.streamName.value, store.nextStream.value];
   const problem = screen === 'heatmap' ? (store.meta.value?.problem ?? store.run.value?.problem) : null;
   return (
     <div class="notices" role="status" aria-live="polite">
@@ -100,6 +104,11 @@ export function Notices({ store, children }: { store: Store; children?: Componen
       {problem != null && (
         <div class="notice warning" data-testid="notice">
           <bdi>{problem}</bdi>
+        </div>
+      )}
+      {screen === 'heatmap' && wanted !== null && wanted !== came?.name && (
+        <div class="notice" data-testid="notice">
+          This run has no stream <bdi>{shortened(wanted, NAME_CHARACTERS)}</bdi>: its first one is shown.
         </div>
       )}
       {screen === 'heatmap' && store.meta.value?.overview === true && (

@@ -11,6 +11,8 @@ import { Outline } from './outline.ts';
 import type { Scene } from './picture.ts';
 import type { Range, Ranges } from './ranges.ts';
 import { type Grid, type StepWindow, clampWindow, extended, stepScale, wholeRun } from './scales.ts';
+import { shortened } from './format.ts';
+import { metricAfter, openAfter } from './streams.ts';
 import type { TileStore } from './tile_store.ts';
 import { type Viewport, rowDevicePx } from './viewport.ts';
 
@@ -26,6 +28,8 @@ export interface Place {
   readonly key: string;
   readonly step: number;
 }
+
+const WORD_CHARACTERS = 40;
 
 const NOTHING_PAINTED: Painted = { complete: false, nonFiniteCells: 0, nonFiniteNodes: new Set() };
 
@@ -73,18 +77,28 @@ export class Store {
   readonly tilesArrived = signal(0);
   readonly painted = signal<Painted>(NOTHING_PAINTED);
 
-  private readonly streamName = signal<string | null>(null);
+  /** The one that was chosen; null is the first one. */
+  readonly streamName = signal<string | null>(null);
   private readonly metricName = signal<string | null>(null);
   private readonly viewName = signal<string | null>(null);
   private readonly scaleNames = signal<ReadonlyMap<string, ScaleName>>(new Map());
   private readonly openByRun = new Map<string, Open>();
+  /** Of the run's streams that have been looked at; streams of the same tensors share one. */
+  private readonly trees = new Map<string, Tree>();
+  /** The metric of each stream that was left for another one. */
+  private readonly metricLeft = new Map<string, string>();
   /** Whether somebody has chosen the run: until then it is the best one. */
   chosenByUser = false;
 
   constructor(readonly tiles: TileStore) {}
 
   readonly run = computed(() => this.runs.value?.find((run) => run.name === this.runName.value) ?? null);
-  readonly stream = computed(() => chosen(this.meta.value?.streams, this.streamName.value));
+  /** The stream that is shown; another one may be on its way. */
+  readonly stream = computed(() => chosen(this.meta.value?.streams, this.meta.value?.stream ?? null));
+  /** The one that was chosen, or the first one where the run does not have it. */
+  readonly nextStream = computed(() => chosen(this.meta.value?.streams, this.streamName.value));
+  /** What a tensor of the stream is, in a word. */
+  readonly what = computed(() => shortened(this.stream.value?.what ?? '', WORD_CHARACTERS));
   readonly metric = computed(() => chosen(this.meta.value?.metrics, this.metricName.value));
   readonly view = computed(() => chosen(this.meta.value?.views, this.viewName.value));
 
@@ -200,6 +214,7 @@ export class Store {
     batch(() => {
       this.runName.value = name;
       this.meta.value = null;
+      this.trees.clear();
       this.notes.value = null;
       this.refusal.value = null;
       this.window.value = null;
@@ -212,32 +227,42 @@ export class Store {
 
   /** Takes over a run's new figures, and keeps folds, zoom and cursor where they are. */
   receiveMeta(next: Meta): void {
-    if (next.run !== this.runName.peek()) return;
-    const [previous, previousTree] = [this.meta.peek(), this.tree.peek()];
-    const tree = buildTree(next.nodes);
-    const same = previousTree !== null && sameNodes(previousTree, tree);
+    // Of two answers on their way, only that for the stream that was chosen last counts.
+    const wanted = chosen(next.streams, this.streamName.peek());
+    if (next.run !== this.runName.peek() || next.stream !== wanted?.name) return;
+    const [previous, shown, before] = [this.meta.peek(), this.tree.peek(), this.trees.get(next.stream)];
+    const built = buildTree(next.nodes);
+    const tree = [before, shown].find((one) => one != null && sameNodes(one, built)) ?? built;
     batch(() => {
       this.refusal.value = null;
-      if (!same) this.tree.value = tree;
+      this.tree.value = tree;
       if (previous === null) {
-        const inherited = same ? this.open.peek() : openFirstLook(tree);
+        const inherited = tree === shown ? this.open.peek() : openFirstLook(tree);
         this.open.value = this.openByRun.get(next.run) ?? inherited;
-      }
+      } else if (previous.stream !== next.stream) this.turn(previous, next, tree);
+      this.trees.set(next.stream, tree);
       this.meta.value = next;
       this.keepWindowInside();
     });
     if (previous === null) return;
-    if (!same || previous.cell !== next.cell || next.revision < previous.revision)
+    if ((before ?? tree) !== tree || previous.cell !== next.cell || next.revision < previous.revision)
       this.tiles.forget(next.run);
     else this.tiles.invalidate(next.run, next, firstChangedStep(previous, next));
     this.tilesArrived.value++;
   }
 
-  chooseStream(name: string): void {
-    batch(() => {
-      this.streamName.value = name;
-      this.forgetRange();
-    });
+  /** From one stream to another of the same run: what both have stays. */
+  private turn(previous: Meta, next: Meta, tree: Tree): void {
+    const metric = this.metric.peek()?.name;
+    if (metric !== undefined) this.metricLeft.set(previous.stream, metric);
+    this.metricName.value = metricAfter(previous, next, metric, this.metricLeft.get(next.stream));
+    this.open.value = openAfter(this.open.peek(), this.trees.values(), tree);
+    this.forgetRange();
+  }
+
+  /** Null is the first one. What is shown stays until the other one is here. */
+  chooseStream(name: string | null): void {
+    this.streamName.value = name;
   }
 
   chooseMetric(name: string): void {

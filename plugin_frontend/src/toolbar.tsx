@@ -29,8 +29,11 @@ export function Toolbar({ store, children }: { store: Store; children?: Componen
             <Choice
               label="Stream"
               testId="stream"
-              options={meta.streams}
-              value={store.stream.value?.name ?? ''}
+              options={meta.streams.map(({ name, label, sampled }) => ({
+                name,
+                label: shortened(label, LABEL_CHARACTERS) + (sampled ? ' · sampled' : ''),
+              }))}
+              value={store.nextStream.value?.name ?? ''}
               choose={(name) => {
                 store.chooseStream(name);
               }}

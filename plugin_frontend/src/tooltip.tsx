@@ -97,11 +97,13 @@ function Contents({ store, pointing, pointed, exact }: ContentsProps) {
         <StreamLabel store={store} />
         {metric.label}, {view.label}: <b>{valueText(metric, view.name, shown, exact)}</b>
       </div>
-      {shown !== null && <Findings flags={shown.flags} />}
+      {shown !== null && <Findings flags={shown.flags} what={store.what.value} />}
       {exact !== null && (
         <Exact
           exact={exact}
           metric={metric}
+          what={store.what.value}
+          sampled={store.stream.value?.sampled === true}
           isTensor={kind === 'tensor'}
           pathOf={(node) => pointing.pathOf(node)}
         />
@@ -166,7 +168,7 @@ function stepsText(store: Store, { index, level }: Pointed, exact: CellFigures |
 }
 
 /** The flags in words; counts follow with the exact figures. */
-export function findingsOf(flags: number): string[] {
+export function findingsOf(flags: number, what: string): string[] {
   const signs = [
     (flags & FLAG_NAN) !== 0 ? 'NaN' : '',
     (flags & FLAG_POS_INF) !== 0 ? '+Inf' : '',
@@ -174,14 +176,14 @@ export function findingsOf(flags: number): string[] {
   ].filter((sign) => sign !== '');
   return [
     signs.length > 0 ? `${signs.join(', ')} in these steps` : '',
-    (flags & FLAG_NO_GRADIENT) !== 0 ? 'no gradient in some or all steps' : '',
+    (flags & FLAG_NO_GRADIENT) !== 0 ? `no ${what} in some or all steps` : '',
     (flags & FLAG_INCOMPLETE) !== 0 ? 'still being recorded' : '',
   ].filter((finding) => finding !== '');
 }
 
-function Findings({ flags }: { flags: number }) {
+function Findings({ flags, what }: { flags: number; what: string }) {
   const bad = (flags & (FLAG_NAN | FLAG_POS_INF | FLAG_NEG_INF)) !== 0;
-  return findingsOf(flags).map((finding, i) => (
+  return findingsOf(flags, what).map((finding, i) => (
     <div key={finding} class={bad && i === 0 ? 'finding bad' : 'finding'}>
       {finding}
     </div>
@@ -191,11 +193,13 @@ function Findings({ flags }: { flags: number }) {
 interface ExactProps {
   exact: CellFigures;
   metric: Metric;
+  what: string;
+  sampled: boolean;
   isTensor: boolean;
   pathOf: (node: number) => string;
 }
 
-function Exact({ exact, metric, isTensor, pathOf }: ExactProps) {
+function Exact({ exact, metric, what, sampled, isTensor, pathOf }: ExactProps) {
   const figures = exact.metrics.get(metric.name);
   const count = (name: string) => exact.counts.get(name) ?? 0;
   const value = (figure: number | null | undefined) => formatValue(figure ?? Number.NaN, metric.kind);
@@ -225,9 +229,11 @@ function Exact({ exact, metric, isTensor, pathOf }: ExactProps) {
         {formatCount(count('zero'))} · {formatCount(count('near_zero'))} · {formatCount(count('saturated'))}{' '}
         of {formatCount(count('count'))}
       </dd>
-      <dt>with gradient</dt>
+      <dt>
+        with <bdi>{what}</bdi>
+      </dt>
       <dd>
-        in {formatCount(exact.with_data)} of {plural(exact.recorded, 'step')}
+        in {formatCount(exact.with_data)} of {plural(exact.recorded, sampled ? 'sampled step' : 'step')}
       </dd>
     </dl>
   );
@@ -261,7 +267,7 @@ function sentence(store: Store, pointing: Pointing, cell: Pointed, exact: CellFi
   const parts = [
     `${pointing.pathOf(cell.node)}, ${stepsText(store, cell, exact)}`,
     `${store.stream.value?.label ?? ''}, ${metric.label}, ${view.label}: ${valueText(metric, view.name, shown, exact)}`,
-    ...findingsOf(shown?.flags ?? 0),
+    ...findingsOf(shown?.flags ?? 0, store.what.value),
     exact?.first_bad == null ? '' : `first NaN or Inf at step ${formatCount(exact.first_bad)}`,
   ];
   return parts.filter((part) => part !== '').join('. ');

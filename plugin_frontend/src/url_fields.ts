@@ -40,6 +40,7 @@ export function signalField<T>(key: string, signal: Signal<T>, codec: Codec<T>, 
 }
 
 const PATH_CHARACTERS = 4_096;
+const NAME_CHARACTERS = 256;
 
 /** Goes ahead of all others, which wait for this run. */
 export function runField(store: Store): Field {
@@ -54,7 +55,18 @@ export function runField(store: Store): Field {
   };
 }
 
-/** What is shown of the run: in this order, for another metric has another scale, and another view another range. */
+/** Behind the run, and ahead of what waits for its metrics and nodes. */
+export function streamField(store: Store): Field {
+  return {
+    key: 'stream',
+    read: () => store.stream.value?.name ?? null,
+    write: (text) => {
+      store.chooseStream(text === null ? null : words(NAME_CHARACTERS).decode(text));
+    },
+  };
+}
+
+/** What is shown of a stream: in this order, for another metric has another scale, and another view another range. */
 export function layerFields(store: Store): Field[] {
   // Of ten thousand nodes it takes as long as half a frame, and a movement of the steps leaves it as it is.
   const folds = computed(() => {
@@ -62,13 +74,6 @@ export function layerFields(store: Store): Field[] {
     return tree === null ? null : foldsText(tree, open);
   });
   return [
-    {
-      key: 'stream',
-      read: () => store.stream.value?.name ?? null,
-      write: (text) => {
-        store.chooseStream(text ?? '');
-      },
-    },
     {
       key: 'metric',
       read: () => store.metric.value?.name ?? null,

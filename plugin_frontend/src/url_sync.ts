@@ -1,6 +1,6 @@
 import { batch, effect, signal } from '@preact/signals';
 import type { Store } from './store.ts';
-import { type Field, runField } from './url_fields.ts';
+import { type Field, runField, streamField } from './url_fields.ts';
 import { type Parts, partsOf, sameParts, withParts } from './url_state.ts';
 
 /** Between two looks at a state that changes. Browsers take about a hundred changes of the URL in half a minute. */
@@ -58,6 +58,7 @@ export class UrlSync {
   /** What the URL was when last looked at: only what differs from it is somebody's wish. */
   private seen: Parts = new Map();
   private readonly run: Field;
+  private readonly stream: Field;
 
   constructor(
     private readonly store: Store,
@@ -66,6 +67,7 @@ export class UrlSync {
     private readonly isVisible: () => boolean,
   ) {
     this.run = runField(store);
+    this.stream = streamField(store);
   }
 
   /** To be called before the first run is chosen by itself. */
@@ -102,16 +104,27 @@ export class UrlSync {
     const parts = partsOf(this.address.hash);
     if (parts.size === 0 || sameParts(this.seen, parts)) return;
     this.seen = parts;
-    this.run.write(parts.get(this.run.key) ?? null);
+    batch(() => {
+      for (const field of [this.run, this.stream]) field.write(parts.get(field.key) ?? null);
+    });
     this.asked.value = parts;
   }
 
   /** Shows what was asked for as soon as there is a picture, unless somebody has turned to another run. */
   private answer(parts: Parts): void {
-    const [meta, runName] = [this.store.meta.value, this.store.runName.value];
+    const {
+      meta: { value: meta },
+      runName: { value: runName },
+      stream,
+      nextStream,
+    } = this.store;
     const wanted = parts.get(this.run.key) ?? runName;
     if (runName !== wanted) this.asked.value = null;
-    else if (meta?.run === runName && this.store.size.value.widthDevicePx > 0)
+    else if (
+      meta?.run === runName &&
+      stream.value === nextStream.value &&
+      this.store.size.value.widthDevicePx > 0
+    )
       batch(() => {
         this.asked.value = null;
         for (const field of this.fields) field.write(parts.get(field.key) ?? null);
@@ -120,7 +133,7 @@ export class UrlSync {
 
   private present(): Parts {
     return new Map(
-      [this.run, ...this.fields].flatMap((field) => {
+      [this.run, this.stream, ...this.fields].flatMap((field) => {
         const text = field.read();
         return text === null ? [] : [[field.key, text]];
       }),

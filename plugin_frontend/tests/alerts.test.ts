@@ -5,19 +5,23 @@ import { Alerts, inTimeOrder, jumpFrom, summaryOf } from '../src/alerts/alerts.t
 import { SEVERITIES } from '../src/alerts/kinds.ts';
 import { jump, visit, windowOf } from '../src/alerts/visit.ts';
 import { Refused } from '../src/api.ts';
-import type { Alert } from '../src/contract.ts';
+import type { Alert, Meta } from '../src/contract.ts';
 import { openTop } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
-import { alertOf } from './support/alert.ts';
-import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { alertOf, foundIn } from './support/alert.ts';
+import { GRADIENTS, WEIGHTS, metaOf, nodesFrom, runOf } from './support/meta.ts';
 
 const RUN = 'exp1/gradhealth';
 const nothingKept = { read: () => null, write: () => undefined };
 
-function openPage(backend: { answer: () => Alert[] | Error } = { answer: () => [] }) {
+function openPage(
+  backend: { answer: () => Alert[] | Error } = { answer: () => [] },
+  first: Meta | null = metaOf(),
+) {
   const asked: string[] = [];
+  const trees = { asked: 0 };
   const page = { visible: true, widthCssPx: 1_400 };
   const api = {
     alerts(run: string, stream: string) {
@@ -27,6 +31,10 @@ function openPage(backend: { answer: () => Alert[] | Error } = { answer: () => [
         ? Promise.reject(found)
         : Promise.resolve({ alerts: found, complete: true });
     },
+    meta: () => {
+      trees.asked++;
+      return Promise.resolve(metaOf());
+    },
   };
   const noEvents = { changed: () => undefined, failed: () => undefined };
   const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
@@ -34,8 +42,8 @@ function openPage(backend: { answer: () => Alert[] | Error } = { answer: () => [
   const alerts = new Alerts(nothingKept, () => page.widthCssPx);
   new AlertFeed(api, store, alerts, () => page.visible).start();
   store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf());
-  return { store, alerts, asked, page, pointing: new Pointing(store) };
+  if (first !== null) store.receiveMeta(first);
+  return { store, alerts, asked, page, trees, pointing: new Pointing(store) };
 }
 
 const seconds = (count: number) => vi.advanceTimersByTimeAsync(1_000 * count);
@@ -94,30 +102,79 @@ describe('the feed', () => {
     expect(asked.length).toBe(2);
   });
 
-  it('forgets the alerts of another run, stream or tree, and drops answers that come too late', async () => {
-    const streams = ['gradients', 'weights'].map((name) => ({ name, label: name }));
+  it('forgets the alerts of another run or of other nodes, and drops answers that come too late', async () => {
     const { store, alerts, asked } = openPage({ answer: () => alertsAt(10) });
-    store.receiveMeta(metaOf({ revision: 2, streams }));
     await seconds(1);
-    store.chooseStream('weights');
-    expect(alerts.found.value).toBeNull();
-    await seconds(1);
-    expect(asked).toEqual([`${RUN} gradients`, `${RUN} weights`]);
-    expect(alerts.found.value?.stream).toBe('weights');
-    store.receiveMeta(metaOf({ revision: 3, streams, nodes: nodesFrom(['', 'x', 'x.w'], [-1, 0, 1]) }));
+    expect(alerts.all.value.length).toBe(1);
+    store.receiveMeta(metaOf({ revision: 3, nodes: nodesFrom(['', 'x', 'x.w'], [-1, 0, 1]) }));
     expect(alerts.all.value).toEqual([]);
     await seconds(1);
-    expect(asked.length).toBe(3);
+    expect(asked.length).toBe(2);
     store.chooseRun('other');
     await seconds(10);
-    expect([alerts.found.value, asked.length]).toEqual([null, 3]);
+    expect([alerts.found.value, asked.length]).toEqual([null, 2]);
   });
+
+  it('stays with the first stream while another one with other nodes is shown', async () => {
+    const streams = [GRADIENTS, WEIGHTS];
+    const other = { streams, stream: 'weights', nodes: nodesFrom(['', 'x', 'x.w'], [-1, 0, 1]) };
+    const { store, alerts, asked, trees } = openPage({ answer: () => alertsAt(10) });
+    store.receiveMeta(metaOf({ streams }));
+    await seconds(1);
+    store.chooseStream('weights');
+    store.receiveMeta(metaOf(other));
+    await seconds(6);
+    expect([alerts.all.value.length, asked.length, trees.asked]).toEqual([1, 1, 0]);
+    expect(alerts.all.value.map((alert) => alerts.pathOf(alert))).toEqual(['a.weight']);
+    expect(alerts.areOf(store.stream.value)).toBe(false);
+    const sessions = metaOf().sessions.flatMap((one) => [one, { ...one, id: '01' }]);
+    store.receiveMeta(metaOf({ ...other, revision: 2, sessions }));
+    await seconds(6);
+    expect([alerts.found.value?.revision, asked.at(-1), trees.asked]).toEqual([2, `${RUN} gradients`, 1]);
+    store.chooseStream(null);
+    store.receiveMeta(metaOf({ streams, revision: 2, sessions }));
+    expect([alerts.all.value.length, alerts.areOf(store.stream.value)]).toEqual([1, true]);
+  });
+
+  it('finds the names of its nodes where the page began with another stream', async () => {
+    const streams = [GRADIENTS, WEIGHTS];
+    const { store, alerts } = openPage({ answer: () => alertsAt(10) }, null);
+    store.chooseStream('weights');
+    store.receiveMeta(metaOf({ streams, stream: 'weights', nodes: nodesFrom(['', 'x'], [-1, 0]) }));
+    await seconds(1);
+    expect(alerts.all.value.map((alert) => alerts.pathOf(alert))).toEqual(['a.weight']);
+  });
+
+  it.each(['it comes', 'something else is chosen', 'another run is chosen'])(
+    'goes to an alert of the stream that is not shown: %s',
+    async (what) => {
+      const streams = [GRADIENTS, WEIGHTS];
+      const { store, alerts, pointing } = openPage({ answer: () => alertsAt(120) });
+      store.receiveMeta(metaOf({ streams }));
+      await seconds(1);
+      store.chooseStream('weights');
+      const weights = { streams, stream: 'weights', nodes: nodesFrom(['', 'x', 'x.w'], [-1, 0, 1]) };
+      store.receiveMeta(metaOf(weights));
+      expect(jump(store, pointing, alerts, 1)).toBe(true);
+      expect([store.nextStream.value?.name, store.stream.value?.name]).toEqual(['gradients', 'weights']);
+      expect(store.cursor.value).toBeNull();
+      if (what === 'something else is chosen') store.chooseStream('weights');
+      if (what === 'another run is chosen') store.chooseRun('exp2');
+      else store.receiveMeta(metaOf({ streams }));
+      store.chooseStream(null);
+      store.receiveMeta(metaOf({ streams, run: store.runName.value ?? '' }));
+      await seconds(0.1);
+      const place = { key: 'tensor:a.weight', step: 120 };
+      expect(store.cursor.value).toEqual(what === 'it comes' ? place : null);
+      if (what === 'it comes') expect(alerts.visited.value?.told).toMatch(/Showing Gradients \(applied\)$/);
+    },
+  );
 });
 
 describe('the rail', () => {
   it('opens by itself once, where there is room and something critical, unless it was closed before', () => {
     const found = (severity: Alert['severity']) => ({
-      ...{ run: RUN, stream: 'gradients', revision: 1, complete: true },
+      ...{ run: RUN, stream: 'gradients', tree: foundIn, revision: 1, complete: true },
       alerts: [alertOf({ severity })],
     });
     const opened = (severity: Alert['severity'], widthCssPx: number, kept: string | null = null) => {

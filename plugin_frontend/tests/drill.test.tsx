@@ -16,7 +16,7 @@ import { Separator } from '../src/drill/separator.tsx';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
-import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { GRADIENTS, metaOf, nodesFrom, runOf } from './support/meta.ts';
 
 const HOSTILE = '<img src=x onerror="window.pwned=1"></bdi><script>window.pwned=1</script>';
 
@@ -238,7 +238,7 @@ describe('the row', () => {
   const metrics = metaOf().metrics;
 
   it('is a table with metrics in the order of the run, what was logged, counts and steps', () => {
-    const sections = sectionsOf(rowOf({ first_bad: 47 }), metrics);
+    const sections = sectionsOf(rowOf({ first_bad: 47 }), metrics, GRADIENTS);
     expect(sections.map(({ title, heads }) => [title, ...heads])).toEqual([
       ['Metrics', 'mean', 'min', 'max'],
       ['Logged', 'mean', 'min', 'max'],
@@ -260,7 +260,7 @@ describe('the row', () => {
 
   it('is copied in full precision, and no name breaks the table or becomes a formula', () => {
     const logged = new Map([['=HYPERLINK("x")\t\nloss', { mean: -2.5, min: 0.1 + 0.2, max: 1 }]]);
-    const text = tsvOf('-evil\tpath', sectionsOf(rowOf({ logged }), metrics));
+    const text = tsvOf('-evil\tpath', sectionsOf(rowOf({ logged }), metrics, GRADIENTS));
     const lines = text.split('\n').map((line) => line.split('\t'));
     expect(lines[0]).toEqual(["'-evil path"]);
     expect(lines[2]).toEqual(['Norm', 'L2', '0.123456789', '0', 'Infinity']);

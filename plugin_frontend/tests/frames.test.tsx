@@ -10,7 +10,7 @@ import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
 import type { Theme } from '../src/theme.ts';
 import { TileStore } from '../src/tile_store.ts';
-import { alertOf } from './support/alert.ts';
+import { alertOf, foundIn } from './support/alert.ts';
 import { metaOf, runOf } from './support/meta.ts';
 
 let host: HTMLElement;
@@ -38,7 +38,7 @@ describe('what is drawn above and below the cells', () => {
     store.receiveRuns([runOf()]);
     store.receiveMeta(metaOf());
     const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
-    const about = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
+    const about = { run: 'exp1/gradhealth', stream: 'gradients', tree: foundIn, revision: 1, complete: true };
     alerts.receive({ ...about, alerts: [alertOf({ node: 1 })] });
     const views = {
       marks: <AlertMarks store={store} pointing={new Pointing(store)} alerts={alerts} />,

@@ -17,7 +17,7 @@ import { TileStore } from '../src/tile_store.ts';
 import { Ranking } from '../src/ranking.ts';
 import { TreeView } from '../src/tree.tsx';
 import { TreeTools } from '../src/tree_tools.tsx';
-import { alertOf } from './support/alert.ts';
+import { alertOf, foundIn } from './support/alert.ts';
 import { metaOf, runOf } from './support/meta.ts';
 
 let host: HTMLElement;
@@ -285,7 +285,7 @@ describe('keys', () => {
     await helpIsHere();
     const dialog = host.querySelector('dialog');
     const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
-    const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
+    const run = { run: 'exp1/gradhealth', stream: 'gradients', tree: foundIn, revision: 1, complete: true };
     alerts.receive({ ...run, alerts: [alertOf({ node: 1 })] });
     const stopJumps = listenForJumps(page.store, page.pointing, alerts);
     render(<TreeTools store={page.store} pointing={page.pointing} ranking={ranking} />, tools);
@@ -316,7 +316,7 @@ describe('keys', () => {
     render([<Help key="h" />, <dialog key="d" class="dialog" />], host);
     await helpIsHere();
     const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
-    const run = { run: 'exp1/gradhealth', stream: 'gradients', revision: 1, complete: true };
+    const run = { run: 'exp1/gradhealth', stream: 'gradients', tree: foundIn, revision: 1, complete: true };
     alerts.receive({ ...run, alerts: [alertOf({ node: 1 })] });
     const stopJumps = listenForJumps(store, pointing, alerts);
     const dialog = host.querySelector<HTMLDialogElement>('.dialog');

@@ -10,7 +10,7 @@ import { openAll } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
-import { alertOf } from './support/alert.ts';
+import { alertOf, foundIn } from './support/alert.ts';
 import { metaOf, nodesFrom, runOf } from './support/meta.ts';
 
 const HOSTILE =
@@ -36,7 +36,14 @@ function openPage(found: readonly Alert[]) {
   store.receiveMeta(metaOf({ nodes: nodesFrom(['', 'a', HOSTILE], [-1, 0, 0]) }));
   if (store.tree.value !== null) store.setOpen(openAll(store.tree.value));
   const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 1_400);
-  alerts.receive({ run: 'exp1/gradhealth', stream: 'gradients', revision: 1, alerts: found, complete: true });
+  alerts.receive({
+    run: 'exp1/gradhealth',
+    stream: 'gradients',
+    tree: foundIn,
+    revision: 1,
+    alerts: found,
+    complete: true,
+  });
   const pointing = new Pointing(store);
   const marks = marksInView(store, alerts);
   const at = (cssX: number, cssY: number) => {

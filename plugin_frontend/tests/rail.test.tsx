@@ -9,6 +9,7 @@ import { AlertRail } from '../src/alerts/rail.tsx';
 import { AlertsToggle } from '../src/alerts/toggle.tsx';
 import { listenForJumps } from '../src/alerts/visit.ts';
 import type { Alert } from '../src/contract.ts';
+import { buildTree } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
@@ -39,7 +40,14 @@ async function show(found: readonly Alert[], names = ['', 'a', 'b', 'a.weight'])
   store.receiveMeta(metaOf({ nodes: nodesFrom(names, [-1, 0, 0, 1]) }));
   const pointing = new Pointing(store);
   const alerts = new Alerts({ read: () => 'open', write: () => undefined }, () => 1_400);
-  alerts.receive({ run: 'exp1/gradhealth', stream: 'gradients', revision: 1, alerts: found, complete: true });
+  alerts.receive({
+    run: 'exp1/gradhealth',
+    stream: 'gradients',
+    tree: buildTree(nodesFrom(names, [-1, 0, 0, 1])),
+    revision: 1,
+    alerts: found,
+    complete: true,
+  });
   stop = listenForJumps(store, pointing, alerts);
   await act(() => {
     render(

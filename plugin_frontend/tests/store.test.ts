@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { Meta } from '../src/contract.ts';
-import { openTop } from '../src/model.ts';
+import type { Meta, Metric } from '../src/contract.ts';
+import { openTop, withFolded } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
 import { robustRanges } from '../src/ranges.ts';
 import { Store } from '../src/store.ts';
 import { TileStore } from '../src/tile_store.ts';
 import { type Tile, type TileId, parseTiles, tileName } from '../src/tiles.ts';
 import { bodyOf, emptyTile } from './support/encode.ts';
-import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { GRADIENTS, WEIGHTS, metaOf, nodesFrom, runOf } from './support/meta.ts';
 
 const RUN = 'exp1/gradhealth';
 
@@ -143,33 +143,115 @@ describe('a live refresh', () => {
 });
 
 describe('the stream', () => {
-  const streams = [
-    { name: 'gradients', label: 'Gradients (applied)' },
-    { name: 'unclipped', label: 'Gradients (before clipping)' },
-  ];
+  const streams = [GRADIENTS, WEIGHTS];
+  const norm = metaOf().metrics.slice(0, 1);
+  const ratio = { ...norm[0], name: 'update_ratio' } as Metric;
+  const weights = (changes: Partial<Meta> = {}) => metaOf({ streams, stream: 'weights', ...changes });
+  const turnTo = (store: Store, next: Meta) => {
+    store.chooseStream(next.stream);
+    store.receiveMeta(next);
+  };
 
-  it('is the first one until another is chosen, which leaves the steps in view and the rows where they are', () => {
+  it('is the first one until another is chosen and here, with all else where it is', () => {
     const { store } = openPage();
     store.receiveMeta(metaOf({ streams }));
     expect(store.layer.value?.stream).toBe('gradients');
     store.zoomTo({ start: 1_000, end: 2_000 });
     store.scrollCssPx.value = 30;
-    const before = { window: store.window.value, scroll: store.scrollCssPx.value, nodes: store.nodes.value };
-    store.chooseStream('unclipped');
-    expect(store.layer.value?.stream).toBe('unclipped');
-    expect(store.stream.value?.label).toBe('Gradients (before clipping)');
-    expect(before.window).not.toBeNull();
-    expect({ window: store.window.value, scroll: store.scrollCssPx.value, nodes: store.nodes.value }).toEqual(
-      before,
-    );
+    store.cursor.value = { key: 'tensor:b.weight', step: 1_200 };
+    store.ranges.value = robustRanges('magnitude', Float64Array.from([1, 2]));
+    const { window, scrollCssPx, nodes, cursor, tree } = store;
+    const now = () => [window.value, scrollCssPx.value, nodes.value, cursor.value, tree.value];
+    const before = now();
+    store.chooseStream('weights');
+    expect([store.layer.value?.stream, store.nextStream.value?.label]).toEqual(['gradients', 'Weights']);
+    expect(store.ranges.value).not.toBeNull();
+    store.receiveMeta(weights());
+    expect([store.layer.value?.stream, store.what.value]).toEqual(['weights', 'weight']);
+    expect(store.ranges.value).toBeNull();
+    expect(before[0]).not.toBeNull();
+    expect(now()).toEqual(before);
+    expect(tree.value).toBe(before.at(-1));
   });
 
-  it('is the first one again in a run that has no other', () => {
+  it('drops what comes of one that is not wanted any more', () => {
     const { store } = openPage();
     store.receiveMeta(metaOf({ streams }));
-    store.chooseStream('unclipped');
-    store.receiveMeta(metaOf());
-    expect(store.layer.value?.stream).toBe('gradients');
+    store.chooseStream('weights');
+    store.receiveMeta(metaOf({ streams, revision: 2 }));
+    expect(store.meta.value?.revision).toBe(1);
+    store.chooseStream('gradients');
+    store.receiveMeta(weights({ revision: 3 }));
+    expect([store.meta.value?.revision, store.stream.value?.name]).toEqual([1, 'gradients']);
+  });
+
+  it('keeps folds and cursor by name where nodes are others, and has them again on the way back', () => {
+    const { store } = openPage();
+    store.receiveMeta(metaOf({ streams }));
+    store.setOpen(withFolded(store.open.value, ['module:a']));
+    store.cursor.value = { key: 'tensor:a.bias', step: 20 };
+    const rows = Array.from(store.nodes.value);
+    const nodes = nodesFrom(['', 'a', 'c', 'a.out', 'c.out'], [-1, 0, 0, 1, 2]);
+    turnTo(store, weights({ nodes }));
+    expect(Array.from(store.nodes.value)).toEqual([0, 1, 2, 4]);
+    expect(new Pointing(store).cursorCell.value).toBeNull();
+    store.setOpen(withFolded(store.open.value, ['module:c']));
+    turnTo(store, metaOf({ streams }));
+    expect(Array.from(store.nodes.value)).toEqual(rows);
+    expect(store.cursor.value.key).toBe('tensor:a.bias');
+    turnTo(store, weights({ nodes }));
+    expect(Array.from(store.nodes.value)).toEqual([0, 1, 2]);
+  });
+
+  it('begins with a metric of its own, else keeps the metric, and comes back to the one it was left with', () => {
+    const { store } = openPage();
+    store.receiveMeta(metaOf({ streams }));
+    const shown = () => store.metric.value?.name;
+    store.chooseMetric('mean');
+    turnTo(store, weights({ metrics: [...metaOf().metrics, ratio] }));
+    expect(shown()).toBe('update_ratio');
+    turnTo(store, metaOf({ streams }));
+    expect(shown()).toBe('mean');
+    turnTo(store, weights({ metrics: [...metaOf().metrics, ratio] }));
+    expect(shown()).toBe('update_ratio');
+    store.chooseMetric('norm');
+    turnTo(store, metaOf({ streams }));
+    expect(shown()).toBe('norm');
+    store.chooseMetric('mean');
+    turnTo(store, weights({ metrics: [...metaOf().metrics, ratio] }));
+    expect(shown()).toBe('mean');
+    turnTo(store, weights({ metrics: norm }));
+    expect(shown()).toBe('norm');
+  });
+
+  it('is the first one in a run that does not have it, and itself again in one that does', () => {
+    const { store } = openPage();
+    store.receiveRuns([runOf(), runOf({ name: 'exp2' })]);
+    store.receiveMeta(metaOf({ streams }));
+    turnTo(store, weights());
+    store.chooseRun('exp2');
+    store.receiveMeta(metaOf({ run: 'exp2' }));
+    expect([store.layer.value?.stream, store.streamName.value]).toEqual(['gradients', 'weights']);
+    store.chooseRun(RUN);
+    store.receiveMeta(weights());
+    expect(store.layer.value?.stream).toBe('weights');
+  });
+
+  it('drops its tiles where its nodes have changed while another one was shown', async () => {
+    const { store } = openPage();
+    store.receiveMeta(metaOf({ streams }));
+    const layer = store.layer.value;
+    if (layer === null) throw new Error('expected a layer');
+    const id = { level: 0, r: 0, c: 0 };
+    store.tiles.want(layer, [id]);
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(store.tiles.get(layer, id)).toBeDefined();
+    const nodes = nodesFrom(['', 'x'], [-1, 0]);
+    turnTo(store, weights({ nodes, revision: 2 }));
+    expect(store.tiles.get(layer, id)).toBeDefined();
+    turnTo(store, metaOf({ streams, nodes: nodesFrom(['', 'b'], [-1, 0]), revision: 2 }));
+    expect(store.tiles.get(layer, id)).toBeUndefined();
   });
 });
 

@@ -13,7 +13,7 @@ import { TileStore } from '../src/tile_store.ts';
 import { Toolbar } from '../src/toolbar.tsx';
 import { Tooltip, findingsOf } from '../src/tooltip.tsx';
 import { TreeView } from '../src/tree.tsx';
-import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { GRADIENTS, WEIGHTS, metaOf, nodesFrom, runOf } from './support/meta.ts';
 
 const HOSTILE = [
   '<img src=x onerror="window.pwned=1">',
@@ -246,8 +246,7 @@ describe('the toolbar', () => {
     show(<Toolbar store={store} />);
     const has = (id: string) => host.querySelector(`[data-testid=${id}]`) !== null;
     expect(['stream', 'metric', 'view', 'scale'].map(has)).toEqual([false, true, true, true]);
-    const streams = ['gradients', 'weights'].map((name) => ({ name, label: name }));
-    store.receiveMeta(metaOf({ revision: 2, streams }));
+    store.receiveMeta(metaOf({ revision: 2, streams: [GRADIENTS, WEIGHTS] }));
     await rendered();
     expect(has('stream')).toBe(true);
   });
@@ -255,11 +254,11 @@ describe('the toolbar', () => {
 
 describe('flags', () => {
   it('are told in words', () => {
-    expect(findingsOf(0)).toEqual([]);
-    expect(findingsOf(1 | 2)).toEqual(['NaN, +Inf in these steps']);
-    expect(findingsOf(4 | 8 | 16)).toEqual([
+    expect(findingsOf(0, 'weight')).toEqual([]);
+    expect(findingsOf(1 | 2, 'weight')).toEqual(['NaN, +Inf in these steps']);
+    expect(findingsOf(4 | 8 | 16, 'weight')).toEqual([
       '-Inf in these steps',
-      'no gradient in some or all steps',
+      'no weight in some or all steps',
       'still being recorded',
     ]);
   });

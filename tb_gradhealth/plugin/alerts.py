@@ -68,6 +68,7 @@ def _told(timeline: Timeline, grid: Grid, one: Finding, value: float, usual: flo
     begin, end = max(begins.begin, timeline.first), min(ends.end, timeline.end)
     sentence = one.rule.says.format(
         subject=subject(timeline.tree, one.node),
+        what=printable(timeline.what[:NAME]),
         first=_first(timeline, one, begins) if one.rule.kind in BAD else "",
         steps=_steps(begin, end),
         percent=f"{NEAR_ZERO:.0%}",

@@ -14,9 +14,10 @@ from . import tiles
 
 
 def meta(name: str, run: Run, timelines: dict[str, Timeline], stream: str | None) -> dict[str, Any]:
-    """What the front end must know of a run before it asks for tiles of ``stream``; the first one leads."""
+    """What the front end must know of a run before it asks for tiles of ``stream``, or of the first one, which leads,
+    where the run has no such stream."""
     lead = next(iter(timelines.values()))
-    stream = next(iter(timelines)) if stream is None else stream
+    stream = stream if stream in timelines else next(iter(timelines))
     shown = timelines[stream]
     tree = shown.tree
     elements = [math.prod(shown.tensors[tree.names[node]].shape or ()) for node in tree.leaf_nodes]

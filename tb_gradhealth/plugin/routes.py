@@ -85,7 +85,7 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         # Taken before the data: what is called newer than it is would never be asked for again.
         revision = run.revision
         timelines = arguments.timelines(run)
-        stream = arguments.one_of(request, "stream", timelines) if "stream" in request.args else None
+        stream = request.args.get("stream")
         return _json(request, {"run": name, **meta(name, run, timelines, stream), "revision": revision})
 
     def _tiles_route(self, request: wrappers.Request) -> wrappers.Response:

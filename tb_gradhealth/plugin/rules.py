@@ -124,23 +124,23 @@ RULES: tuple[Rule, ...] = (
     Rule("nan", "critical", "norm", _flagged(BAD["nan"]), "NaN in {subject}, first {first}"),
     Rule("pos_inf", "critical", "norm", _flagged(BAD["pos_inf"]), "+Inf in {subject}, first {first}"),
     Rule("neg_inf", "critical", "norm", _flagged(BAD["neg_inf"]), "−Inf in {subject}, first {first}"),
-    Rule("no_gradient", "warning", "norm", _no_gradient, "no gradient reached {subject} in {steps}"),
+    Rule("no_gradient", "warning", "norm", _no_gradient, "no {what} reached {subject} in {steps}"),
     Rule(
         "near_zero",
         "warning",
         "near_zero_fraction",
         _near_zero,
-        "on average {percent} or more of the gradient of {subject} is near zero in {steps}",
+        "on average {percent} or more of the {what} of {subject} is near zero in {steps}",
     ),
     Rule(
         "saturated",
         "warning",
         "saturated_fraction",
         _saturated,
-        "up to {value:.2%} of the gradient of {subject} is about to overflow in {steps}",
+        "up to {value:.2%} of the {what} of {subject} is about to overflow in {steps}",
     ),
     Rule(
         "spike", "notice", "norm", _spike, "the norm of {subject} jumped to {value:.3g}, {times:,.0f} times its median"
     ),
-    Rule("gaps", "notice", "norm", _gaps, "no gradient reached {subject} in some of {steps}"),
+    Rule("gaps", "notice", "norm", _gaps, "no {what} reached {subject} in some of {steps}"),
 )

@@ -96,7 +96,7 @@ def test_meta_tells_a_rewind_from_a_resume_and_has_the_other_names(board: Board)
 
 def test_two_streams_are_told_apart_by_their_own_labels(board: Board) -> None:
     meta = board.get("meta", run=RUN).json
-    assert meta["streams"] == [{"name": name, "label": label} for name, label in noted.STREAMS.items()]
+    assert [(one["name"], one["label"]) for one in meta["streams"]] == list(noted.STREAMS.items())
     applied, before = (board.tile(RUN, "norm", "max", "0.0.0", stream).values[:11, :150] for stream in noted.STREAMS)
     assert before == pytest.approx(applied * noted.CLIPPED, rel=0.02)
     cells = [board.get("cell", run=RUN, stream=s, node=3, level=0, index=7).json for s in noted.STREAMS]

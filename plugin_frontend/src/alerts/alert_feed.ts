@@ -1,5 +1,7 @@
 import { effect } from '@preact/signals';
 import type { Api } from '../api.ts';
+import type { Meta } from '../contract.ts';
+import { type Tree, buildTree, sameNodes } from '../model.ts';
 import type { Store } from '../store.ts';
 import type { Alerts } from './alerts.ts';
 
@@ -13,6 +15,7 @@ interface Wanted {
   readonly run: string;
   readonly stream: string;
   readonly revision: number;
+  readonly sessions: number;
 }
 
 /** Keeps the list of alerts as new as the run, while somebody can see it. */
@@ -21,9 +24,11 @@ export class AlertFeed {
   private asked: (Wanted & { at: number }) | null = null;
   private latest = 0;
   private about: readonly unknown[] = [];
+  /** Nodes of the first stream, as of so many sessions. */
+  private lead: { readonly tree: Tree; readonly sessions: number } | null = null;
 
   constructor(
-    private readonly api: Pick<Api, 'alerts'>,
+    private readonly api: Pick<Api, 'alerts' | 'meta'>,
     private readonly store: Store,
     private readonly alerts: Alerts,
     private readonly isVisible: () => boolean,
@@ -32,14 +37,15 @@ export class AlertFeed {
   /** Looks at each poll whether there is news: polls stop while the page is hidden, and go on when it is seen again. */
   start(): void {
     effect(() => {
-      const [polled, meta, stream] = [this.store.runs.value, this.store.meta.value, this.store.stream.value];
+      const [polled, meta, tree] = [this.store.runs.value, this.store.meta.value, this.store.tree.value];
       clearTimeout(this.timer);
-      // Alerts name nodes by their index, so they are of no use beside another tree.
-      const about = [this.store.runName.value, stream?.name, this.store.tree.value];
+      const stream = meta?.streams[0]?.name;
+      const about = [this.store.runName.value, stream];
       if (about.some((one, i) => one !== this.about[i])) this.forget();
       this.about = about;
-      if (polled === null || meta === null || stream === null) return;
-      const wanted = { run: meta.run, stream: stream.name, revision: meta.revision };
+      if (polled === null || meta === null || stream === undefined) return;
+      if (tree !== null && meta.stream === stream) this.know(meta, tree);
+      const wanted = { run: meta.run, stream, revision: meta.revision, sessions: meta.sessions.length };
       const { asked } = this;
       const same = asked?.run === wanted.run && asked.stream === wanted.stream;
       if (same && asked.revision === wanted.revision) return;
@@ -56,7 +62,25 @@ export class AlertFeed {
   private forget(): void {
     this.latest++;
     this.asked = null;
+    this.lead = null;
     this.alerts.forget();
+  }
+
+  /** Takes note of the first stream's nodes. Alerts name them by index, so they are of no use beside other ones. */
+  private know({ sessions }: Meta, found: Tree): Tree {
+    const known = this.lead?.tree ?? found;
+    const same = known === found || sameNodes(known, found);
+    if (!same) this.forget();
+    const tree = same ? known : found;
+    this.lead = { tree, sessions: sessions.length };
+    return tree;
+  }
+
+  /** Asked for while another stream is shown, and only when its nodes may have changed. */
+  private async treeOf({ run, sessions }: Wanted): Promise<Tree> {
+    if (this.lead?.sessions === sessions) return this.lead.tree;
+    const meta = await this.api.meta(run);
+    return this.know(meta, buildTree(meta.nodes));
   }
 
   /** A failure is told in the rail alone: whether TensorBoard is there at all, polling finds out. */
@@ -64,8 +88,11 @@ export class AlertFeed {
     const number = ++this.latest;
     this.asked = { ...wanted, at: Date.now() };
     try {
-      const { alerts, complete } = await this.api.alerts(wanted.run, wanted.stream);
-      if (number === this.latest) this.alerts.receive({ ...wanted, alerts, complete });
+      const [{ alerts, complete }, tree] = await Promise.all([
+        this.api.alerts(wanted.run, wanted.stream),
+        this.treeOf(wanted),
+      ]);
+      if (number === this.latest) this.alerts.receive({ ...wanted, tree, alerts, complete });
     } catch (error) {
       if (number !== this.latest) return;
       this.alerts.problem.value = error instanceof Error ? error.message : String(error);

@@ -1,16 +1,19 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { Alert, Severity } from '../contract.ts';
 import { formatCount, plural } from '../format.ts';
+import { type Tree, fullName } from '../model.ts';
 import type { Place } from '../store.ts';
 import { SEVERITIES } from './kinds.ts';
 
 /** Below this width the rail would take more from the heatmap than it gives. */
 const ROOM_CSS_PX = 1_100;
 
-/** What has been found in a stream of a run, as of a revision of the run. */
+/** What has been found in the first stream of a run, as of a revision of the run. */
 export interface Found {
   readonly run: string;
   readonly stream: string;
+  /** That alerts name nodes of. */
+  readonly tree: Tree;
   readonly revision: number;
   readonly alerts: readonly Alert[];
   readonly complete: boolean;
@@ -29,7 +32,7 @@ export interface Memory {
   write: (value: string) => void;
 }
 
-/** What is known of a stream's alerts, and how much of it people want to see. */
+/** What is known of a run's alerts, which are those of its first stream, and how much of it people want to see. */
 export class Alerts {
   readonly found = signal<Found | null>(null);
   /** Why there is no newer list; the last one stays. */
@@ -58,6 +61,17 @@ export class Alerts {
   /** Those of the severities that are wanted, the gravest first. */
   readonly listed = computed(() => this.all.value.filter((alert) => this.shown.value.has(alert.severity)));
   readonly inTime = computed(() => inTimeOrder(this.listed.value));
+
+  /** Whether it is the stream that they were found in. */
+  areOf(stream: { readonly name: string } | null): boolean {
+    return this.found.value?.stream === stream?.name;
+  }
+
+  /** Of the node that an alert is about. */
+  pathOf({ node }: Alert): string {
+    const tree = this.found.value?.tree;
+    return tree === undefined ? '' : fullName(tree, node);
+  }
 
   receive(found: Found): void {
     batch(() => {

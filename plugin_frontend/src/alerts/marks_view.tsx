@@ -65,7 +65,8 @@ export function marksInView(store: Store, alerts: Alerts): ReadonlySignal<readon
   if (known !== undefined) return known;
   const byRow = computed(() => {
     const [tree, all] = [store.tree.value, alerts.marksShown.value ? alerts.inTime.value : []];
-    if (tree === null || all.length === 0) return new Map<number, never>();
+    if (tree === null || all.length === 0 || !alerts.areOf(store.stream.value))
+      return new Map<number, never>();
     const rows = rowsOfNodes(tree.parents, store.nodes.value);
     return alertsByRow(all, (node) => rows[node] ?? -1);
   });

@@ -1,7 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Alert, Severity } from '../contract.ts';
 import { formatCount, formatSteps, shortened } from '../format.ts';
-import { fullName } from '../model.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
 import type { Alerts } from './alerts.ts';
@@ -25,7 +24,7 @@ interface Props {
   alerts: Alerts;
 }
 
-/** What was found in the shown stream, the gravest first; one stop for the Tab key, arrows go from alert to alert. */
+/** What was found in the run's first stream, the gravest first; one stop for the Tab key, arrows go from alert to alert. */
 export function AlertRail({ store, pointing, alerts }: Props) {
   const [entry, setEntry] = useState<string | null>(null);
   const list = useRef<HTMLDivElement>(null);
@@ -59,6 +58,7 @@ export function AlertRail({ store, pointing, alerts }: Props) {
               <Item
                 key={alert.id}
                 store={store}
+                alerts={alerts}
                 alert={alert}
                 isEntry={alert === entered}
                 isCurrent={alert.id === visited}
@@ -206,6 +206,7 @@ function Section({ severity, listed, item, atLeast }: SectionProps) {
 
 interface ItemProps {
   store: Store;
+  alerts: Alerts;
   alert: Alert;
   isEntry: boolean;
   isCurrent: boolean;
@@ -213,10 +214,9 @@ interface ItemProps {
   go: () => void;
 }
 
-function Item({ store, alert, isEntry, isCurrent, enter, go }: ItemProps) {
-  const tree = store.tree.value;
-  const path = tree === null ? '' : fullName(tree, alert.node);
-  const other = metricToShow(store, alert);
+function Item({ store, alerts, alert, isEntry, isCurrent, enter, go }: ItemProps) {
+  const path = alerts.pathOf(alert);
+  const other = alerts.areOf(store.stream.value) ? metricToShow(store, alert) : store.meta.value?.streams[0];
   return (
     <button
       type="button"
@@ -235,7 +235,12 @@ function Item({ store, alert, isEntry, isCurrent, enter, go }: ItemProps) {
       </span>
       <span class="where" title={path.slice(0, TITLE_CHARACTERS)}>
         {formatSteps(...alert.steps)} · <bdi>{shortened(path, PATH_CHARACTERS)}</bdi>
-        {other !== null && <> · switches to {other.label}</>}
+        {other != null && (
+          <>
+            {' '}
+            · switches to <bdi>{other.label}</bdi>
+          </>
+        )}
       </span>
     </button>
   );

@@ -1,4 +1,4 @@
-import { batch } from '@preact/signals';
+import { batch, effect } from '@preact/signals';
 import type { Alert } from '../contract.ts';
 import { pageShortcutOf } from '../keys.ts';
 import type { Pointing } from '../pointing.ts';
@@ -11,8 +11,30 @@ import { type Alerts, type Jump, jumpFrom, sentenceOfJump } from './alerts.ts';
 /** How wide an interval gets that was narrower than a pixel. */
 const WIDE_CSS_PX = 8;
 
-/** Shows an alert's cell: its metric, its row unfolded and in view, its steps in view, and the cursor on it. */
+/**
+ * Shows an alert's cell: its stream and metric, its row unfolded and in view, its steps in view, and the cursor on it.
+ * Where another stream is shown, that waits for the alert's, unless somebody turns to something else meanwhile.
+ */
 export function visit(store: Store, pointing: Pointing, alerts: Alerts, alert: Alert, told: string): void {
+  const found = alerts.found.peek();
+  if (found !== null) store.chooseStream(found.stream);
+  if (found === null || found.stream === store.stream.peek()?.name) {
+    show(store, pointing, alerts, alert, told);
+    return;
+  }
+  const stop = effect(() => {
+    const isWanted = store.runName.value === found.run && store.streamName.value === found.stream;
+    const isHere = store.stream.value?.name === found.stream;
+    if (isWanted && !isHere) return;
+    queueMicrotask(() => {
+      stop();
+      if (isWanted)
+        show(store, pointing, alerts, alert, `${told}. Showing ${store.stream.peek()?.label ?? ''}`);
+    });
+  });
+}
+
+function show(store: Store, pointing: Pointing, alerts: Alerts, alert: Alert, told: string): void {
   const [tree, grid, scale] = [store.tree.peek(), store.grid.peek(), store.scale.peek()];
   const key = tree?.keys[alert.node];
   if (tree === null || grid === null || scale === null || key === undefined) return;

@@ -26,7 +26,7 @@ export function PinList({ store, pointing, drill, feed }: Props) {
           <bdi class="name" title={shortened(nameOf(drill, shown), 500)}>
             {shortened(nameOf(drill, shown), NAME_CHARACTERS)}
           </bdi>
-          <Figure {...figureOf(store, pointing, feed, shown)} />
+          <Figure {...figureOf(store, pointing, drill, feed, shown)} />
           {shown.pinned && (
             <button
               type="button"
@@ -62,8 +62,9 @@ function nameOf(drill: Drill, { key, node }: Shown): string {
 }
 
 /** The mean in view, its spread in the title: the band beside it shows that. */
-function figureOf(store: Store, pointing: Pointing, feed: LineFeed, { key, node }: Shown) {
-  if (node === null) return { text: 'not in this run', title: '' };
+function figureOf(store: Store, pointing: Pointing, drill: Drill, feed: LineFeed, { key, node }: Shown) {
+  const where = drill.subject.value === store ? 'stream' : 'run';
+  if (node === null) return { text: `not in this ${where}`, title: '' };
   const figures = figuresAt(feed, key, pointing.stepTold.value);
   if (figures === null) return { text: '', title: '' };
   const [mean, min, max] = [figures.mean, figures.min, figures.max].map((value) =>

@@ -71,7 +71,7 @@ function Pages({ store, known, metrics }: PagesProps) {
           </button>
         </div>
       )}
-      <Table metrics={metrics} cellKey={cell.key} row={row} />
+      <Table store={store} metrics={metrics} cellKey={cell.key} row={row} />
     </>
   );
 }
@@ -102,11 +102,19 @@ function PageButton({ label, sign, to, of, choose }: PageButtonProps) {
   );
 }
 
-function Table({ metrics, cellKey, row }: { metrics: readonly Metric[]; cellKey: string; row: Row }) {
+interface TableProps {
+  store: Store;
+  metrics: readonly Metric[];
+  cellKey: string;
+  row: Row;
+}
+
+function Table({ store, metrics, cellKey, row }: TableProps) {
   const table = useRef<HTMLTableElement>(null);
   const [said, say] = useState('');
   const path = cellKey.slice(cellKey.indexOf(':') + 1) || 'All tensors';
-  const sections = sectionsOf(row, metrics);
+  const sampled = store.stream.value?.sampled === true;
+  const sections = sectionsOf(row, metrics, { what: store.what.value, sampled });
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(tsvOf(`${path}, ${formatSteps(...row.steps)}`, sections));
@@ -121,7 +129,9 @@ function Table({ metrics, cellKey, row }: { metrics: readonly Metric[]; cellKey:
     <>
       <div class="row-head">
         <b>{formatSteps(...row.steps)}</b>
-        <span class="quiet">{plural(row.recorded, 'step')} recorded</span>
+        <span class="quiet">
+          {plural(row.recorded, 'step')} {sampled ? 'sampled' : 'recorded'}
+        </span>
         <button
           type="button"
           data-testid="copy-tsv"

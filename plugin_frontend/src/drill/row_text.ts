@@ -1,4 +1,4 @@
-import type { Kind, Metric, Row } from '../contract.ts';
+import type { Kind, Metric, Row, Stream } from '../contract.ts';
 import { formatCount, formatSteps, formatValue } from '../format.ts';
 
 /** One line of the table; `exact` are the cells in full precision. */
@@ -27,7 +27,11 @@ const COUNT_LABELS = new Map([
 const BAD_COUNTS = new Set(['nan', 'pos_inf', 'neg_inf']);
 
 /** All that is known of a node in one row, as the sections of a table. */
-export function sectionsOf(row: Row, metrics: readonly Metric[]): Section[] {
+export function sectionsOf(
+  row: Row,
+  metrics: readonly Metric[],
+  { what, sampled }: Pick<Stream, 'what' | 'sampled'>,
+): Section[] {
   const order = new Map(metrics.map(({ name }, i) => [name, i]));
   const names = [...row.metrics.keys()].sort(
     (a, b) => (order.get(a) ?? metrics.length) - (order.get(b) ?? metrics.length),
@@ -63,8 +67,8 @@ export function sectionsOf(row: Row, metrics: readonly Metric[]): Section[] {
       heads: ['of this row'],
       lines: [
         plainLine('covered', formatSteps(...row.steps), row.steps.join('–')),
-        plainLine('recorded', formatCount(row.recorded), row.recorded),
-        plainLine('with a gradient', formatCount(row.with_data), row.with_data),
+        plainLine(sampled ? 'sampled' : 'recorded', formatCount(row.recorded), row.recorded),
+        plainLine(`with ${what}`, formatCount(row.with_data), row.with_data),
         row.first_bad === null
           ? plainLine('first NaN or Inf', 'none', '')
           : plainLine('first NaN or Inf', `step ${formatCount(row.first_bad)}`, row.first_bad, true),

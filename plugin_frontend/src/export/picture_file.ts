@@ -196,7 +196,7 @@ function drawLegend(pen: Pen, store: Store, shared: boolean): void {
     }
     x += pen.text(words, x + 2, top + 7, 60, { size: 12 }) + 20;
   }
-  pen.text('hatched: no gradient', x, top + 7, 200, { size: 12 });
+  pen.text(`hatched: no ${store.what.peek()}`, x, top + 7, 200, { size: 12 });
 }
 
 /** The shapes of the severities that are marked, below the signs. */

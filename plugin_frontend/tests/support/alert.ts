@@ -1,4 +1,9 @@
 import type { Alert } from '../../src/contract.ts';
+import { buildTree } from '../../src/model.ts';
+import { metaOf } from './meta.ts';
+
+/** Of the run that these alerts were found in. */
+export const foundIn = buildTree(metaOf().nodes);
 
 export function alertOf(changes: Partial<Alert> = {}): Alert {
   return {

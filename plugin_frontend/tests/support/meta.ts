@@ -1,4 +1,4 @@
-import type { Meta, Nodes, Run } from '../../src/contract.ts';
+import type { Meta, Nodes, Run, Stream } from '../../src/contract.ts';
 
 /** Nodes by name and parent: one without children is a tensor. */
 export function nodesFrom(names: readonly string[], parents: readonly number[]): Nodes {
@@ -15,6 +15,15 @@ export function nodesFrom(names: readonly string[], parents: readonly number[]):
   };
 }
 
+export const GRADIENTS: Stream = {
+  name: 'gradients',
+  label: 'Gradients (applied)',
+  what: 'gradient',
+  sampled: false,
+};
+
+export const WEIGHTS: Stream = { name: 'weights', label: 'Weights', what: 'weight', sampled: true };
+
 export function metaOf(changes: Partial<Meta> = {}): Meta {
   return {
     run: 'exp1/gradhealth',
@@ -25,7 +34,8 @@ export function metaOf(changes: Partial<Meta> = {}): Meta {
     cell: 10,
     levels: 1,
     overview: false,
-    streams: [{ name: 'gradients', label: 'Gradients (applied)' }],
+    streams: [GRADIENTS],
+    stream: 'gradients',
     metrics: [
       { name: 'norm', label: 'Norm', unit: 'L2', kind: 'magnitude', scale: 'log', meaning: 'L2 norm' },
       { name: 'mean', label: 'Mean', unit: 'per element', kind: 'signed', scale: 'linear', meaning: 'mean' },
