@@ -60,7 +60,7 @@ def test_every_view_has_an_answer(run: Run, view: tiles.View) -> None:
 def test_every_other_route_has_an_answer(run: Run) -> None:
     timeline, whole = run.timeline("gradients"), np.array([0])
     assert alerts(timeline) == {"alerts": [], "complete": True}
-    assert meta("x", run, run.timelines())["nodes"]["size"] == [0]
+    assert meta("x", run, run.timelines(), None)["nodes"]["size"] == [0]
     assert len(overview(run.timelines(), 0, STEPS, CELLS)["series"][0]["mean"]) == CELLS
     assert len(figures.lines(timeline, "norm", whole, 0, STEPS, CELLS)["lines"][0]["max"]) == CELLS
     assert len(figures.rows(timeline, 0, 0, STEPS)["rows"]) == CELLS
