@@ -141,9 +141,10 @@ class Monitor:
         """Module → indices of its units (features, or channels of a convolution) that stayed below 1e-6 in magnitude at
         each of the last 20 steps that were looked at; of modules that have any. Needs ``activations=``; waits for the
         device."""
-        found = [one.dead_units() for one in self._observers if isinstance(one, Activations)]
-        if not found:
+        asked = [one for one in self._observers if isinstance(one, Activations)]
+        if not asked:
             self.report("dead_units(): activations are not looked at: pass activations= to GradHealthWriter")
+        found = [self._guarded(one.dead_units) or {} for one in asked]
         return {name: indices for one in found for name, indices in one.items()}
 
     def state_dict(self) -> dict[str, int]:
@@ -319,7 +320,14 @@ class Monitor:
         seen = [one for observer in self._observers for one in self._guarded(_taken, observer) or ()]
         session = self._current_session()
         if seen and session is not None and self._is_lowest():
-            if not session.fits(seen):
+            if not session.fits(seen) and Membership.of(self._settings.group) is not None:
+                # The other ranks would have to begin a new session as well, and know nothing of it.
+                seen = [one for one in seen if session.fits([one])]
+                self.report(
+                    "observe(): a name or head came that was not there at the first look, so its stream is recorded no "
+                    "more: in a distributed run give all of them from the first step on"
+                )
+            elif not session.fits(seen):
                 self._end_session()
                 session = self._current(step)
                 session.begin(step)

@@ -130,10 +130,11 @@ def term(gradient: Any, inverse_scale: torch.Tensor | None) -> tuple[torch.Tenso
             local = local * inverse_scale.to(local.device, local.dtype)
         if local.device.type == "cpu":
             return local.clone(), None
-        kept = torch.empty(local.shape, dtype=local.dtype, pin_memory=True)
+        module: Any = torch.get_device_module(local.device)
+        kept = torch.empty(local.shape, dtype=local.dtype, device="cpu", pin_memory=True)
         kept.copy_(local, non_blocking=True)
-        event = torch.get_device_module(local.device).Event()
-        event.record()
+        event = module.Event()
+        event.record(module.current_stream(local.device))
         return kept, event
 
 

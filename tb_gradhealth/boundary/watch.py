@@ -318,7 +318,7 @@ class Watch:
     @property
     def reevaluates(self) -> bool:
         """Whether the optimizer calls its closure again within a step, which the first evaluation stood for."""
-        return self._evaluated and bool(self._depth)
+        return self._evaluated and self._inside_step()
 
     def _inside_step(self) -> bool:
         if self._depth and not steps_on_the_stack(self._owner()):

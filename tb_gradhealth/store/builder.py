@@ -59,7 +59,8 @@ class RowBuilder:
             if self._open is not None and int(self._open.rows.start[0]) // self._every != int(number[groups[i]]):
                 done += self._end()  # steps are missing up to the end of the open row
             self._open = one if self._open is None else self._open.merged(one)
-            if int(self._open.rows.stop[0]) % self._every == 0:
+            # Another optimizer's sample of the same row may follow.
+            if not self._sampled and int(self._open.rows.stop[0]) % self._every == 0:
                 done.append(self._open)
                 self._open = None
         return done

@@ -15,12 +15,12 @@ from gradhealth_kernels.dead_rows import FoundRows
 
 from .. import shards
 from ..boundary import amp
-from .stream import Fetch, Sample, Stream, later
+from .stream import Fetch, Sample, Source, Stream, later
 
 DEAD_ROWS = Stream("dead_rows", "Dead rows", "gradient", further=("rows_total", "rows_dead"))
 
 
-class DeadRows:
+class DeadRows(Source):
     """Gradients of matrices and of convolutions as the optimizer finds them, with the first dimension as the row.
 
     A row is an output neuron of a linear layer or convolution, a token of an embedding, an input channel of a
@@ -52,11 +52,6 @@ class DeadRows:
         counts = [later(one) for one in found.counts]
         further = {name: _column(counts, found.has, place) for place, name in enumerate(DEAD_ROWS.further)}
         yield Sample(DEAD_ROWS, tensors, further, inverse_scale=inverse_scale)
-
-    def after(
-        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
-    ) -> Iterable[Sample]:
-        return ()
 
     def last(self) -> dict[int, npt.NDArray[np.int64]]:
         """The dead rows found last, by parameter, of those that have any; waits for the device."""

@@ -15,7 +15,7 @@ from gradhealth_kernels.exponents import ExponentHistograms
 
 from .. import shards
 from ..boundary import amp
-from .stream import Fetch, Sample, Stream
+from .stream import Fetch, Sample, Source, Stream
 
 KEPT: tuple[Loss | Span, ...] = (*LOSSES, *SPANS)
 EXPONENTS = Stream(
@@ -25,10 +25,8 @@ EXPONENTS = Stream(
 _CHOSEN: npt.NDArray[np.int64] = np.array([one.chosen for one in KEPT], np.int64)
 
 
-class Exponents:
+class Exponents(Source):
     """Of the gradients as the optimizer finds them at each sampled step, without a loss scale: one more read."""
-
-    every = 1
 
     def __init__(self) -> None:
         self._histograms: ExponentHistograms | None = None
@@ -55,11 +53,6 @@ class Exponents:
 
         further: dict[str, Fetch] = {one.name: partial(_row, kept, index) for index, one in enumerate(KEPT)}
         yield Sample(EXPONENTS, gradients, further, inverse_scale=inverse)
-
-    def after(
-        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
-    ) -> Iterable[Sample]:
-        return ()
 
 
 def _row(kept: Fetch, index: int) -> npt.NDArray[np.float64]:

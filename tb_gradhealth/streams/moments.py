@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
 from .. import shards
-from .stream import Sample, Stream
+from .stream import Sample, Source, Stream
 
 #: Keys of ``optimizer.state[parameter]`` that have names; others are shown by their key.
 LABELS = {
@@ -26,19 +26,12 @@ MAX_KEYS = 8
 GROUP_BYTES = 64 << 20
 
 
-class Moments:
+class Moments(Source):
     """One stream for each key of the optimizer's state, after each sampled step.
 
-    The Adam family's also have the ratio of the bias-corrected moments, m̂ / (√v̂ + eps): what the learning rate is
-    multiplied with (Kingma and Ba, "Adam", 2015, algorithm 1).
+    The Adam family's also have the ratio of the bias-corrected moments, m̂ / (√v̂ + eps): of Adam and AdamW what the
+    learning rate is multiplied with (Kingma and Ba, "Adam", 2015, algorithm 1).
     """
-
-    every = 1
-
-    def before(
-        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
-    ) -> Iterable[Sample]:
-        return ()
 
     def after(
         self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
@@ -89,13 +82,18 @@ def _ratios(
 
 
 def _ratio(state: Mapping[Any, Any], parameter: torch.Tensor, options: Mapping[str, Any]) -> torch.Tensor | None:
-    mean, square = _moment(state, "exp_avg", parameter), _moment(state, "exp_avg_sq", parameter)
+    second = "max_exp_avg_sq" if options.get("amsgrad") else "exp_avg_sq"
+    mean, square = _moment(state, "exp_avg", parameter), _moment(state, second, parameter)
     step = state.get("step")
     if mean is None or square is None or step is None or mean.is_complex() or "betas" not in options:
         return None
     beta1, beta2 = options["betas"]
-    # A step kept on a device is worked with there, so that nothing waits for it.
-    steps = step.to(mean.device, torch.float32) if isinstance(step, torch.Tensor) else torch.tensor(float(step))
+    if isinstance(step, torch.Tensor) and not step.is_cpu:
+        if step.device != mean.device:
+            return None
+        steps: Any = step.float().clamp(min=1)  # where it is, so that nothing waits for it; 0 if none was made yet
+    else:
+        steps = max(float(step), 1.0)
     wide = torch.promote_types(mean.dtype, torch.float32)
     unbiased = square.to(wide).div(1 - beta2**steps).sqrt_().add_(options.get("eps", 0.0))
     return mean.to(wide).div(1 - beta1**steps).div_(unbiased)

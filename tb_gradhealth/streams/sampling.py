@@ -45,7 +45,7 @@ class ParameterSampling:
         record: Callable[[int, Sample], None],
         report: Callable[[str], None],
     ) -> None:
-        self._every, self._start, self._record = every, start, record
+        self._every, self._start, self._record, self._report = every, start, record, report
         self._sources = [_Due(SOURCES[name](report)) for name in names]
         self._due: list[Source] = []
 
@@ -55,12 +55,19 @@ class ParameterSampling:
 
     def before(self, step: int, optimizer: Optimizer, parameters: Sequence[torch.Tensor]) -> None:
         """Just before the optimizer writes to its parameters."""
+        self.forget()  # the step before may have raised
         self._due = [one.source for one in self._sources if one.at(step, self._every)]
         self._each(lambda source, local: source.before(optimizer, parameters, local), parameters)
 
     def after(self, optimizer: Optimizer, parameters: Sequence[torch.Tensor]) -> None:
         """Just after."""
         self._each(lambda source, local: source.after(optimizer, parameters, local), parameters)
+        self._due = []
+
+    def forget(self) -> None:
+        """What a step that has begun is looked at with is not needed any more."""
+        for source in self._due:
+            source.forget()
         self._due = []
 
     def _each(
@@ -72,9 +79,14 @@ class ParameterSampling:
             return
         with torch.no_grad():
             local = [None if shards.is_flattened(one) else shards.local(one) for one in parameters]
-            for source in self._due:
-                for sample in look(source, local):
-                    self._record(self._start, sample)
+            for source in list(self._due):
+                try:
+                    for sample in look(source, local):
+                        self._record(self._start, sample)
+                except Exception as error:  # it costs this source alone
+                    self._due.remove(source)
+                    source.forget()
+                    self._report(f"{type(error).__name__}: {error}")
 
 
 class Recorders:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,30 +70,31 @@ class Sample:
     inverse_scale: torch.Tensor | None = None
 
 
-class Source(Protocol):
+class Source:
     """Where samples of an optimizer's parameters come from; one for each optimizer and session.
 
-    Both methods are called at a sampled step alone, without autograd, and may wait for no device. What they give is
-    measured at once, sample by sample, so that a generator need not hold all tensors at a time. Columns are those of
-    the parameters, whose elements on this rank are ``local``.
+    Both looks are at a sampled step alone, without autograd, and may wait for no device. What they give is measured at
+    once, sample by sample, so that a generator need not hold all tensors at a time. Columns are those of the
+    parameters, whose elements on this rank are ``local``. ``every`` is that of its streams.
     """
 
-    @property
-    def every(self) -> int:
-        """That of its streams."""
-        ...
+    every = 1
 
     def before(
         self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
     ) -> Iterable[Sample]:
         """Just before the optimizer writes to its parameters."""
-        ...
+        return ()
 
     def after(
         self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
     ) -> Iterable[Sample]:
         """Just after."""
-        ...
+        return ()
+
+    def forget(self) -> None:
+        """There will be no "after": keep nothing of the step that has begun."""
+        return
 
 
 def later(values: torch.Tensor) -> Fetch:
@@ -102,10 +103,11 @@ def later(values: torch.Tensor) -> Fetch:
     if values.device.type == "cpu":
         kept = values.double().clone().numpy()
         return lambda: kept
-    pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    module: Any = torch.get_device_module(values.device)
+    pinned = torch.empty(values.shape, dtype=values.dtype, device="cpu", pin_memory=True)
     pinned.copy_(values, non_blocking=True)
-    event: Any = torch.get_device_module(values.device).Event()
-    event.record()
+    event = module.Event()
+    event.record(module.current_stream(values.device))
 
     def fetch() -> npt.NDArray[np.float64]:
         event.synchronize()

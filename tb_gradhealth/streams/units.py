@@ -70,7 +70,7 @@ def _silent(output: torch.Tensor, dimension: int) -> torch.Tensor:
 
 def _below(output: torch.Tensor, dimension: int) -> torch.Tensor:
     others = [i for i in range(output.dim()) if i != dimension]
-    largest = output.abs()
-    if others:
-        largest = largest.amax(others)
-    return largest < SILENT
+    if not others:
+        return output.abs() < SILENT
+    # No copy of the output, as its magnitudes would be.
+    return torch.maximum(output.amax(others), -output.amin(others)) < SILENT

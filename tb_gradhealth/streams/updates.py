@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from gradhealth_kernels import metrics
 from gradhealth_kernels.launch import StepRing
 
-from .stream import Sample, Stream
+from .stream import Sample, Source, Stream
 
 UPDATES = Stream("updates", "Updates", "update", further=("weight_sq",))
 
@@ -20,15 +20,13 @@ UPDATES = Stream("updates", "Updates", "update", further=("weight_sq",))
 COPY_BYTES = 1 << 30
 
 
-class Updates:
+class Updates(Source):
     """The weights after a sampled step less a copy of them from before it.
 
     A copy is the one way that holds for every optimizer, and that sees what rounding keeps of an update: those of
     bfloat16 weights are often lost whole, which no optimizer's state tells. It is there from just before the step to
     just after it. ``tell`` is told, once, what has no room.
     """
-
-    every = 1
 
     def __init__(self, tell: Callable[[str], None], room: int = COPY_BYTES) -> None:
         self._tell, self._room = tell, room
@@ -64,6 +62,9 @@ class Updates:
             return squares
 
         yield Sample(UPDATES, copies, {"weight_sq": weight_sq})
+
+    def forget(self) -> None:
+        self._copies = []
 
     def _chosen(self, local: Sequence[torch.Tensor | None]) -> list[bool]:
         """Which tensors have room, the smallest first."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from .stream import Sample, Stream, later
+from .stream import Sample, Source, Stream, later
 
 WEIGHTS = Stream("weights", "Weights", "weight")
 SPECTRUM = Stream("spectrum", "Weight spectrum", "weight", every=10, further=("rank", "rank_least", "matrices"))
@@ -17,23 +17,16 @@ SPECTRUM = Stream("spectrum", "Weight spectrum", "weight", every=10, further=("r
 MAX_SIDE = 512
 
 
-class Weights:
+class Weights(Source):
     """The weights before each sampled step, so that the first row has them as they were before any."""
-
-    every = 1
 
     def before(
         self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
     ) -> Iterable[Sample]:
         yield Sample(WEIGHTS, local)
 
-    def after(
-        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
-    ) -> Iterable[Sample]:
-        return ()
 
-
-class Spectrum:
+class Spectrum(Source):
     """The participation ratio of each matrix: the number of singular values, if they were all alike.
 
     It takes 2·min(m, n, 512)²·max(m, n) operations for an m × n matrix, so it is looked at in every tenth row alone.
@@ -63,11 +56,6 @@ class Spectrum:
 
         yield Sample(SPECTRUM, matrices, {"rank": rank, "rank_least": rank, "matrices": matrices_of})
 
-    def after(
-        self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
-    ) -> Iterable[Sample]:
-        return ()
-
 
 def _is_matrix(tensor: torch.Tensor) -> bool:
     return tensor.dim() == 2 and min(tensor.shape) > 1 and tensor.is_floating_point() and not tensor.is_sparse
@@ -77,7 +65,7 @@ def participation(matrix: torch.Tensor) -> torch.Tensor:
     """(Σσ²)² / Σσ⁴ over the singular values σ: 1 for a matrix of rank 1, its smaller side for an orthogonal one.
 
     Of the Gram matrix G of the smaller side that is (tr G)² / ‖G‖², so no decomposition is needed; float64 of no
-    dimension, NaN for a matrix of zeros or with an element that is not finite.
+    dimension. Elements that are not finite count as 0; a matrix of zeros has rank 0.
     """
     if matrix.shape[0] > matrix.shape[1]:
         matrix = matrix.T
@@ -85,6 +73,9 @@ def participation(matrix: torch.Tensor) -> torch.Tensor:
     if side > MAX_SIDE:
         matrix = matrix[torch.arange(MAX_SIDE, device=matrix.device) * side // MAX_SIDE]
     wide = matrix if matrix.dtype is torch.float64 else matrix.float()
-    wide = wide / wide.abs().amax()  # squares of squares neither overflow nor vanish
+    wide = torch.nan_to_num(wide, nan=0.0, posinf=0.0, neginf=0.0)
+    # Squares of squares then neither overflow nor vanish.
+    wide = wide / wide.abs().amax().clamp(min=torch.finfo(wide.dtype).tiny)
     gram = wide @ wide.T
-    return gram.diagonal().double().sum().square() / gram.double().square().sum()
+    squares = gram.double().square().sum()
+    return gram.diagonal().double().sum().square() / torch.where(squares > 0, squares, 1.0)
