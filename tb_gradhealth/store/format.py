@@ -45,6 +45,10 @@ _STREAM = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TAG = re.compile(r"gradhealth/([0-9a-f]{8,32})/([a-z][a-z0-9_]{0,63})/(schema|L([0-9]{1,2})/([0-9]{1,9}))")
 
 
+#: Fields of a schema that are left out where they have this value.
+USUAL = {"what": "gradient", "sampled": False}
+
+
 class FormatError(ValueError):
     """The bytes are not what the format promises; the text says what was expected and what came."""
 
@@ -146,6 +150,9 @@ class Schema:
 
     def encode(self) -> bytes:
         content = {"format": VERSION, **asdict(self), "nodes": [node.content() for node in self.nodes]}
+        for name, usual in USUAL.items():
+            if content[name] == usual:
+                del content[name]
         return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 6)
 
     @classmethod
@@ -190,8 +197,8 @@ def _schema(fields: Mapping[str, Any]) -> Schema:
         counts=tuple(str(name) for name in fields["counts"]),
         metrics=metrics,
         nodes=nodes,
-        what=str(fields.get("what", "gradient")),
-        sampled=bool(fields.get("sampled", False)),
+        what=str(fields.get("what", USUAL["what"])),
+        sampled=bool(fields.get("sampled", USUAL["sampled"])),
     )
     for metric in metrics:
         for field, known in (("kind", CODES.keys()), ("over", ("finite", "all")), ("scale", ("log", "linear"))):

@@ -23,7 +23,7 @@ class History:
     """The history of one stream that survived: a later session replaces everything from its first step on.
 
     A timeline with a ``lead``, the run's first stream, has the steps and cells of that one, so that a cell means the
-    same in all streams, its nodes where it has the very same tensors, and loses the steps that sessions of the lead
+    same in all streams, its nodes where it has no other tensors, and loses the steps that sessions of the lead
     replaced. Nothing may be left of it then: ``sessions`` is empty. ``known`` is an earlier timeline, whose tree is
     taken over if it fits.
     """
@@ -103,10 +103,10 @@ class History:
             tensors = {node.name: node for node in schema.nodes if node.kind == "tensor"}
             for name in nodes.model_order([node.name for node in schema.nodes], [node.kind for node in schema.nodes]):
                 infos.setdefault(name, tensors[name])
-        self.tensors = infos
-        if lead is not None and lead.tensors.keys() == infos.keys():
-            self.tree = lead.tree
+        if lead is not None and infos.keys() <= lead.tensors.keys():
+            self.tree, self.tensors = lead.tree, {**lead.tensors, **infos}
         else:
+            self.tensors = infos
             self.tree = nodes.build(list(infos))
 
     @property

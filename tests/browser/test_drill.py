@@ -184,12 +184,12 @@ def test_the_overview_stands_on_the_heatmaps_steps_and_folds(board: TensorBoard,
     tab = shown(board, open_tab, width=width)
     row = tab.part("overview-row")
     row.first.wait_for()
-    assert row.evaluate_all("rows => rows.map(row => row.dataset.kind)") == ["norm"], "nothing was logged"
-    line, canvas = tab.part("sparkline").bounding_box(), tab.part("heatmap").bounding_box()
+    assert row.evaluate_all("rows => rows.map(row => row.dataset.kind)") == ["norm", "rate"]
+    line, canvas = tab.part("sparkline").first.bounding_box(), tab.part("heatmap").bounding_box()
     assert abs(line["x"] - canvas["x"]) < 1
     assert abs(line["width"] - canvas["width"]) < 1
     known = asked(board, "overview", begin=0, end=STEPS, cells=ROWS)
-    tab.part("sparkline").hover(position={"x": canvas["width"] * 305 / STEPS, "y": 10})
+    tab.part("sparkline").first.hover(position={"x": canvas["width"] * 305 / STEPS, "y": 10})
     figure = row.locator(".figure").first.inner_text()
     assert float(figure.split()[0]) == pytest.approx(known["series"][0]["mean"][305 // EVERY], rel=5e-3)
     tab.frame.locator(".heatmap .hairline").wait_for()
@@ -197,7 +197,7 @@ def test_the_overview_stands_on_the_heatmaps_steps_and_folds(board: TensorBoard,
     background = drawn[0, 0]
     assert np.any(drawn != background, axis=(0, 2)).mean() > 0.95, "the line goes through nearly all columns"
     tab.part("fold-overview").click()
-    tab.part("sparkline").wait_for(state="detached")
+    tab.part("sparkline").first.wait_for(state="detached")
     assert tab.part("heatmap").bounding_box()["height"] > canvas["height"]
     assert tab.problems == []
 

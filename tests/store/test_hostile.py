@@ -3,6 +3,7 @@ memory beyond what the schema allows."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -293,6 +294,8 @@ def test_a_schema_from_before_there_were_other_streams_is_of_gradients() -> None
     content = {k: v for k, v in CONTENT.items() if k not in LATER}
     schema = Schema.decode(zlib.compress(json.dumps(content).encode()))
     assert {name: getattr(schema, name) for name in LATER} == LATER
+    other = dataclasses.replace(schema, what="weight", sampled=True)
+    assert Schema.decode(other.encode()) == other
 
 
 @pytest.mark.parametrize("missing", [name for name in CONTENT if name not in LATER])
