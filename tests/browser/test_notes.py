@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from playwright.sync_api import expect
 
 from tests.plugin import noted
 
@@ -112,6 +113,8 @@ def test_streams_switch_in_place_and_each_is_called_by_its_own_label(noted_board
     place, norms = tab.ask(f"health.rectOf({node}, 310)"), []
     for stream, own, other in (("gradients", applied, before), ("unclipped", before, applied)):
         tab.part("stream").select_option(stream)
+        # The picture stays until what is known of the other stream has come.
+        expect(tab.part("stream-label")).to_have_text(own)
         settled(tab)
         assert tab.part("stream-label").inner_text() == own
         assert own in tab.part("heatmap").get_attribute("aria-label")
