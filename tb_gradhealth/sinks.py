@@ -41,7 +41,10 @@ class SummaryWriterSink:
 
 
 class SharedSink:
-    """One sink that several encoders write to; it is closed when the last of them is."""
+    """One sink that several encoders write to; it is closed when the last of them is.
+
+    One that comes only then, as that of ranks who met late, opens it once more.
+    """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink

@@ -191,7 +191,7 @@ class ArchiveWriter:
         # Another writer may have deleted it to make room.
         if segment is None or segment.end >= self._segment_bytes or not segment.linked():
             if segment is not None:
-                segment.close()
+                self._segments.pop(level).close()
             self._segments[level] = segment = self._created(level)
         return segment
 
@@ -217,6 +217,7 @@ class ArchiveWriter:
             return self._index
         if self._index is not None:
             self._index.close()
+            self._index = None
         # If the event directory itself has vanished, it may be one that is mounted: it is not made a second time.
         self._archive.mkdir(parents=not self._began, exist_ok=True)
         self._directory.mkdir(exist_ok=True)

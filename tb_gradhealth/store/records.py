@@ -69,7 +69,9 @@ class RecordFile:
             flags |= os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)  # which Windows needs to add no byte
             self._fd = os.open(self.path, flags, 0o644)
             about = os.fstat(self._fd)
-            self.end, self.identity = about.st_size, (about.st_dev, about.st_ino)
+            if not self._torn:
+                self.end = about.st_size
+            self.identity = about.st_dev, about.st_ino
             _open_files[self._fd] = self
 
     def append(self, *records: bytes) -> None:
@@ -101,13 +103,15 @@ class RecordFile:
         os.fsync(self._opened())
 
     def linked(self) -> bool:
-        """Whether what is open is still the file at ``path``: it may have been deleted, or moved with its directory."""
+        """Whether what was opened is still the file at ``path``: it may be deleted, or moved with its directory."""
         try:
-            return self._fd is not None and os.path.samestat(os.fstat(self._fd), os.lstat(self.path))
+            about = os.lstat(self.path)
         except OSError:
             return False
+        return (about.st_dev, about.st_ino) == self.identity
 
     def close(self) -> None:
+        """Gives the descriptor back; what comes next opens the file once more."""
         fd, self._fd = self._fd, None
         if fd is not None:
             _open_files.pop(fd, None)

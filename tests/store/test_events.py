@@ -344,6 +344,21 @@ def test_both_streams_of_a_file_that_was_deleted_go_on(tmp_path: Path) -> None:
         assert found == [(n, n + 1) for n in range(40, 80)], schema.stream
 
 
+def test_a_stream_that_begins_when_the_others_have_ended_continues_their_file(tmp_path: Path) -> None:
+    shared = SharedSink(EventFile(tmp_path, SESSION))
+    schemas = [SMALL.schema, replace(SMALL.schema, stream="unclipped")]
+    for schema in schemas:
+        tier = EventTier(shared.share(), schema, 1 << 20)
+        row = rows(1)[0]
+        tier.add(row, code(row, 0, schema), 0)
+        tier.flush()
+        tier.close()
+    run = open_directory(tmp_path)
+    assert run.problems == []
+    assert [list(row_bounds(run.timeline(schema.stream))) for schema in schemas] == [[(0, 1)], [(0, 1)]]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def attempt(call: Callable[[], None]) -> None:
     with contextlib.suppress(OSError):
         call()

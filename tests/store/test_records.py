@@ -200,7 +200,10 @@ def test_a_file_is_cut_and_continued(tmp_path: Path) -> None:
     assert payloads(file.path) == [b"one", b"3", b"four", b"five"]
 
 
-def test_what_could_not_be_cut_is_cut_before_the_next_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_could_not_be_cut_is_cut_before_the_next_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
     def half(fd: int, data: memoryview) -> int:
         if len(data) < 100:
             raise OSError(errno.EIO, "broken")
@@ -219,6 +222,8 @@ def test_what_could_not_be_cut_is_cut_before_the_next_record(tmp_path: Path, mon
         with pytest.raises(OSError, match="too"):
             file.append(b"two")
     assert file.path.stat().st_size > 900
+    if closed:
+        file.close()
     file.append(b"two")
     assert payloads(file.path) == [b"one", b"two"]
     assert file.path.stat().st_size == file.end
@@ -235,6 +240,10 @@ def test_whether_a_file_is_still_there(tmp_path: Path) -> None:
     assert not file.linked(), "another one of the same name"
     (tmp_path / "moved").replace(file.path)
     assert file.linked()
+    file.close()
+    assert file.linked()
+    file.path.unlink()
+    assert not file.linked()
 
 
 def test_files_are_opened_so_that_windows_adds_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
