@@ -162,7 +162,7 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 
-#: What a stream has beside those when it has the entries that they need.
+#: What a stream has beside those when it has the entries that they need; the tab opens on the first one of a stream.
 FURTHER_METRICS: tuple[Metric, ...] = (
     Metric(
         "update_ratio",
@@ -207,28 +207,6 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "share of output neurons whose whole gradient is near zero",
         lambda entries: entries["rows_dead"] / entries["rows_total"],
         ("rows_total", "rows_dead"),
-    ),
-    Metric(
-        "minimum",
-        "Smallest x",
-        "per element",
-        "signed",
-        "linear",
-        "finite",
-        "smallest finite element",
-        lambda entries: entries["minimum"].astype(np.float64),
-        ("minimum",),
-    ),
-    Metric(
-        "maximum",
-        "Largest x",
-        "per element",
-        "signed",
-        "linear",
-        "finite",
-        "largest finite element",
-        lambda entries: entries["maximum"].astype(np.float64),
-        ("maximum",),
     ),
     Metric(
         "beyond",
@@ -329,6 +307,28 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "share that a mask hides, which no other metric counts",
         lambda entries: entries["masked"] / (entries["masked"] + count(entries)),
         ("masked",),
+    ),
+    Metric(
+        "minimum",
+        "Smallest x",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "smallest finite element",
+        lambda entries: entries["minimum"].astype(np.float64),
+        ("minimum",),
+    ),
+    Metric(
+        "maximum",
+        "Largest x",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "largest finite element",
+        lambda entries: entries["maximum"].astype(np.float64),
+        ("maximum",),
     ),
     *(_share(loss.name, loss.label, loss.meaning) for loss in LOSSES),
     *(_share(span.name, span.label, f"share of elements with {span.label}") for span in SPANS),

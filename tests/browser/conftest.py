@@ -16,21 +16,11 @@ import torch
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 from tensorboard.summary import Writer
 
+from bench.frontend.browser import FLAGS, NAMES
 from tb_gradhealth import GradHealthWriter
 from tests.plugin import noted
 from tests.synthetic import recorded
 from tests.writer.loops import Net, losses
-
-#: Chromium as root needs no sandbox; the rest keeps it from talking to hosts that are not there.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 PLANTED_STEP, PLANTED_TENSOR = 137, "body.2.weight"
 STEPS, EVERY = 400, 10
@@ -38,11 +28,10 @@ STEPS, EVERY = 400, 10
 
 def chromium() -> str:
     """The browser's path. Raises RuntimeError that says what to install."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("GRADHEALTH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    found = os.environ.get("GRADHEALTH_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         raise RuntimeError(
-            f"expected a browser called {' or '.join(names)}, found none: "
+            f"expected a browser called {' or '.join(NAMES)}, found none: "
             "apt-get install chromium, or set GRADHEALTH_CHROMIUM"
         )
     return found
