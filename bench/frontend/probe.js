@@ -54,7 +54,10 @@
     if (probe.firstPaint === null && window.gradHealth?.ready) {
       probe.firstPaint = now;
       // What was drawn in this frame can be seen when the next one begins.
-      frameOf(() => (probe.firstSeen = performance.now()));
+      frameOf(() => {
+        probe.firstSeen = performance.now();
+        console.debug('first picture');
+      });
     }
     if (waiting?.done()) {
       waiting.resolve(now - waiting.begin);

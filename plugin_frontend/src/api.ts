@@ -56,9 +56,13 @@ export class Api {
     return parseRuns(await this.json('runs', {}));
   }
 
-  /** With the metrics and nodes of a stream: the first one unless the run has the one that is named. */
-  async meta(run: string, stream: string | null = null): Promise<Meta> {
-    return parseMeta(await this.json('meta', { run, ...(stream === null ? {} : { stream }) }));
+  /**
+   * With the metrics and nodes of a stream: the first one unless the run has the one that is named. Null is the first
+   * run that can be shown.
+   */
+  async meta(run: string | null, stream: string | null = null): Promise<Meta> {
+    const named = Object.entries({ run, stream }).filter((one): one is [string, string] => one[1] !== null);
+    return parseMeta(await this.json('meta', Object.fromEntries(named)));
   }
 
   async tiles(layer: Layer, ids: readonly TileId[], signal?: AbortSignal): Promise<Tile[]> {

@@ -17,6 +17,7 @@ import {
   Hairline,
   LateProblem,
   Minimap,
+  RailRoom,
   Second,
   Strip,
   Tips,
@@ -28,7 +29,7 @@ import { OverviewStrip } from './overview/overview.tsx';
 import type { OverviewFeed } from './overview/overview_feed.ts';
 import type { Pointing } from './pointing.ts';
 import type { Ranking } from './ranking.ts';
-import { Message, Notices } from './states.tsx';
+import { Message, Notices, Room } from './states.tsx';
 import type { Store } from './store.ts';
 import type { Theme } from './theme.ts';
 import { Toolbar } from './toolbar.tsx';
@@ -80,6 +81,11 @@ export function App(props: Props) {
           </div>
           <DrillDown {...props} heatmap={heatmap} />
         </>
+      ) : store.screen.value === 'loading' ? (
+        <div class="with-rail">
+          <Room store={store} />
+          <RailRoom alerts={alerts} />
+        </div>
       ) : (
         <Message store={store} />
       )}

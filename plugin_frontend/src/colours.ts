@@ -31,6 +31,9 @@ export const NON_FINITE: Rgb = [196, 0, 150];
 const RAMP_COLOURS = 256;
 const CODES = 65_536;
 
+/** bf16 codes of −0, of 1 and of infinity; above that, up to the sign, all are NaN. */
+const [SIGN_CODE, ONE_CODE, INFINITY_CODE] = [0x8000, 0x3f80, 0x7f80];
+
 /** What `colourIndices` holds for a code without a colour of the ramp. */
 export const NO_DATA_INDEX = RAMP_COLOURS;
 export const ZERO_INDEX = RAMP_COLOURS + 1;
@@ -88,14 +91,25 @@ export function valueOf(code: number, folded: boolean): number {
 
 /** For each of the 65,536 codes: an index into the ramp, or NO_DATA_INDEX or ZERO_INDEX. */
 export function colourIndices(range: Range, folded: boolean): Uint16Array {
-  const indices = new Uint16Array(CODES);
-  const zeroApart = zeroIsApart(range);
-  for (let code = 0; code < CODES; code++) {
-    const value = valueOf(code, folded);
-    if (Number.isNaN(value)) indices[code] = NO_DATA_INDEX;
-    else if (value === 0 && zeroApart) indices[code] = ZERO_INDEX;
-    else indices[code] = Math.min(RAMP_COLOURS - 1, Math.floor(position(range, value) * RAMP_COLOURS));
-  }
+  const indices = new Uint16Array(CODES).fill(NO_DATA_INDEX);
+  const indexOf = (code: number) =>
+    // A number without a place, as a negative one on a logarithmic ramp, is below all others.
+    Math.min(RAMP_COLOURS - 1, Math.floor(position(range, valueOf(code, folded)) * RAMP_COLOURS)) || 0;
+  // With the size of a number its index rises or falls, so a stretch whose ends agree is of one colour.
+  const fill = (first: number, last: number, atFirst: number, atLast: number) => {
+    if (atFirst === atLast) indices.fill(atFirst, first, last + 1);
+    else if (last - first === 1) indices.set([atFirst, atLast], first);
+    else {
+      const middle = (first + last) >> 1;
+      const atMiddle = indexOf(middle);
+      fill(first, middle, atFirst, atMiddle);
+      fill(middle, last, atMiddle, atLast);
+    }
+  };
+  for (const sign of [0, SIGN_CODE])
+    fill(sign, sign + INFINITY_CODE, indexOf(sign), indexOf(sign + INFINITY_CODE));
+  if (zeroIsApart(range))
+    for (const code of folded ? [0, SIGN_CODE + ONE_CODE] : [0, SIGN_CODE]) indices[code] = ZERO_INDEX;
   return indices;
 }
 
@@ -106,7 +120,8 @@ export function colourTable(range: Range, folded: boolean, map: ColourMap): Uint
   palette[NO_DATA_INDEX] = 0;
   palette[ZERO_INDEX] = word(zeroColour(range));
   const table = new Uint32Array(CODES);
-  colourIndices(range, folded).forEach((index, code) => (table[code] = palette[index] ?? 0));
+  const indices = colourIndices(range, folded);
+  for (let code = 0; code < CODES; code++) table[code] = palette[indices[code] ?? NO_DATA_INDEX] ?? 0;
   return table;
 }
 

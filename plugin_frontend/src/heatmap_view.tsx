@@ -1,6 +1,6 @@
 import { type ReadonlySignal, computed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { watchLeft } from './alignment.ts';
 import { CellFrame } from './cell_frame.tsx';
 import type { Drill } from './drill/drill.ts';
@@ -49,7 +49,8 @@ interface Props {
 export function HeatmapView(props: Props) {
   const { store, pointing, navigation, drill, theme, element, minimap, children } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
+  // Ahead of the frame that shows the page, so that its first picture is in it.
+  useLayoutEffect(() => {
     if (canvas.current === null) return undefined;
     const painter = new Painter(
       new Heatmap(canvas.current),
@@ -83,13 +84,20 @@ export function HeatmapView(props: Props) {
         aria-label={`${label}. Arrow keys move from cell to cell, Enter opens the cell, plus and minus zoom the steps, 0 shows the whole run, question mark lists all keys.`}
       />
       {children}
-      <CellFrame
-        rect={pointing.pointed.value?.by === 'pointer' ? pointing.pointed.value.rect : null}
-        kind="hover"
-      />
+      <Frames store={store} pointing={pointing} navigation={navigation} />
+    </div>
+  );
+}
+
+/** A view of its own, so that the pointer renders no more than what follows it. */
+function Frames({ store, pointing, navigation }: Pick<Props, 'store' | 'pointing' | 'navigation'>) {
+  const pointed = pointing.pointed.value;
+  return (
+    <>
+      <CellFrame rect={pointed?.by === 'pointer' ? pointed.rect : null} kind="hover" />
       <StepLine store={store} step={pointing.stepElsewhere.value} kind="hairline" />
       <CellFrame rect={pointing.cursorCell.value?.rect ?? null} kind="cursor" />
       <CellFrame rect={navigation.box.value} kind="box" />
-    </div>
+    </>
   );
 }

@@ -59,12 +59,13 @@ export function histogramOf({ plain, folded }: CodeCounts, range: Range, bins: n
     [plain, false],
     [folded, true],
   ] as const)
-    counts.forEach((count, code) => {
-      if (count === 0) return;
+    for (let code = 0; code < CODES; code++) {
+      const count = counts[code] ?? 0;
+      if (count === 0) continue;
       const value = valueOf(code, isFolded);
       if (value === 0 && apart) zeros += count;
       else if (!Number.isNaN(value)) placed.push({ place: placeOf(range, value), count });
-    });
+    }
   const sum = (those: readonly Placed[]) => those.reduce((total, { count }) => total + count, 0);
   const [from, to] = shownPlaces(placed);
   const heights = new Array<number>(bins).fill(0);

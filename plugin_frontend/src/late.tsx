@@ -1,5 +1,6 @@
 import { effect } from '@preact/signals';
 import { type ComponentChildren, h } from 'preact';
+import type { Alerts } from './alerts/alerts.ts';
 import { Chunk } from './chunk.ts';
 import type * as laterParts from './later.ts';
 import type { Store } from './store.ts';
@@ -22,11 +23,7 @@ function late<P extends object>(of: (parts: Later) => View<P>, meanwhile: View<P
 }
 
 export const AlertMarks = late((parts) => parts.AlertMarks);
-export const AlertRail = late(
-  (parts) => parts.AlertRail,
-  ({ alerts }) =>
-    alerts.open.value ? <aside class="alert-rail" id="alert-rail" aria-label="Alerts" /> : null,
-);
+export const AlertRail = late((parts) => parts.AlertRail, RailRoom);
 export const DrillDown = late(
   (parts) => parts.DrillDown,
   ({ drill }) =>
@@ -64,11 +61,16 @@ export const Strip = late(
 );
 export const Tips = late((parts) => parts.Tips);
 
+/** Where the rail will be. */
+export function RailRoom({ alerts }: { alerts: Alerts }) {
+  return alerts.open.value ? <aside class="alert-rail" id="alert-rail" aria-label="Alerts" /> : null;
+}
+
 /** Loads them once the first picture is complete, which they must not delay; and again when the server is back. */
 export function loadLater(store: Store): void {
   const timer = setTimeout(begin, PATIENCE_MS);
-  const stop = store.painted.subscribe(({ complete }) => {
-    if (complete) begin();
+  const stop = store.pictured.subscribe((pictured) => {
+    if (pictured) begin();
   });
   function begin(): void {
     clearTimeout(timer);

@@ -1,6 +1,7 @@
 import { effect } from '@preact/signals';
 import { type Api, Refused, Unreachable } from './api.ts';
-import type { Run } from './contract.ts';
+import type { Meta, Run } from './contract.ts';
+import { wantTiles } from './painter.ts';
 import type { Store } from './store.ts';
 
 const POLL_MS = 5_000;
@@ -13,6 +14,8 @@ export class Live {
   private loading: string | null = null;
   /** After an outage the server may be another process, whose revisions mean something else. */
   private distrusted = false;
+  /** What is likely to be asked for first, under way beside the list of runs. */
+  private ahead: Promise<Meta | null> | null = null;
 
   constructor(
     private readonly store: Store,
@@ -21,6 +24,8 @@ export class Live {
   ) {}
 
   start(): void {
+    // A failure is told by what is asked for again.
+    this.ahead = this.api.meta(this.store.runName.peek(), this.store.streamName.peek()).catch(() => null);
     effect(() => {
       const run = this.store.run.value;
       const stream = this.store.streamName.value;
@@ -75,8 +80,9 @@ export class Live {
     if (run.status !== 'ok' || current || this.loading === question) return;
     this.loading = question;
     try {
-      const next = await this.api.meta(run.name, stream);
-      this.store.receiveMeta(next);
+      this.store.receiveMeta(await this.metaOf(run.name, stream));
+      // The page takes as long to be made as its tiles take to come.
+      wantTiles(this.store);
       if (this.distrusted) this.refetch(run.name);
     } catch (error) {
       const wanted = run.name === this.store.runName.peek() && stream === this.store.streamName.peek();
@@ -84,6 +90,13 @@ export class Live {
     } finally {
       if (this.loading === question) this.loading = null;
     }
+  }
+
+  private async metaOf(run: string, stream: string | null): Promise<Meta> {
+    const ahead = await this.ahead;
+    this.ahead = null;
+    const wanted = ahead?.run === run && (stream === null || stream === ahead.stream);
+    return wanted ? ahead : this.api.meta(run, stream);
   }
 
   private refetch(run: string): void {

@@ -1,11 +1,12 @@
-import { oncePerFrame } from './frame.ts';
+import { afterFrame, oncePerFrame } from './frame.ts';
 import type { Heatmap, Painted } from './heatmap.ts';
 import { minimapTiles } from './minimap_model.ts';
 import { type Row, type Scene, rowsOf, valuesInView } from './picture.ts';
-import { robustRanges } from './ranges.ts';
+import { SAMPLE, robustRanges } from './ranges.ts';
 import { cellsInView } from './scales.ts';
 import type { Store } from './store.ts';
 import { PALETTES, type Theme } from './theme.ts';
+import type { TileId } from './tiles.ts';
 import { rowsInView, tilesBehind } from './viewport.ts';
 
 /** Draws the store's scene once a frame at most, and asks for the tiles that it lacks. */
@@ -23,18 +24,18 @@ export class Painter {
   ) {}
 
   private paint(): void {
-    const [scene, layer] = [this.store.scene.peek(), this.store.layer.peek()];
-    if (scene === null || layer === null) return;
-    const nodes = scene.nodes.subarray(...rowsInView(scene.viewport, scene.nodes.length));
+    const scene = this.store.scene.peek();
+    if (scene === null) return;
     const rows = rowsOf(scene);
-    const tiles = tilesBehind(nodes, cellsInView(scene.scale, scene.grid), scene.scale.level);
     // The minimap waits for the picture, which it must not delay.
     const withMap = this.withMinimap() && rows.every((row) => row.missing.length === 0);
-    this.store.tiles.want(layer, withMap ? [...tiles, ...minimapTiles(scene)] : tiles);
+    wantTiles(this.store, withMap ? minimapTiles(scene) : []);
     if (this.store.ranges.peek()?.fromData !== true && this.mayLock(rows))
       lockRange(this.store, scene, rows, 'tiles');
     const painted = this.heatmap.draw(scene, rows, this.store.tables.peek(), PALETTES[this.theme()]);
     if (!samePainted(painted, this.store.painted.peek())) this.store.painted.value = painted;
+    if (!this.store.pictured.peek() && (painted.complete || this.store.tiles.idle))
+      afterFrame(() => (this.store.pictured.value = true));
   }
 
   /** All that is coming has come; before, the range would depend on which tile was first. */
@@ -42,6 +43,15 @@ export class Painter {
     const ready = rows.every((row) => row.missing.length === 0) || this.store.tiles.idle;
     return ready && rows.some((row) => row.pieces.length > 0);
   }
+}
+
+/** Asks for the tiles behind the store's scene, and for further ones. */
+export function wantTiles(store: Store, further: readonly TileId[] = []): void {
+  const [scene, layer] = [store.scene.peek(), store.layer.peek()];
+  if (scene === null || layer === null) return;
+  const nodes = scene.nodes.subarray(...rowsInView(scene.viewport, scene.nodes.length));
+  const tiles = tilesBehind(nodes, cellsInView(scene.scale, scene.grid), scene.scale.level);
+  store.tiles.want(layer, [...tiles, ...further]);
 }
 
 /** Fits the colour range to exactly the cells that are in view; one that was held is given up. */
@@ -59,7 +69,7 @@ export function fitRange(store: Store): void {
 export function lockRange(store: Store, scene: Scene, rows: readonly Row[], of: 'rows' | 'tiles'): void {
   const metric = store.metric.peek();
   if (metric === null) return;
-  const ranges = robustRanges(metric.kind, valuesInView(scene, rows, of));
+  const ranges = robustRanges(metric.kind, valuesInView(scene, rows, of, SAMPLE));
   // Where no cell has a value, another range without one would have the same drawn again, frame after frame.
   if (ranges.fromData || store.ranges.peek() === null) store.ranges.value = ranges;
 }

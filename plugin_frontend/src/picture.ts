@@ -199,12 +199,26 @@ function kindOf(flags: number, code: number): 'nonFinite' | 'noGradient' | null 
   return (flags & FLAG_NO_GRADIENT) !== 0 && Number.isNaN(bf16Value(code)) ? 'noGradient' : null;
 }
 
-/** Values in view, for a colour range: of the rows in view, or of all rows in the tiles behind them. */
-export function valuesInView(scene: Scene, rows: readonly Row[], of: 'rows' | 'tiles'): Float64Array {
-  const values: number[] = [];
-  for (const { codes, folded } of codesInView(scene, rows, of))
-    for (const code of codes) values.push(valueOf(code, folded));
-  return Float64Array.from(values);
+/**
+ * Values in view, for a colour range: of the rows in view, or of all rows in the tiles behind them. Of more than `most`
+ * there are some, evenly spread.
+ */
+export function valuesInView(
+  scene: Scene,
+  rows: readonly Row[],
+  of: 'rows' | 'tiles',
+  most: number,
+): Float64Array {
+  const runs = codesInView(scene, rows, of);
+  const count = runs.reduce((sum, { codes }) => sum + codes.length, 0);
+  const stride = Math.max(1, Math.ceil(count / most));
+  const values = new Float64Array(Math.ceil(count / stride));
+  let [i, next] = [0, 0];
+  for (const { codes, folded } of runs) {
+    for (; next < codes.length; next += stride) values[i++] = valueOf(codes[next] ?? 0, folded);
+    next -= codes.length;
+  }
+  return values;
 }
 
 /** Runs of codes of the cells in view, at the level that is shown; tiles of a coarser one only stand in. */

@@ -4,8 +4,8 @@ import { niceAbove } from './scales.ts';
 /** A log scale shows no more decades than this: a few dead tensors must not squeeze all others into one colour. */
 const MOST_DECADES = 9;
 
-/** Values sampled for a robust range: enough for its percentiles, few enough to sort within a frame. */
-const SAMPLE = 20_000;
+/** Values that a robust range is made of at most: enough for its percentiles, few enough to sort within a frame. */
+export const SAMPLE = 20_000;
 
 /** A diverging scale reaches at least to this factor of its centre: less is the rounding of bf16. */
 const LEAST_FACTOR = 1.1;
@@ -72,13 +72,20 @@ export function valueAt(range: Range, place: number): number {
  * they are only something to draw with.
  */
 export function robustRanges(kind: Kind, values: Float64Array): Ranges & { fromData: boolean } {
-  const stride = Math.ceil(values.length / SAMPLE);
-  const finite = values.filter((value, i) => i % stride === 0 && Number.isFinite(value));
+  const finite = values.filter(Number.isFinite);
   const sizes = kind === 'signed' ? finite.map(Math.abs).sort() : finite.sort();
+  // Each when it is first asked for: the first picture shows one of them.
+  const known: Partial<Record<ScaleName, Range>> = {};
   return {
-    log: logRange(kind, sizes),
-    linear: linearRange(kind, sizes),
-    diverging: divergingRange(kind, sizes),
+    get log() {
+      return (known.log ??= logRange(kind, sizes));
+    },
+    get linear() {
+      return (known.linear ??= linearRange(kind, sizes));
+    },
+    get diverging() {
+      return (known.diverging ??= divergingRange(kind, sizes));
+    },
     fromData: sizes.length > 0,
   };
 }

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { CopyLines } from './copy_lines.tsx';
 import { shortened } from './format.ts';
 import type { Store } from './store.ts';
@@ -15,12 +16,6 @@ const FIRST_LINES = [
 export function Message({ store }: { store: Store }) {
   const run = store.run.value;
   switch (store.screen.value) {
-    case 'loading':
-      return (
-        <div class="message" role="status">
-          <p class="quiet">Loading…</p>
-        </div>
-      );
     case 'empty':
       return <Empty />;
     case 'missing':
@@ -56,9 +51,43 @@ export function Message({ store }: { store: Store }) {
       );
     case 'refused':
       return <Sorry title="This run cannot be shown" text={store.refusal.value ?? ''} />;
+    case 'loading':
     case 'heatmap':
       return null;
   }
+}
+
+/**
+ * The place of tree and heatmap before there is anything to show, laid out like them: so the first tiles can be asked
+ * for before they are.
+ */
+export function Room({ store }: { store: Store }) {
+  const heatmap = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    const [ratio, box] = [window.devicePixelRatio, heatmap.current?.getBoundingClientRect()];
+    if (box === undefined || box.width * box.height === 0 || store.size.peek().widthDevicePx > 0) return;
+    store.size.value = {
+      widthDevicePx: Math.round(box.width * ratio),
+      heightDevicePx: Math.round(box.height * ratio),
+      devicePixelRatio: ratio,
+    };
+  }, [store]);
+  return (
+    <div class="scroller">
+      <div class="page">
+        <div class="pinned">
+          <div class="tree-head" />
+          <div class="axis" />
+          <div class="tree" />
+          <div ref={heatmap}>
+            <p class="message quiet" role="status">
+              Loading…
+            </p>
+          </div>
+        </div>
+      </div>
+    </div>
+  );
 }
 
 function Sorry({ title, text }: { title: string; text: string }) {

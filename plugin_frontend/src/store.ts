@@ -76,6 +76,8 @@ export class Store {
   /** Grows when tiles have come. */
   readonly tilesArrived = signal(0);
   readonly painted = signal<Painted>(NOTHING_PAINTED);
+  /** Whether the run's first picture is there, as far as its tiles have come: what stands beside it waits for that. */
+  readonly pictured = signal(false);
 
   /** The one that was chosen; null is the first one. */
   readonly streamName = signal<string | null>(null);
@@ -221,6 +223,7 @@ export class Store {
       this.cursor.value = null;
       this.orderSteps.value = null;
       this.scrollCssPx.value = 0;
+      this.pictured.value = false;
       this.forgetRange();
     });
   }

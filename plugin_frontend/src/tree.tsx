@@ -49,6 +49,7 @@ export function TreeView({ store, pointing }: Props) {
         if (keys.press(tree, activeRow, event)) event.preventDefault();
       }}
     >
+      <PointedRow store={store} pointing={pointing} />
       {rows.map((row) => (
         <TreeRow
           key={nodes[row]}
@@ -59,7 +60,6 @@ export function TreeView({ store, pointing }: Props) {
           top={rowTopDevicePx(viewport, row) / viewport.devicePixelRatio}
           height={rowCssPx(viewport.devicePixelRatio)}
           active={row === activeRow}
-          pointed={pointing.pointed.value?.row === row}
         />
       ))}
     </div>
@@ -74,10 +74,19 @@ interface RowProps {
   top: number;
   height: number;
   active: boolean;
-  pointed: boolean;
 }
 
-function TreeRow({ store, tree, row, node, top, height, active, pointed }: RowProps) {
+/** Behind the name of the row that is pointed at: the rows themselves need not be rendered for it. */
+function PointedRow({ store, pointing }: Props) {
+  const [pointed, viewport] = [pointing.pointed.value, store.viewport.value];
+  if (pointed === null) return null;
+  const top = rowTopDevicePx(viewport, pointed.row) / viewport.devicePixelRatio;
+  return (
+    <div class="pointed-row" style={{ top: px(top), height: px(rowCssPx(viewport.devicePixelRatio)) }} />
+  );
+}
+
+function TreeRow({ store, tree, row, node, top, height, active }: RowProps) {
   const { root, flat, places, setSizes } = store.outline.rows.value;
   const depth = flat ? 0 : depthOf(tree, node) - depthOf(tree, root);
   const folder = hasChildren(tree, node) && !flat;
@@ -85,7 +94,7 @@ function TreeRow({ store, tree, row, node, top, height, active, pointed }: RowPr
   const bad = store.painted.value.nonFiniteNodes.has(node);
   const name = fullName(tree, node).slice(0, TITLE_CHARACTERS);
   const around = store.outline.kept.value?.[node] === AROUND;
-  const classes = ['row', tree.kinds[node] ?? '', active ? 'active' : '', pointed ? 'pointed' : ''];
+  const classes = ['row', tree.kinds[node] ?? '', active ? 'active' : ''];
   if (around) classes.push('around');
   return (
     <div

@@ -112,7 +112,9 @@ function countOf(store: Store): string {
 }
 
 function KindChips({ store, set }: { store: Store; set: (change: Partial<Filter>) => void }) {
-  const [chosen, present] = [store.filter.value.kinds, store.outline.kindsPresent.value];
+  const chosen = store.filter.value.kinds;
+  // To find the kinds of thousands of names takes longer than to draw them.
+  const present = store.pictured.value ? store.outline.kindsPresent.value : 0;
   const without = (kind: Kind) => chosen.filter((one) => one !== kind);
   return (
     <div class="chips" role="group" aria-label="Kinds of tensors">

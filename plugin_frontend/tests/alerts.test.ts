@@ -1,3 +1,4 @@
+import { effect } from '@preact/signals';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AlertFeed } from '../src/alerts/alert_feed.ts';
@@ -41,6 +42,9 @@ function openPage(
   store.size.value = { widthDevicePx: 1_000, heightDevicePx: 90, devicePixelRatio: 1 };
   const alerts = new Alerts(nothingKept, () => page.widthCssPx);
   new AlertFeed(api, store, alerts, () => page.visible).start();
+  effect(() => {
+    store.pictured.value = store.runName.value !== null;
+  });
   store.receiveRuns([runOf()]);
   if (first !== null) store.receiveMeta(first);
   return { store, alerts, asked, page, trees, pointing: new Pointing(store) };

@@ -11,7 +11,7 @@ import {
   rampColour,
   valueOf,
 } from '../src/colours.ts';
-import type { Range } from '../src/ranges.ts';
+import { type Range, position, zeroIsApart } from '../src/ranges.ts';
 import { bf16Of, foldedOf } from './support/encode.ts';
 
 const CODES = Array.from({ length: 65_536 }, (_, code) => code);
@@ -19,7 +19,7 @@ const CODES = Array.from({ length: 65_536 }, (_, code) => code);
 const ranges: fc.Arbitrary<Range> = fc
   .record({
     kind: fc.constantFrom('magnitude' as const, 'fraction' as const, 'signed' as const),
-    scale: fc.constantFrom('log' as const, 'linear' as const),
+    scale: fc.constantFrom('log' as const, 'linear' as const, 'diverging' as const),
     lo: fc.double({ min: 1e-9, max: 1, noNaN: true }),
     width: fc.double({ min: 1.5, max: 1e9, noNaN: true }),
   })
@@ -92,6 +92,22 @@ describe('colour tables', () => {
           .filter(({ value }) => !folded || (value >= 0 && value <= 1))
           .sort((a, b) => a.value - b.value);
         expect(rising.every(({ index }, i) => i === 0 || index >= (rising[i - 1]?.index ?? 0))).toBe(true);
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it('are what each code has by itself', () => {
+    fc.assert(
+      fc.property(ranges, fc.boolean(), (range, folded) => {
+        const indices = colourIndices(range, folded);
+        const alone = CODES.map((code) => {
+          const value = valueOf(code, folded);
+          if (Number.isNaN(value)) return NO_DATA_INDEX;
+          if (value === 0 && zeroIsApart(range)) return ZERO_INDEX;
+          return Math.min(255, Math.floor(position(range, value) * 256)) || 0;
+        });
+        expect(CODES.filter((code) => indices[code] !== alone[code])).toEqual([]);
       }),
       { numRuns: 12 },
     );

@@ -98,6 +98,9 @@ describe('the overview feed', () => {
     expect(asked()).toEqual([]);
     store.receiveMeta(metaOf());
     await vi.advanceTimersByTimeAsync(200);
+    expect(asked(), 'ahead of the first picture').toEqual([]);
+    store.pictured.value = true;
+    await vi.advanceTimersByTimeAsync(200);
     expect(asked()).toEqual([['exp1/gradhealth', 0, 5_000, 500]]);
     expect(feed.overview.value).toBe(answer);
     store.receiveMeta(metaOf({ revision: 2, steps: [0, 6_000] }));

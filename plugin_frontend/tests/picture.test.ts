@@ -212,8 +212,22 @@ describe('values in view', () => {
     const scene = sceneOf({ width: 600, ratio: 1, place: 0, zoom: 1 }, (id) => tileWith([], id), [0, 70]);
     const rows = rowsOf(scene);
     const cells = Math.ceil(STEPS / scene.scale.cellSteps);
-    expect(valuesInView(scene, rows, 'rows').length).toBe(2 * cells);
-    expect(valuesInView(scene, rows, 'tiles').length).toBe(NODES * cells);
+    expect(valuesInView(scene, rows, 'rows', Infinity).length).toBe(2 * cells);
+    expect(valuesInView(scene, rows, 'tiles', Infinity).length).toBe(NODES * cells);
+  });
+
+  it('are evenly spread where there are more than enough', () => {
+    const tile = (id: TileId) => ({
+      ...tileWith([], id),
+      codes: Uint16Array.from({ length: 64 * 512 }, (_, i) => i),
+    });
+    const scene = sceneOf({ width: 600, ratio: 1, place: 0, zoom: 1 }, tile, [0, 70]);
+    const rows = rowsOf(scene);
+    const all = valuesInView(scene, rows, 'tiles', Infinity);
+    for (const most of [1, 7, 100, all.length - 1, all.length]) {
+      const stride = Math.ceil(all.length / most);
+      expect(valuesInView(scene, rows, 'tiles', most)).toEqual(all.filter((_, i) => i % stride === 0));
+    }
   });
 });
 

@@ -45,6 +45,7 @@ function showPage() {
   store.receiveRuns([runOf()]);
   store.receiveMeta(metaOf({ nodes }));
   if (store.tree.value !== null) store.setOpen(openTop(store.tree.value));
+  store.pictured.value = true;
   const pointing = new Pointing(store);
   const ranking = new Ranking(
     { values: () => Promise.resolve({ steps: [0, 5_000], values: VALUES }) },

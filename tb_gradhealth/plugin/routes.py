@@ -81,7 +81,7 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         return _json(request, {"runs": [vars(entry) for entry in entries]})
 
     def _meta_route(self, request: wrappers.Request) -> wrappers.Response:
-        name, run = self._run(request)
+        name, run = self._run(request, or_first="run" not in request.args)
         # Taken before the data: what is called newer than it is would never be asked for again.
         revision = run.revision
         timelines = arguments.timelines(run)
@@ -170,8 +170,8 @@ class GradHealthPlugin(base_plugin.TBPlugin):
     def _timeline(self, request: wrappers.Request) -> Timeline:
         return arguments.timeline(request, self._run(request)[1])
 
-    def _run(self, request: wrappers.Request) -> tuple[str, Run]:
-        name = arguments.text(request, "run")
+    def _run(self, request: wrappers.Request, or_first: bool = False) -> tuple[str, Run]:
+        name = self._runs.first(*_asked_by(request)) if or_first else arguments.text(request, "run")
         return name, self._runs.get(*_asked_by(request), name)
 
 

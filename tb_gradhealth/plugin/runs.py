@@ -99,12 +99,19 @@ class Runs:
 
     def list(self, context: Any, experiment: str) -> list[RunEntry]:
         """Every run, ours first, each kind by label; the parent directory of a run of ours is left out."""
-        ours = self._listed(context, experiment)
-        entries = [self._entry(experiment, name, contents(tags)) for name, tags in ours.items()]
+        entries = self._ours(context, experiment)
+        ours = {entry.name for entry in entries}
         hidden = {name.removesuffix(f"/{PLUGIN}") for name in ours}
         others = [run.run_name for run in self._provider.list_runs(context, experiment_id=experiment)]
         entries += [RunEntry(name, name, "none", None, 0) for name in others if name not in ours and name not in hidden]
         return sorted(entries, key=lambda entry: (entry.status == "none", entry.label))
+
+    def first(self, context: Any, experiment: str) -> str:
+        """The first run of the list that can be shown. Raises UnknownRun where there is none."""
+        shown = [entry for entry in self._ours(context, experiment) if entry.status == "ok"]
+        if not shown:
+            raise UnknownRun("")
+        return min(shown, key=lambda entry: entry.label).name
 
     def get(self, context: Any, experiment: str, name: str) -> Run:
         """The run ``name``, up to date. Raises UnknownRun."""
@@ -145,6 +152,10 @@ class Runs:
                     self._lists.clear()
                 self._lists[experiment] = now, found
         return found
+
+    def _ours(self, context: Any, experiment: str) -> list[RunEntry]:
+        listed = self._listed(context, experiment)
+        return [self._entry(experiment, name, contents(tags)) for name, tags in listed.items()]
 
     def _entry(self, experiment: str, name: str, tags: Mapping[str, Content]) -> RunEntry:
         label = name.removesuffix(f"/{PLUGIN}") if name != PLUGIN else "."

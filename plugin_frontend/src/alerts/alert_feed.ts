@@ -5,7 +5,7 @@ import { type Tree, buildTree, sameNodes } from '../model.ts';
 import type { Store } from '../store.ts';
 import type { Alerts } from './alerts.ts';
 
-/** The first tiles of a run come first. */
+/** What is asked for with the first picture comes first. */
 const DEBOUNCE_MS = 300;
 
 /** A live run's revision may grow each second, and the backend looks through the whole run. */
@@ -43,7 +43,7 @@ export class AlertFeed {
       const about = [this.store.runName.value, stream];
       if (about.some((one, i) => one !== this.about[i])) this.forget();
       this.about = about;
-      if (polled === null || meta === null || stream === undefined) return;
+      if (polled === null || meta === null || stream === undefined || !this.store.pictured.value) return;
       if (tree !== null && meta.stream === stream) this.know(meta, tree);
       const wanted = { run: meta.run, stream, revision: meta.revision, sessions: meta.sessions.length };
       const { asked } = this;

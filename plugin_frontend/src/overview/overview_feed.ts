@@ -50,7 +50,8 @@ export class OverviewFeed {
 
   private readonly question = computed(() => {
     const [meta, scale, grid] = [this.store.meta.value, this.store.scale.value, this.store.grid.value];
-    if (!this.open.value || meta === null || scale === null || grid === null) return null;
+    if (!this.open.value || !this.store.pictured.value || meta === null || scale === null || grid === null)
+      return null;
     const [begin, end] = stepsInView(scale, grid);
     if (begin >= end) return null;
     const { widthDevicePx, devicePixelRatio } = this.store.size.value;
