@@ -206,7 +206,7 @@ function Picture({
           )}
         </div>
       </div>
-      <Tips {...{ store, api, pointing, linked, drill, alerts, second }} first={heatmap} />
+      <Tips {...{ store, api, pointing, linked, drill, alerts, second }} />
     </>
   );
 }

@@ -258,22 +258,21 @@ function besideText(store: Store, linked: LinkedRun, metric: Metric, pointed: Wh
 
 interface BesideProps extends Props {
   pointing: Pointing;
-  first: RefObject<HTMLElement | null>;
   second: RefObject<HTMLElement | null>;
 }
 
 /** The tooltip where only the second run has steps. */
-export function BesideTooltip({ store, linked, pointing, first, second }: BesideProps) {
+export function BesideTooltip({ store, linked, pointing, second }: BesideProps) {
   const [pointer, scene, pointed] = [store.pointer.value, store.scene.value, pointing.pointed.value];
   if (pointer === null || scene === null || pointed !== null || linked.scene.value === null) return null;
   const { row, cell: index } = cellAtCssPx(scene.viewport, scene.scale, pointer.cssX, pointer.cssY);
   const node = scene.nodes[row];
   const where = { row, level: scene.scale.level, index };
   if (node === undefined || linked.valueBeside(where) === null) return null;
-  const heatmap = (linked.pointed.value ? second : first).current;
+  const beneath = linked.pointed.value ? second.current : null;
   const rect = { x: pointer.cssX, y: pointer.cssY, width: 0, height: 0 };
   return (
-    <div class="tooltip" data-testid="tooltip" role="tooltip" style={placeOf(store, { rect }, heatmap)}>
+    <div class="tooltip" data-testid="tooltip" role="tooltip" style={placeOf(store, { rect }, beneath)}>
       <bdi class="path">{pointing.pathOf(node)}</bdi>
       <div class="about">A has no such steps</div>
       <ValueBeside store={store} linked={linked} pointed={where} />

@@ -1,7 +1,7 @@
 import { type ReadonlySignal, computed } from '@preact/signals';
 import type { ComponentChildren, RefObject } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
-import { watchLeft } from './alignment.ts';
+import { watchCorner } from './alignment.ts';
 import { CellFrame } from './cell_frame.tsx';
 import type { Drill } from './drill/drill.ts';
 import { Gestures } from './gestures.ts';
@@ -65,7 +65,10 @@ export function HeatmapView(props: Props) {
       }),
       new Gestures(canvas.current, store, pointing, navigation, drill).attach(),
       watchSize(canvas.current, (size) => (store.size.value = size)),
-      watchLeft(canvas.current, (leftCssPx) => (store.leftCssPx.value = leftCssPx)),
+      watchCorner(canvas.current, (leftCssPx, topCssPx) => {
+        store.leftCssPx.value = leftCssPx;
+        store.topCssPx.value = topCssPx;
+      }),
     ];
     return () => {
       for (const end of endings) end();

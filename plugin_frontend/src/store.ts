@@ -57,6 +57,7 @@ export class Store {
   readonly size = signal<CanvasSize>({ widthDevicePx: 0, heightDevicePx: 0, devicePixelRatio: 1 });
   /** The heatmap's left edge in the page: what stands above and below it begins there as well. */
   readonly leftCssPx = signal(0);
+  readonly topCssPx = signal(0);
   readonly scrollCssPx = signal(0);
   /** Null is the whole run, which grows with it. */
   readonly window = signal<StepWindow | null>(null);

@@ -19,13 +19,12 @@ interface Props {
   linked: LinkedRun;
   drill: Drill;
   alerts: Alerts;
-  /** The heatmaps. */
-  first: RefObject<HTMLDivElement | null>;
+  /** The second run's heatmap. */
   second: RefObject<HTMLDivElement | null>;
 }
 
 /** What is told of the cell that is pointed at, of both runs where there are two. */
-export function Tips({ store, api, pointing, linked, drill, alerts, first, second }: Props) {
+export function Tips({ store, api, pointing, linked, drill, alerts, second }: Props) {
   const figures = useMemo(() => new Figures(api, store), [api, store]);
   const marks = marksInView(store, alerts);
   // Marks stand on the first heatmap alone.
@@ -46,10 +45,10 @@ export function Tips({ store, api, pointing, linked, drill, alerts, first, secon
     <>
       <Tooltip
         {...{ store, pointing, figures, beside }}
-        heatmap={linked.pointed.value ? second : first}
+        beneath={linked.pointed.value ? second : undefined}
         atCursor={!drill.open.value}
       />
-      {linked.name.value !== null && <BesideTooltip {...{ store, linked, pointing, first, second }} />}
+      {linked.name.value !== null && <BesideTooltip {...{ store, linked, pointing, second }} />}
     </>
   );
 }

@@ -18,7 +18,8 @@ interface Props {
   store: Store;
   pointing: Pointing;
   figures: Figures;
-  heatmap: RefObject<HTMLElement | null>;
+  /** A heatmap beside the first one, while it is the one that is pointed at. */
+  beneath?: RefObject<HTMLElement | null> | undefined;
   /** False where something else shows the cursor's cell already. */
   atCursor?: boolean;
   /** What else is in the same place, as a mark or a second run: to see, and in words. */
@@ -30,7 +31,7 @@ interface Props {
 }
 
 /** What is known of the cell under the pointer or the cursor: the tile's value at once, exact figures a moment later. */
-export function Tooltip({ store, pointing, figures, heatmap, atCursor = true, beside }: Props) {
+export function Tooltip({ store, pointing, figures, beneath, atCursor = true, beside }: Props) {
   const pointed = pointing.pointed.value;
   const key = pointed === null ? '' : [pointed.node, pointed.level, pointed.index].join();
   const [layer, revision] = [store.layer.value, store.meta.value?.revision];
@@ -44,7 +45,7 @@ export function Tooltip({ store, pointing, figures, heatmap, atCursor = true, be
           class="tooltip"
           data-testid="tooltip"
           role="tooltip"
-          style={placeOf(store, pointed, heatmap.current)}
+          style={placeOf(store, pointed, beneath?.current)}
         >
           {beside?.above(pointed)}
           <Contents store={store} pointing={pointing} pointed={pointed} exact={figures.of(pointed)} />
@@ -62,8 +63,9 @@ export function Tooltip({ store, pointing, figures, heatmap, atCursor = true, be
 }
 
 /** Beside the pointer or the cursor's cell, in the direction in which the page has more room. */
-export function placeOf(store: Store, pointed: Pick<Pointed, 'rect'>, heatmap: HTMLElement | null) {
-  const origin = heatmap?.getBoundingClientRect() ?? { x: 0, y: 0 };
+export function placeOf(store: Store, pointed: Pick<Pointed, 'rect'>, beneath?: HTMLElement | null) {
+  // To measure the first one at each movement would lay the page out once more.
+  const origin = beneath?.getBoundingClientRect() ?? { x: store.leftCssPx.value, y: store.topCssPx.value };
   const pointer = store.pointer.value;
   const { rect } = pointed;
   const x = origin.x + (pointer?.cssX ?? rect.x + rect.width / 2);
@@ -239,7 +241,7 @@ function Exact({ exact, metric, what, sampled, isTensor, pathOf }: ExactProps) {
   );
 }
 
-function ReadOut({ store, pointing, figures, beside }: Omit<Props, 'heatmap' | 'atCursor'>) {
+function ReadOut({ store, pointing, figures, beside }: Omit<Props, 'beneath' | 'atCursor'>) {
   const [text, setText] = useState('');
   const cell = pointing.pointed.value;
   const spoken =

@@ -109,7 +109,7 @@ describe('hostile names', () => {
       const figures = new Figures(new Api(new URL('http://host/')), store);
       show([
         <Notices key="n" store={store} />,
-        <Tooltip key="t" store={store} pointing={pointing} figures={figures} heatmap={{ current: host }} />,
+        <Tooltip key="t" store={store} pointing={pointing} figures={figures} />,
       ]);
       expect(host.querySelector('.path')?.textContent).toBe(problem);
       expect([...host.querySelectorAll('.notice')].map((notice) => notice.textContent)).toEqual([
