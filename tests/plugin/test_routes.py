@@ -44,6 +44,11 @@ def test_every_run_is_listed_ours_first_with_its_state(board: Board) -> None:
     assert board.runs()["good/gradhealth"]["problem"] is None
 
 
+def test_meta_without_a_run_is_that_of_the_first_one_that_can_be_shown(board: Board) -> None:
+    first = next(name for name, run in board.runs().items() if run["status"] == "ok")
+    assert board.get("meta").json == board.get("meta", run=first).json
+
+
 def test_meta_of_a_sound_run(board: Board) -> None:
     meta = board.get("meta", **GOOD).json
     recording = Recording(recorded(1))
@@ -145,7 +150,7 @@ def test_a_tensor_without_any_data_in_a_cell_has_null_figures(board: Board) -> N
 @pytest.mark.parametrize(
     ("path", "query", "status", "says"),
     [
-        ("meta", {}, 400, "run: expected a value"),
+        ("tiles", {}, 400, "run: expected a value"),
         ("meta", {"run": ""}, 400, "run: expected a value"),
         ("meta", {"run": "nope"}, 404, "no run of that name"),
         ("meta", {"run": "../../etc"}, 404, "no run of that name"),
