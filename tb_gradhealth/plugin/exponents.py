@@ -37,8 +37,8 @@ def exponents(timeline: Timeline, node: int, begin: int, end: int) -> dict[str, 
     which = np.array([node], np.intp)
     spans = spans_of(list(timeline.metrics))
     grid = _nearest(timeline, spans[0].name, which, timeline.fitting(begin, end, 1))
-    lost = [(form, f"{fate}_{form.short}") for form in FORMATS for fate in FATES]
-    names = [span.name for span in spans] + [name for _, name in lost if name in timeline.metrics]
+    lost = [f"{fate}_{form.short}" for form in FORMATS for fate in FATES]
+    names = [span.name for span in spans] + [name for name in lost if name in timeline.metrics]
     shown, tally, covered = timeline.settled(
         lambda: (
             {name: _spread(timeline.cells(name, which, grid)) for name in names},
