@@ -35,21 +35,29 @@ class Format:
     """Magnitudes that a number format holds: the smallest normal, the smallest subnormal and the largest finite one.
 
     Below ``normal`` precision is lost. A cast to the nearest number leaves nothing below ``subnormal / 2``, and
-    overflows or saturates from the middle between ``largest`` and its successor, had it one, on.
+    overflows or saturates from the middle between ``largest`` and its successor, had it one, on. ``short`` is what its
+    entries and metrics end with, ``label`` its name for people.
     """
 
     name: str
+    short: str
+    label: str
     normal: float
     subnormal: float
     largest: float
 
+    @property
+    def zero(self) -> int:
+        """A cast leaves nothing below this power of two."""
+        return round(math.log2(self.subnormal / 2))
+
 
 #: Named as in torch. FP8 is that of P. Micikevicius et al., "FP8 Formats for Deep Learning", arXiv:2209.05433, table 1.
 FORMATS: tuple[Format, ...] = (
-    Format("float16", 2.0**-14, 2.0**-24, 65504.0),
-    Format("bfloat16", 2.0**-126, 2.0**-133, 2.0**128 - 2.0**120),
-    Format("float8_e4m3fn", 2.0**-6, 2.0**-9, 448.0),
-    Format("float8_e5m2", 2.0**-14, 2.0**-16, 57344.0),
+    Format("float16", "fp16", "FP16", 2.0**-14, 2.0**-24, 65504.0),
+    Format("bfloat16", "bf16", "BF16", 2.0**-126, 2.0**-133, 2.0**128 - 2.0**120),
+    Format("float8_e4m3fn", "e4m3", "FP8 E4M3", 2.0**-6, 2.0**-9, 448.0),
+    Format("float8_e5m2", "e5m2", "FP8 E5M2", 2.0**-14, 2.0**-16, 57344.0),
 )
 
 
@@ -84,10 +92,9 @@ class Loss:
 
 def _losses() -> tuple[Loss, ...]:
     found = []
-    for form, short in zip(FORMATS, ("fp16", "bf16", "e4m3", "e5m2"), strict=True):
-        normal, zero = (round(math.log2(magnitude)) for magnitude in (form.normal, form.subnormal / 2))
+    for form in FORMATS:
+        short, title, zero, normal = form.short, form.label, form.zero, round(math.log2(form.normal))
         above = math.ceil(math.log2(form.largest))
-        title = {"e4m3": "FP8 E4M3", "e5m2": "FP8 E5M2"}.get(short, short.upper())
         # Of bfloat16 that is all of float32's subnormal numbers, which most devices take for zeros anyway.
         flushed = EDGES[:-1] < form.subnormal / 2
         lost = f"0 < |x| < 2^{zero if zero > -126 else -126}: share that a cast to {form.name} rounds to zero"

@@ -87,12 +87,13 @@ class Metric:
     meaning: str
     compute: Callable[[Entries], Values]
     needs: tuple[str, ...] = ()  # entries that not every stream has
+    group: str = "Size"  # what it is listed under, for people
 
 
-def _share(entry: str, label: str, meaning: str) -> Metric:
+def _share(entry: str, label: str, meaning: str, group: str) -> Metric:
     """An entry that counts elements, as a share of all of them."""
-    unit = "share of elements"
-    return Metric(entry, label, unit, "fraction", "linear", "all", meaning, lambda e: e[entry] / count(e), (entry,))
+    unit, needs = "share of elements", (entry,)
+    return Metric(entry, label, unit, "fraction", "linear", "all", meaning, lambda e: e[entry] / count(e), needs, group)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -107,6 +108,7 @@ METRICS: tuple[Metric, ...] = (
         "all",
         "share with |x| < 1e-8 (or the threshold set for the stream), exact zeros included",
         lambda entries: entries["near_zero"] / count(entries),
+        group="Zeros",
     ),
     Metric(
         "zero_fraction",
@@ -117,6 +119,7 @@ METRICS: tuple[Metric, ...] = (
         "all",
         "share that is exactly 0",
         lambda entries: entries["zero"] / count(entries),
+        group="Zeros",
     ),
     Metric(
         "abs_max",
@@ -138,8 +141,28 @@ METRICS: tuple[Metric, ...] = (
         "mean magnitude of the finite elements",
         lambda entries: entries["sum_abs"] / finite(entries),
     ),
-    Metric("mean", "Mean", "per element", "signed", "linear", "finite", "mean of the finite elements", mean),
-    Metric("std", "Standard deviation", "per element", "magnitude", "log", "finite", "of the finite elements", std),
+    Metric(
+        "mean",
+        "Mean",
+        "per element",
+        "signed",
+        "linear",
+        "finite",
+        "mean of the finite elements",
+        mean,
+        group="Distribution",
+    ),
+    Metric(
+        "std",
+        "Standard deviation",
+        "per element",
+        "magnitude",
+        "log",
+        "finite",
+        "of the finite elements",
+        std,
+        group="Distribution",
+    ),
     Metric(
         "saturated_fraction",
         "Saturated fraction",
@@ -149,6 +172,7 @@ METRICS: tuple[Metric, ...] = (
         "all",
         "share with |x| >= 1/8 of the dtype's largest value, infinities included: about to overflow",
         lambda entries: entries["saturated"] / count(entries),
+        group="Large and non-finite",
     ),
     Metric(
         "nonfinite",
@@ -159,6 +183,7 @@ METRICS: tuple[Metric, ...] = (
         "all",
         "elements that are NaN or infinite",
         lambda entries: nonfinite(entries).astype(np.float64),
+        group="Large and non-finite",
     ),
 )
 
@@ -185,6 +210,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "participation ratio of the singular values, (sum of s^2)^2 / sum of s^4; of several matrices the mean",
         lambda entries: entries["rank"] / entries["matrices"],
         ("rank", "matrices"),
+        group="Rank and variety",
     ),
     Metric(
         "rank_least",
@@ -196,6 +222,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "participation ratio of the singular values, the smallest of the matrices inside",
         lambda entries: np.where(np.isfinite(entries["rank_least"]), entries["rank_least"], np.nan),
         ("rank_least",),
+        group="Rank and variety",
     ),
     Metric(
         "dead_row_fraction",
@@ -207,6 +234,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "share of output neurons whose whole gradient is near zero",
         lambda entries: entries["rows_dead"] / entries["rows_total"],
         ("rows_total", "rows_dead"),
+        group="Zeros",
     ),
     Metric(
         "beyond",
@@ -218,6 +246,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "share with |x| > 3, infinities included",
         lambda entries: entries["beyond"] / count(entries),
         ("beyond",),
+        group="Large and non-finite",
     ),
     Metric(
         "dead_features",
@@ -229,6 +258,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "share of features with |x| < 1e-8 in all samples of the batch",
         lambda entries: entries["dead_features"] / entries["features"],
         ("features", "dead_features"),
+        group="Zeros",
     ),
     Metric(
         "limit_fraction",
@@ -241,6 +271,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "eps of a limit; GELU and SiLU: |x| > 3 before)",
         lambda entries: entries["limited"] / entries["limitable"],
         ("limited", "limitable"),
+        group="Large and non-finite",
     ),
     Metric(
         "dead_unit_fraction",
@@ -252,6 +283,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "share of channels or features that stayed below 1e-6 at each of the last 20 looks; 0 before there are so many",
         lambda entries: entries["dead_units"] / entries["units"],
         ("units", "dead_units"),
+        group="Zeros",
     ),
     Metric(
         "batch_spread",
@@ -263,6 +295,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "RMS of what differs from the mean over the batch / RMS; 0 when the output no longer depends on the sample",
         lambda entries: np.minimum(np.sqrt(entries["between_sq"] / entries["total_sq"]), 1.0),
         ("between_sq", "total_sq"),
+        group="Rank and variety",
     ),
     Metric(
         "pair_distance",
@@ -274,6 +307,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "mean Euclidean distance of pairs of samples, at most 64 of a batch: 0 where all are alike",
         lambda entries: entries["pair_sum"] / entries["pairs"],
         ("pair_sum", "pairs"),
+        group="Rank and variety",
     ),
     Metric(
         "attention_entropy",
@@ -285,6 +319,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "mean over rows of entropy / log of the keys allowed: 1 for uniform attention, 0 for attention to one key",
         lambda entries: entries["entropy"] / entries["entropy_rows"],
         ("entropy", "entropy_rows"),
+        group="Rank and variety",
     ),
     Metric(
         "head_diversity",
@@ -296,6 +331,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "mean distance to the other heads' mean maps: 0 where all heads do the same, 1 where they share no key",
         lambda entries: entries["head_distance"] / entries["head_pairs"],
         ("head_distance", "head_pairs"),
+        group="Rank and variety",
     ),
     Metric(
         "masked",
@@ -307,6 +343,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "share that a mask hides, which no other metric counts",
         lambda entries: entries["masked"] / (entries["masked"] + count(entries)),
         ("masked",),
+        group="Mask",
     ),
     Metric(
         "minimum",
@@ -318,6 +355,7 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "smallest finite element",
         lambda entries: entries["minimum"].astype(np.float64),
         ("minimum",),
+        group="Distribution",
     ),
     Metric(
         "maximum",
@@ -329,9 +367,10 @@ FURTHER_METRICS: tuple[Metric, ...] = (
         "largest finite element",
         lambda entries: entries["maximum"].astype(np.float64),
         ("maximum",),
+        group="Distribution",
     ),
-    *(_share(loss.name, loss.label, loss.meaning) for loss in LOSSES),
-    *(_share(span.name, span.label, f"share of elements with {span.label}") for span in SPANS),
+    *(_share(loss.name, loss.label, loss.meaning, "What a format loses") for loss in LOSSES),
+    *(_share(span.name, span.label, f"share of elements with {span.label}", "Shares by exponent") for span in SPANS),
 )
 
 

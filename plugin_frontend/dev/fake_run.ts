@@ -21,13 +21,13 @@ export interface FakeRun {
 }
 
 const MAGNITUDE = (name: string, label: string, unit: string, meaning: string): Metric => ({
-  ...{ name, label, unit, meaning },
+  ...{ name, label, unit, meaning, group: 'Size' },
   kind: 'magnitude',
   scale: 'log',
 });
 
 const FRACTION = (name: string, label: string, meaning: string): Metric => ({
-  ...{ name, label, meaning },
+  ...{ name, label, meaning, group: 'Zeros' },
   unit: 'share of elements',
   kind: 'fraction',
   scale: 'linear',
@@ -41,10 +41,12 @@ export const METRICS: readonly Metric[] = [
   {
     ...MAGNITUDE('nonfinite', 'Non-finite elements', 'elements', 'elements that are NaN or infinite'),
     kind: 'count',
+    group: 'Large and non-finite',
   },
   {
     ...MAGNITUDE('mean', 'Mean', 'per element', 'mean of the finite elements'),
     kind: 'signed',
+    group: 'Distribution',
     scale: 'linear',
   },
 ];

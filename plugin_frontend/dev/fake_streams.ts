@@ -2,8 +2,8 @@ import type { Stream } from '../src/contract.ts';
 import type { FakeRun } from './fake_run.ts';
 
 export const STREAMS: readonly Stream[] = [
-  { name: 'gradients', label: 'Gradients (applied)', what: 'gradient', sampled: false },
-  { name: 'activations', label: 'Activations', what: 'activation', sampled: true },
+  { name: 'gradients', label: 'Gradients (applied)', what: 'gradient', sampled: false, histogram: false },
+  { name: 'activations', label: 'Activations', what: 'activation', sampled: true, histogram: false },
 ];
 
 const observed = new WeakMap<FakeRun['tensors'], FakeRun['tensors']>();

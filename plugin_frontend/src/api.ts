@@ -1,6 +1,7 @@
 import {
   type Alerts,
   type CellFigures,
+  type Histogram,
   type Lines,
   type Meta,
   type NodeValues,
@@ -10,6 +11,7 @@ import {
   type Run,
   parseAlerts,
   parseCell,
+  parseExponents,
   parseLines,
   parseMeta,
   parseNotes,
@@ -116,6 +118,19 @@ export class Api {
   ): Promise<Rows> {
     const where = { run, stream, node: String(node), ...interval(begin, end) };
     return parseRows(await this.json('rows', where, signal));
+  }
+
+  /** The histogram of log2 |x| of a node over the steps [begin, end), or null where the run has none of it. */
+  async exponents(
+    run: string,
+    stream: string,
+    node: number,
+    begin: number,
+    end: number,
+    signal?: AbortSignal,
+  ): Promise<Histogram | null> {
+    const where = { run, stream, node: String(node), ...interval(begin, end) };
+    return parseExponents(await this.json('exponents', where, signal));
   }
 
   /** What belongs to the whole training, over the steps [begin, end) in at most `cells` cells. */

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { LinkedRun } from './linked.ts';
+import { ActionIcon } from './icons.tsx';
 import { RunPicker } from './run_picker.tsx';
 import type { Store } from './store.ts';
 
@@ -11,14 +12,16 @@ export function ComparePicker({ store, linked }: { store: Store; linked: LinkedR
     return (
       <button
         type="button"
+        class="action"
         data-testid="compare"
+        aria-label="Compare with…"
         disabled={!runs.some((run) => run.status === 'ok' && run.name !== first)}
-        title="Show a second run beside this one: same rows, steps and colours"
+        title="Compare with…: show a second run beside this one: same rows, steps and colours"
         onClick={() => {
           setAsking(true);
         }}
       >
-        Compare with…
+        <ActionIcon name="compare" />
       </button>
     );
   return (

@@ -25,6 +25,9 @@ const truth: Reader<boolean> = (value, where) =>
 const whole: Reader<number> = (value, where) =>
   Number.isSafeInteger(value) ? (value as number) : expected('an integer', where, value);
 
+const number: Reader<number> = (value, where) =>
+  typeof value === 'number' ? value : expected('a number', where, value);
+
 /** A figure: null is no data, and JSON's three missing numbers come as strings. */
 const figure: Reader<number | null> = (value, where) => {
   if (value === null || typeof value === 'number') return value;
@@ -91,11 +94,12 @@ const readMetric = object({
   kind: oneOf('magnitude', 'fraction', 'signed', 'count'),
   scale: oneOf('log', 'linear'),
   meaning: text,
+  group: text,
 });
 
 const readNamed = object({ name: text, label: text });
 
-const readStream = object({ name: text, label: text, what: text, sampled: truth });
+const readStream = object({ name: text, label: text, what: text, sampled: truth, histogram: truth });
 
 const readNodes = object({
   name: listOf(text),
@@ -182,6 +186,32 @@ const readRows = object({
   complete: truth,
 });
 
+const readExponents = object({
+  histogram: orNull(
+    object({
+      label: text,
+      what: text,
+      steps: interval,
+      recorded: whole,
+      with_data: whole,
+      counts: mapOf(whole),
+      bins: listOf(object({ low: figure, high: figure, mean: figure, min: figure, max: figure })),
+      formats: listOf(
+        object({
+          name: text,
+          label: text,
+          zero: whole,
+          normal: whole,
+          largest: number,
+          underflow: readSpread,
+          subnormal: readSpread,
+          overflow: readSpread,
+        }),
+      ),
+    }),
+  ),
+});
+
 const readOverview = object({
   edges: listOf(whole),
   series: listOf(
@@ -218,6 +248,10 @@ export type Lines = Read<typeof readLines>;
 export type Line = Lines['lines'][number];
 export type Rows = Read<typeof readRows>;
 export type Row = Rows['rows'][number];
+export type Histogram = NonNullable<Read<typeof readExponents>['histogram']>;
+export type ExponentBin = Histogram['bins'][number];
+/** What a number format, such as float16, holds of them. */
+export type NumberFormat = Histogram['formats'][number];
 export type Overview = Read<typeof readOverview>;
 export type Series = Overview['series'][number];
 export type Alerts = Read<typeof readAlerts>;
@@ -267,6 +301,10 @@ export function parseLines(reply: unknown): Lines {
 
 export function parseRows(reply: unknown): Rows {
   return readRows(reply, 'rows');
+}
+
+export function parseExponents(reply: unknown): Histogram | null {
+  return readExponents(reply, 'exponents').histogram;
 }
 
 export function parseOverview(reply: unknown): Overview {

@@ -1,3 +1,4 @@
+import { ActionIcon } from './icons.tsx';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 const SAID_MS = 3_000;
@@ -33,11 +34,13 @@ export function CopyLink({ link }: { link: () => string }) {
       <button
         ref={button}
         type="button"
+        class="action"
         data-testid="copy-link"
+        aria-label="Copy link"
         title="Copy a link to what is shown now"
         onClick={() => void copy()}
       >
-        Copy link
+        <ActionIcon name="link" />
       </button>
       <span role="status" data-testid="link-copied" class={said === '' ? undefined : 'said'}>
         {said}

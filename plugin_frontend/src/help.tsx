@@ -25,6 +25,7 @@ export function Help() {
     <>
       <button
         type="button"
+        class="action"
         data-testid="help"
         aria-haspopup="dialog"
         aria-label="Keys and gestures"

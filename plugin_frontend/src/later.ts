@@ -1,5 +1,6 @@
 import rail from './styles/rail.css?inline';
 import drill from './styles/drill.css?inline';
+import exponents from './styles/exponents.css?inline';
 import exporting from './styles/export.css?inline';
 import help from './styles/help.css?inline';
 import lines from './styles/lines.css?inline';
@@ -19,4 +20,4 @@ export { OverviewRows } from './overview/rows.tsx';
 export { Strip } from './strip.tsx';
 export { Tips } from './tips.tsx';
 
-export const styles = [tips, rail, marks, lines, drill, second, exporting, help].join('');
+export const styles = [tips, rail, marks, lines, drill, exponents, second, exporting, help].join('');

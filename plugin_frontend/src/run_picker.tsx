@@ -85,6 +85,7 @@ export function RunPicker({ label, testId, runs, selected, choose, eager = false
           type="text"
           role="combobox"
           class="run-picker"
+          aria-label={label}
           data-testid={testId}
           data-run={selected}
           aria-expanded={query !== null}

@@ -2,6 +2,7 @@ import type { ComponentChildren, TargetedEvent } from 'preact';
 import { COLOUR_MAPS_OF, type ColourMap } from './colours.ts';
 import type { ScaleName } from './contract.ts';
 import { shortened } from './format.ts';
+import { byGroup } from './metric_groups.ts';
 import { LABEL_CHARACTERS } from './run_matching.ts';
 import { RunPicker } from './run_picker.tsx';
 import type { Store } from './store.ts';
@@ -42,7 +43,10 @@ export function Toolbar({ store, children }: { store: Store; children?: Componen
           <Choice
             label="Metric"
             testId="metric"
-            options={meta.metrics.map(({ name, label, meaning }) => ({ name, label, title: meaning }))}
+            options={meta.metrics.map(({ name, label, meaning, group }) => ({
+              ...{ name, label, group },
+              title: meaning,
+            }))}
             value={metric.name}
             title={metric.meaning}
             choose={(name) => {
@@ -51,6 +55,7 @@ export function Toolbar({ store, children }: { store: Store; children?: Componen
           />
           <Choice
             label="Show"
+            terse
             testId="view"
             options={meta.views}
             value={store.view.value?.name ?? ''}
@@ -61,6 +66,7 @@ export function Toolbar({ store, children }: { store: Store; children?: Componen
           <ScaleSwitch store={store} />
           <Choice
             label="Colours"
+            terse
             testId="colours"
             options={COLOUR_MAPS_OF[store.colourFamily.value]}
             value={store.colourMap.value}
@@ -77,25 +83,43 @@ export function Toolbar({ store, children }: { store: Store; children?: Componen
   );
 }
 
+interface Option {
+  name: string;
+  label: string;
+  title?: string;
+  group?: string;
+}
+
 interface ChoiceProps {
   label: string;
   testId: string;
-  options: readonly { name: string; label: string; title?: string }[];
+  options: readonly Option[];
   value: string;
   title?: string;
+  /** The label goes where there is little room: what is chosen tells what it is. */
+  terse?: boolean;
   choose: (name: string) => void;
 }
 
-function Choice({ label, testId, options, value, title, choose }: ChoiceProps) {
+function Choice({ label, testId, options, value, title = label, terse = false, choose }: ChoiceProps) {
+  const groups = byGroup(options.map((option) => ({ group: '', ...option })));
+  const items = (some: readonly Option[]) =>
+    some.map((option) => (
+      <option key={option.name} value={option.name} selected={option.name === value} title={option.title}>
+        {shortened(option.label, LABEL_CHARACTERS)}
+      </option>
+    ));
   return (
-    <label class="field" title={title}>
-      <span>{label}</span>
-      <select data-testid={testId} value={value} onChange={chosen(choose)}>
-        {options.map((option) => (
-          <option key={option.name} value={option.name} selected={option.name === value} title={option.title}>
-            {shortened(option.label, LABEL_CHARACTERS)}
-          </option>
-        ))}
+    <label class={terse ? 'field' : 'field wide'} title={title}>
+      <span class={terse ? 'terse' : undefined}>{label}</span>
+      <select data-testid={testId} aria-label={label} value={value} onChange={chosen(choose)}>
+        {groups.size < 2
+          ? items(options)
+          : [...groups].map(([group, some]) => (
+              <optgroup key={group} label={shortened(group, LABEL_CHARACTERS)}>
+                {items(some)}
+              </optgroup>
+            ))}
       </select>
     </label>
   );
@@ -107,24 +131,32 @@ function chosen(choose: (name: string) => void) {
   };
 }
 
+const SCALES: readonly { name: ScaleName; label: string; title?: string }[] = [
+  { name: 'log', label: 'log' },
+  { name: 'linear', label: 'linear' },
+  { name: 'diverging', label: '±', title: 'Diverging: from a centre both ways' },
+];
+
 function ScaleSwitch({ store }: { store: Store }) {
-  const names: ScaleName[] = ['log', 'linear', 'diverging'];
   return (
     <div class="field" role="radiogroup" aria-label="Colour scale" data-testid="scale">
-      <span aria-hidden="true">Scale</span>
+      <span class="terse" aria-hidden="true">
+        Scale
+      </span>
       <span class="segments">
-        {names.map((name) => (
-          <label key={name}>
+        {SCALES.map(({ name, label, title }) => (
+          <label key={name} title={title}>
             <input
               type="radio"
               name="scale"
               value={name}
+              aria-label={name}
               checked={store.scaleName.value === name}
               onChange={() => {
                 store.chooseScale(name);
               }}
             />
-            <span>{name}</span>
+            <span>{label}</span>
           </label>
         ))}
       </span>

@@ -3,6 +3,7 @@ import { Breadcrumb } from './breadcrumb.tsx';
 import { type Filter, NO_FILTER, SEARCHED_CHARACTERS } from './filter.ts';
 import { formatCount, formatSteps, shortened } from './format.ts';
 import { pageShortcutOf } from './keys.ts';
+import { byGroup } from './metric_groups.ts';
 import { KINDS, type Kind, bitOf } from './node_kinds.ts';
 import { MODEL_ORDER, type Order } from './ordering.ts';
 import type { Pointing } from './pointing.ts';
@@ -179,18 +180,18 @@ function OrderTools({ store, ranking }: { store: Store; ranking: Ranking }) {
       >
         <option value="model">Model order</option>
         <option value="worst">Worst first in view</option>
-        <optgroup label="At the clicked cell's steps">
-          {(store.meta.value?.metrics ?? []).map(({ name, label }) => (
-            <option key={name} value={BY_METRIC + name}>
-              {shortened(label, LABEL_CHARACTERS)} at the cell
-            </option>
-          ))}
-          {lacking !== null && (
-            <option value={BY_METRIC + lacking}>
-              {shortened(lacking, LABEL_CHARACTERS)}, not in this run
-            </option>
-          )}
-        </optgroup>
+        {[...byGroup(store.meta.value?.metrics ?? [])].map(([group, metrics]) => (
+          <optgroup key={group} label={`At the clicked cell's steps: ${shortened(group, LABEL_CHARACTERS)}`}>
+            {metrics.map(({ name, label }) => (
+              <option key={name} value={BY_METRIC + name}>
+                {shortened(label, LABEL_CHARACTERS)} at the cell
+              </option>
+            ))}
+          </optgroup>
+        ))}
+        {lacking !== null && (
+          <option value={BY_METRIC + lacking}>{shortened(lacking, LABEL_CHARACTERS)}, not in this run</option>
+        )}
       </select>
       <button
         type="button"

@@ -1,4 +1,4 @@
-import type { Drill } from './drill/drill.ts';
+import type { Drill, DrillPicture } from './drill/drill.ts';
 import { MOST_PINS, type Pin, toggled } from './drill/pins.ts';
 import { NO_FILTER, SEARCHED_CHARACTERS } from './filter.ts';
 import type { LinkedRun } from './linked.ts';
@@ -93,6 +93,7 @@ export function besideFields(store: Store, drill: Drill, overview: OverviewFeed,
     },
     signalField('overview', overview.open, truth, true),
     signalField('panel', drill.open, truth, false),
+    signalField('picture', drill.ownPicture, oneOf<DrillPicture>('lines', 'exponents'), null),
     {
       key: 'pins',
       read: () =>

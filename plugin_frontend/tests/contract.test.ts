@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import {
   parseAlerts,
   parseCell,
+  parseExponents,
   parseLines,
   parseMeta,
   parseNotes,
@@ -44,6 +45,10 @@ describe('the examples of http_api.md', () => {
     expect(parseLines(example('lines'))).toEqual(example('lines'));
     expect(parseOverview(example('overview'))).toEqual(example('overview'));
     expect(parseAlerts(example('alerts'))).toEqual(example('alerts'));
+    const histogram = example('exponents').histogram as Record<string, unknown>;
+    const { counts, ...rest } = parseExponents(example('exponents')) ?? {};
+    expect({ ...rest, counts: Object.fromEntries(counts ?? []) }).toEqual(histogram);
+    expect(parseExponents({ histogram: null })).toBeNull();
     const { rows, complete } = parseRows(example('rows'));
     expect([rows.length, complete]).toEqual([1, true]);
     expect(rows[0]).toMatchObject({ steps: [40, 50], recorded: 10, with_data: 10, first_bad: null });

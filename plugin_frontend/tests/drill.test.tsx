@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import fc from 'fast-check';
 import { render } from 'preact';
 import { act } from 'preact/test-utils';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Lines, Row, Rows } from '../src/contract.ts';
 import { Drill, heightLimits } from '../src/drill/drill.ts';
 import { LineFeed } from '../src/drill/line_feed.ts';
@@ -14,34 +14,19 @@ import { RowTable } from '../src/drill/row_table.tsx';
 import { sectionsOf, tsvOf } from '../src/drill/row_text.ts';
 import { Separator } from '../src/drill/separator.tsx';
 import { Pointing } from '../src/pointing.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
-import { GRADIENTS, metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { host, settled } from './support/host.ts';
+import { GRADIENTS, metaOf, nodesFrom } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
 const HOSTILE = '<img src=x onerror="window.pwned=1"></bdi><script>window.pwned=1</script>';
 
-let host: HTMLElement;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-});
 afterEach(() => {
-  render(null, host);
-  host.remove();
   vi.unstubAllGlobals();
   vi.useRealTimers();
 });
 
 function pageOf(names: readonly string[] = ['', 'a', 'b', 'a.weight']) {
-  const tiles = new TileStore(() => Promise.resolve([]), {
-    changed: () => undefined,
-    failed: () => undefined,
-  });
-  const store = new Store(tiles);
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 360, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf({ nodes: nodesFrom(names, [-1, 0, 0, 1]) }));
+  const store = storeOf(metaOf({ nodes: nodesFrom(names, [-1, 0, 0, 1]) }));
   const keys = store.tree.value?.keys ?? [];
   return { store, keys, drill: new Drill(store), pointing: new Pointing(store) };
 }
@@ -76,8 +61,6 @@ function linesOf(nodes: readonly number[]): Lines {
   }));
   return { edges: [0, 2_500, 5_000], lines };
 }
-
-const settled = () => act(() => new Promise<void>((resolve) => setTimeout(resolve, 0)));
 
 describe('pins', () => {
   it('have a style each, which stays theirs while others come and go', () => {

@@ -2,10 +2,11 @@
 import { signal } from '@preact/signals';
 import { render } from 'preact';
 import { act } from 'preact/test-utils';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ToldFirst } from '../src/compare.tsx';
 import type { Meta } from '../src/contract.ts';
 import { Drill } from '../src/drill/drill.ts';
+import { ExponentFeed } from '../src/drill/exponent_feed.ts';
 import { LineFeed } from '../src/drill/line_feed.ts';
 import { DrillPanel } from '../src/drill/panel.tsx';
 import { RowFeed } from '../src/drill/row_feed.ts';
@@ -13,8 +14,9 @@ import { LinkedRun } from '../src/linked.ts';
 import { Notices } from '../src/states.tsx';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
+import { host, part, settled } from './support/host.ts';
 import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { noTiles } from './support/page.ts';
 
 // The browser at hand has no such class, which the heatmap's view looks at as it is loaded.
 vi.hoisted(() => {
@@ -30,30 +32,17 @@ vi.mock('../src/drill/chart_view.tsx', async (original) => ({
 const SECOND = 'exp2/gradhealth';
 const HOSTILE = '<img src=x onerror="window.pwned=1">';
 
-let host: HTMLElement;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-});
 afterEach(() => {
-  render(null, host);
-  host.remove();
   vi.restoreAllMocks();
 });
 
-const settled = () => act(() => new Promise<void>((resolve) => setTimeout(resolve, 0)));
-const part = (id: string) => host.querySelector(`[data-testid=${id}]`);
-
 /** Two runs: the second has 703 steps in cells of 3, and `b` as its first node. */
 async function compared() {
-  const noEvents = { changed: () => undefined, failed: () => undefined };
-  const tiles = () => new TileStore(() => Promise.resolve([]), noEvents);
-  const store = new Store(tiles());
+  const store = new Store(noTiles());
   const nodes = nodesFrom(['', 'b', 'c'], [-1, 0, 0]);
   const second = metaOf({ run: SECOND, label: HOSTILE, steps: [0, 703], cell: 3, nodes });
   let answer: () => Promise<Meta> = () => Promise.resolve(second);
-  const linked = new LinkedRun(store, tiles(), { meta: () => answer() });
+  const linked = new LinkedRun(store, noTiles(), { meta: () => answer() });
   store.size.value = { widthDevicePx: 1_000, heightDevicePx: 360, devicePixelRatio: 1 };
   store.receiveRuns([runOf(), runOf({ name: SECOND, label: HOSTILE })]);
   store.receiveMeta(metaOf());
@@ -70,11 +59,13 @@ async function compared() {
       asked.push(`rows ${run} ${node} ${begin}-${end}`);
       return Promise.resolve({ rows: [], complete: true });
     },
+    exponents: () => Promise.resolve(null),
   };
   const drill = new Drill(store, linked);
   const feeds = [
     new LineFeed(api, store, drill, signal(true), () => undefined),
     new RowFeed(api, store, drill, signal(true), () => undefined),
+    new ExponentFeed(api, store, drill, signal(true), () => undefined),
   ] as const;
   for (const feed of feeds) feed.start();
   const pointing = new Pointing(store);
@@ -82,8 +73,8 @@ async function compared() {
     answer = next;
   };
   const show = async () => {
-    const [lines, rows] = feeds;
-    const views = { store, pointing, drill, lines, rows, theme: signal<'light'>('light') };
+    const [lines, rows, exponents] = feeds;
+    const views = { store, pointing, drill, lines, rows, exponents, theme: signal<'light'>('light') };
     await act(() => {
       render(<DrillPanel {...views} heatmap={{ current: null }} />, host);
     });

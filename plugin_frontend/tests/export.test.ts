@@ -5,9 +5,8 @@ import { fileNameOf } from '../src/export/file_names.ts';
 import { printable } from '../src/export/picture_file.ts';
 import { exportCommand, quoted } from '../src/export/shell.ts';
 import { commandOf, rowsTold, viewOf } from '../src/export/view.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
-import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { metaOf, nodesFrom } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
 const HOSTILE = [
   "'",
@@ -84,12 +83,10 @@ describe('the command', () => {
 
 describe('the rows of a table', () => {
   function pageOf(tensors: number) {
-    const noEvents = { changed: () => undefined, failed: () => undefined };
-    const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
     const names = Array.from({ length: tensors }, (_, i) => `t${i}`);
-    store.size.value = { widthDevicePx: 1_000, heightDevicePx: 180, devicePixelRatio: 1 };
-    store.receiveRuns([runOf()]);
-    store.receiveMeta(metaOf({ nodes: nodesFrom(['', ...names], [-1, ...names.map(() => 0)]) }));
+    const store = storeOf(metaOf({ nodes: nodesFrom(['', ...names], [-1, ...names.map(() => 0)]) }), {
+      heightDevicePx: 180,
+    });
     return store;
   }
 

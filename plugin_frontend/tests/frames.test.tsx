@@ -7,36 +7,27 @@ import { Alerts } from '../src/alerts/alerts.ts';
 import { AlertMarks } from '../src/alerts/marks_view.tsx';
 import { Minimap } from '../src/minimap.tsx';
 import { Pointing } from '../src/pointing.ts';
-import { Store } from '../src/store.ts';
 import type { Theme } from '../src/theme.ts';
-import { TileStore } from '../src/tile_store.ts';
+import { host } from './support/host.ts';
 import { alertOf, foundIn } from './support/alert.ts';
-import { metaOf, runOf } from './support/meta.ts';
+import { metaOf } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
-let host: HTMLElement;
 let asked = 0;
 
 beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
   const context = new Proxy({}, { get: () => () => undefined, set: () => true });
   vi.spyOn(HTMLCanvasElement.prototype, 'getContext').mockReturnValue(context as CanvasRenderingContext2D);
   vi.stubGlobal('requestAnimationFrame', () => ++asked);
 });
 afterEach(() => {
-  render(null, host);
-  host.remove();
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
 });
 
 describe('what is drawn above and below the cells', () => {
   it('asks for one frame, however often the view changes until it comes', async () => {
-    const noEvents = { changed: () => undefined, failed: () => undefined };
-    const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
-    store.size.value = { widthDevicePx: 1_000, heightDevicePx: 180, devicePixelRatio: 1 };
-    store.receiveRuns([runOf()]);
-    store.receiveMeta(metaOf());
+    const store = storeOf(metaOf(), { heightDevicePx: 180 });
     const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);
     const about = { run: 'exp1/gradhealth', stream: 'gradients', tree: foundIn, revision: 1, complete: true };
     alerts.receive({ ...about, alerts: [alertOf({ node: 1 })] });

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { render } from 'preact';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Brush } from '../src/brush.tsx';
 import { Alerts } from '../src/alerts/alerts.ts';
 import { listenForJumps } from '../src/alerts/visit.ts';
@@ -12,34 +12,23 @@ import { CURSOR_KEYS, HEATMAP_KEYS, PAGE_KEYS } from '../src/keys.ts';
 import { later } from '../src/late.tsx';
 import { Navigation } from '../src/navigation.ts';
 import { Pointing } from '../src/pointing.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
 import { Ranking } from '../src/ranking.ts';
 import { TreeView } from '../src/tree.tsx';
 import { TreeTools } from '../src/tree_tools.tsx';
+import { host } from './support/host.ts';
 import { alertOf, foundIn } from './support/alert.ts';
-import { metaOf, runOf } from './support/meta.ts';
+import { metaOf } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
-let host: HTMLElement;
 let detach: () => void = () => undefined;
 
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-});
 afterEach(() => {
   detach();
-  render(null, host);
-  host.remove();
 });
 
 /** A canvas of 1000 × 180 pixels over 5,000 steps in cells of 10. */
 function openPage() {
-  const noEvents = { changed: () => undefined, failed: () => undefined };
-  const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 180, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf());
+  const store = storeOf(metaOf(), { heightDevicePx: 180 });
   const pointing = new Pointing(store);
   const navigation = new Navigation(store, pointing);
   navigation.start();

@@ -5,10 +5,9 @@ import { keepRowInView } from '../src/kept_row.ts';
 import { openAll } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Ranking } from '../src/ranking.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
 import { alertOf } from './support/alert.ts';
-import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { metaOf, nodesFrom } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
 const TENSORS = 60;
 const ROW = 18;
@@ -16,11 +15,9 @@ const ROW = 18;
 /** A flat tree of many tensors, of which ten rows are in view. `worst` tensors come first in the worst order. */
 function openPage() {
   const names = Array.from({ length: TENSORS }, (_, i) => `t${i}`);
-  const noEvents = { changed: () => undefined, failed: () => undefined };
-  const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 10 * ROW, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf({ nodes: nodesFrom(['', ...names], [-1, ...names.map(() => 0)]) }));
+  const store = storeOf(metaOf({ nodes: nodesFrom(['', ...names], [-1, ...names.map(() => 0)]) }), {
+    heightDevicePx: 10 * ROW,
+  });
   if (store.tree.value !== null) store.setOpen(openAll(store.tree.value));
   const pointing = new Pointing(store);
   const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 800);

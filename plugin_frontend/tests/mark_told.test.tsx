@@ -1,39 +1,28 @@
 // @vitest-environment happy-dom
 import { render } from 'preact';
 import { act } from 'preact/test-utils';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Alerts } from '../src/alerts/alerts.ts';
 import { MarkTold, alertWords, alertsPointedAt } from '../src/alerts/mark_told.tsx';
 import { marksInView } from '../src/alerts/marks_view.tsx';
 import type { Alert } from '../src/contract.ts';
 import { openAll } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
+import { host } from './support/host.ts';
 import { alertOf, foundIn } from './support/alert.ts';
-import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { metaOf, nodesFrom } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
 const HOSTILE =
   '<img src=x onerror="window.pwned=1"></bdi><script>window.pwned=1</script>' + 'x'.repeat(5_000);
 
-let host: HTMLElement;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-});
-afterEach(() => {
-  render(null, host);
-  host.remove();
-});
-
 /** A canvas of 1000 × 90 pixels over 5,000 steps in cells of 10; `a` is the second row. */
 function openPage(found: readonly Alert[]) {
-  const noEvents = { changed: () => undefined, failed: () => undefined };
-  const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
-  store.size.value = { widthDevicePx: 2_000, heightDevicePx: 180, devicePixelRatio: 2 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf({ nodes: nodesFrom(['', 'a', HOSTILE], [-1, 0, 0]) }));
+  const store = storeOf(metaOf({ nodes: nodesFrom(['', 'a', HOSTILE], [-1, 0, 0]) }), {
+    widthDevicePx: 2_000,
+    heightDevicePx: 180,
+    devicePixelRatio: 2,
+  });
   if (store.tree.value !== null) store.setOpen(openAll(store.tree.value));
   const alerts = new Alerts({ read: () => 'closed', write: () => undefined }, () => 1_400);
   alerts.receive({

@@ -3,19 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { Navigation } from '../src/navigation.ts';
 import { Pointing } from '../src/pointing.ts';
 import { pinched, stepAt, stepScale } from '../src/scales.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
+import type { Store } from '../src/store.ts';
 import { NO_TRAIL, back, moved } from '../src/trail.ts';
 import { metaOf, runOf } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
 /** A page with one run of 5,000 steps in cells of 10, laid out at 1000 × 180 pixels; `clock.ms` is the time. */
 function openPage() {
-  const store = new Store(
-    new TileStore(() => Promise.resolve([]), { changed: () => undefined, failed: () => undefined }),
-  );
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 180, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf());
+  const store = storeOf(metaOf(), { heightDevicePx: 180 });
   const clock = { ms: 0 };
   const navigation = new Navigation(store, new Pointing(store), () => clock.ms);
   navigation.start();

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { render } from 'preact';
 import { act } from 'preact/test-utils';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { Alerts } from '../src/alerts/alerts.ts';
 import { SEVERITIES } from '../src/alerts/kinds.ts';
 import { KINDS } from '../src/alerts/looked_for.ts';
@@ -11,33 +11,22 @@ import { listenForJumps } from '../src/alerts/visit.ts';
 import type { Alert } from '../src/contract.ts';
 import { buildTree } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
+import { host } from './support/host.ts';
 import { alertOf } from './support/alert.ts';
-import { metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { metaOf, nodesFrom } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
 const HOSTILE =
   '<img src=x onerror="window.pwned=1"></bdi><script>window.pwned=1</script>' + 'x'.repeat(5_000);
 
-let host: HTMLElement;
 let stop = () => undefined as unknown;
 
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-});
 afterEach(() => {
   stop();
-  render(null, host);
-  host.remove();
 });
 
 async function show(found: readonly Alert[], names = ['', 'a', 'b', 'a.weight']) {
-  const noEvents = { changed: () => undefined, failed: () => undefined };
-  const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 360, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf({ nodes: nodesFrom(names, [-1, 0, 0, 1]) }));
+  const store = storeOf(metaOf({ nodes: nodesFrom(names, [-1, 0, 0, 1]) }));
   const pointing = new Pointing(store);
   const alerts = new Alerts({ read: () => 'open', write: () => undefined }, () => 1_400);
   alerts.receive({

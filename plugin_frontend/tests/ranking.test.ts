@@ -3,9 +3,9 @@ import { type Layer, Unreachable } from '../src/api.ts';
 import type { Metric, NodeValues } from '../src/contract.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Ranking } from '../src/ranking.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
+import type { Store } from '../src/store.ts';
 import { metaOf, runOf } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
 /** Nodes 0…5: all, a, b, a.weight, a.bias, b.weight. */
 const VALUES: Record<string, (number | null)[]> = {
@@ -15,7 +15,7 @@ const VALUES: Record<string, (number | null)[]> = {
 };
 
 const metric = (name: string, kind: Metric['kind']): Metric => ({
-  ...{ name, label: name, unit: '', kind, scale: 'linear', meaning: '' },
+  ...{ name, label: name, unit: '', kind, scale: 'linear', meaning: '', group: '' },
 });
 const meta = metaOf({
   metrics: [metric('norm', 'magnitude'), metric('mean', 'signed'), metric('nonfinite', 'count')],
@@ -31,11 +31,7 @@ function openPage() {
   const asked: Asked[] = [];
   let answer: (layer: Layer) => Promise<NodeValues> = ({ metric: name }) =>
     Promise.resolve({ steps: [0, 10], values: VALUES[name] ?? [] });
-  const noEvents = { changed: () => undefined, failed: () => undefined };
-  const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 180, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(meta);
+  const store = storeOf(meta, { heightDevicePx: 180 });
   const failures: unknown[] = [];
   const ranking = new Ranking(
     {

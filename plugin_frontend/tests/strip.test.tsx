@@ -1,39 +1,21 @@
 // @vitest-environment happy-dom
 import { render } from 'preact';
 import { act } from 'preact/test-utils';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Note } from '../src/contract.ts';
-import { Store } from '../src/store.ts';
+import type { Store } from '../src/store.ts';
 import { Strip } from '../src/strip.tsx';
-import { TileStore } from '../src/tile_store.ts';
-import { metaOf, runOf } from './support/meta.ts';
+import { host } from './support/host.ts';
+import { storeOf } from './support/page.ts';
 
 const HOSTILE = '<img src=x onerror="window.pwned=1"></bdi><script>window.pwned=1</script>';
-
-let host: HTMLElement;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-});
-afterEach(() => {
-  render(null, host);
-  host.remove();
-});
 
 function note(step: number, changes: Partial<Note> = {}): Note {
   return { step, kind: 'skipped', tensors: [], more: 0, values: new Map(), ...changes };
 }
 
 async function show(notes: readonly Note[]): Promise<Store> {
-  const tiles = new TileStore(() => Promise.resolve([]), {
-    changed: () => undefined,
-    failed: () => undefined,
-  });
-  const store = new Store(tiles);
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 360, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf());
+  const store = storeOf();
   store.notes.value = { notes: [...notes], complete: true };
   await act(() => {
     render(<Strip store={store} />, host);

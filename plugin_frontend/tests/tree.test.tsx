@@ -1,16 +1,16 @@
 // @vitest-environment happy-dom
 import { render } from 'preact';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openAll, openTop } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Ranking } from '../src/ranking.ts';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
 import { TreeView } from '../src/tree.tsx';
 import { TreeButtons } from '../src/tree_head.tsx';
 import { TreeTools } from '../src/tree_tools.tsx';
-import { metaOf, runOf } from './support/meta.ts';
+import { host } from './support/host.ts';
+import { metaOf } from './support/meta.ts';
 import { modelOf } from './support/models.ts';
+import { storeOf } from './support/page.ts';
 
 const TENSORS = [
   'embed.weight',
@@ -25,25 +25,10 @@ const TENSORS = [
 const { nodes } = modelOf(TENSORS.map((name) => ({ name })));
 const VALUES = nodes.name.map((name) => (name.startsWith('head') ? 9 : `${name}.`.includes('.1.') ? 5 : 1));
 
-let host: HTMLElement;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-});
-afterEach(() => {
-  render(null, host);
-  host.remove();
-});
-
 const rendered = () => new Promise((resolve) => setTimeout(resolve, 20));
 
 function showPage() {
-  const noEvents = { changed: () => undefined, failed: () => undefined };
-  const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 720, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf({ nodes }));
+  const store = storeOf(metaOf({ nodes }), { heightDevicePx: 720 });
   if (store.tree.value !== null) store.setOpen(openTop(store.tree.value));
   store.pictured.value = true;
   const pointing = new Pointing(store);

@@ -2,18 +2,18 @@
 import type { ComponentChildren } from 'preact';
 import { render } from 'preact';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Api } from '../src/api.ts';
 import { Figures } from '../src/figures.ts';
 import { openAll } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Message, Notices } from '../src/states.tsx';
-import { Store } from '../src/store.ts';
-import { TileStore } from '../src/tile_store.ts';
 import { Toolbar } from '../src/toolbar.tsx';
 import { Tooltip, findingsOf } from '../src/tooltip.tsx';
 import { TreeView } from '../src/tree.tsx';
+import { host } from './support/host.ts';
 import { GRADIENTS, WEIGHTS, metaOf, nodesFrom, runOf } from './support/meta.ts';
+import { storeOf } from './support/page.ts';
 
 const HOSTILE = [
   '<img src=x onerror="window.pwned=1">',
@@ -27,30 +27,12 @@ const HOSTILE = [
   '',
 ];
 
-let host: HTMLElement;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-});
-afterEach(() => {
-  render(null, host);
-  host.remove();
-});
-
 function show(view: ComponentChildren): void {
   render(view, host);
 }
 
 function pageOf(names: readonly string[], parents: readonly number[]) {
-  const tiles = new TileStore(() => Promise.resolve([]), {
-    changed: () => undefined,
-    failed: () => undefined,
-  });
-  const store = new Store(tiles);
-  store.size.value = { widthDevicePx: 1_000, heightDevicePx: 360, devicePixelRatio: 1 };
-  store.receiveRuns([runOf()]);
-  store.receiveMeta(metaOf({ nodes: nodesFrom(names, parents) }));
+  const store = storeOf(metaOf({ nodes: nodesFrom(names, parents) }));
   if (store.tree.value !== null) store.setOpen(openAll(store.tree.value));
   return { store, pointing: new Pointing(store) };
 }
@@ -249,6 +231,26 @@ describe('the toolbar', () => {
     store.receiveMeta(metaOf({ revision: 2, streams: [GRADIENTS, WEIGHTS] }));
     await rendered();
     expect(has('stream')).toBe(true);
+  });
+
+  it('lists metrics in their groups, where there are several', async () => {
+    const { store } = pageOf([''], [-1]);
+    show(<Toolbar store={store} />);
+    const groups = () =>
+      [...host.querySelectorAll<HTMLOptGroupElement>('optgroup')].map(({ label, children }) => [
+        label,
+        [...children].map((option) => option.textContent),
+      ]);
+    expect(groups()).toEqual([
+      ['Size', ['Norm']],
+      ['Distribution', ['Mean']],
+    ]);
+    const [norm] = metaOf().metrics;
+    if (norm === undefined) throw new Error('no metric');
+    store.receiveMeta(metaOf({ revision: 2, metrics: [norm, { ...norm, name: 'rms', label: 'RMS' }] }));
+    await rendered();
+    expect(groups()).toEqual([]);
+    expect(host.querySelectorAll('[data-testid=metric] option').length).toBe(2);
   });
 });
 

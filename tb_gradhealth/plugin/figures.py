@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any
 
 import numpy as np
-
-from gradhealth_kernels.exponent_table import spans_of
 
 from ..nodes import Index
 from ..notes import written
@@ -49,24 +46,6 @@ def lines(timeline: Timeline, metric: str, which: Index, begin: int, end: int, c
             for line, node in enumerate(which)
         ],
     }
-
-
-def exponents(timeline: Timeline, node: int, begin: int, end: int) -> dict[str, Any]:
-    """Of a node the histogram of log2 |x| over the steps ``[begin, end)``, and the steps of the rows that it is of."""
-    grid, which = timeline.fitting(begin, end, 1), np.array([node], np.intp)
-    spans = spans_of(list(timeline.metrics))
-    shown, covered = timeline.settled(
-        lambda: ([timeline.cells(span.name, which, grid) for span in spans], timeline.covered(grid))
-    )
-    bins = [
-        {
-            "low": None if span.low == -math.inf else span.low,
-            "high": None if span.high == math.inf else span.high,
-            **{plane: listed(getattr(cells, plane)[0])[0] for plane in ("mean", "min", "max")},
-        }
-        for span, cells in zip(spans, shown, strict=True)
-    ]
-    return {"steps": list(covered or (grid.begin, grid.end)), "bins": bins}
 
 
 def rows(timeline: Timeline, node: int, begin: int, end: int) -> dict[str, Any]:

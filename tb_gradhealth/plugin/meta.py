@@ -6,11 +6,18 @@ import itertools
 import math
 from typing import Any
 
+from gradhealth_kernels.metrics import FURTHER_METRICS, METRICS
+
 from ..notes import Note, written
 from ..store.format import PLUGIN
 from ..store.reader import Run
 from ..store.timeline import Timeline
 from . import tiles
+from .exponents import has_histogram
+
+GROUPS = {metric.name: metric.group for metric in (*METRICS, *FURTHER_METRICS)}
+#: Of metrics that only a later version knows.
+OTHER = "Other"
 
 
 def meta(name: str, run: Run, timelines: dict[str, Timeline], stream: str | None) -> dict[str, Any]:
@@ -33,12 +40,21 @@ def meta(name: str, run: Run, timelines: dict[str, Timeline], stream: str | None
         "levels": tiles.levels(lead),
         "overview": not all(timeline.full for timeline in timelines.values()),
         "streams": [
-            {"name": one, "label": timeline.label, "what": timeline.what, "sampled": timeline.sampled}
+            {
+                "name": one,
+                "label": timeline.label,
+                "what": timeline.what,
+                "sampled": timeline.sampled,
+                "histogram": has_histogram(timeline),
+            }
             for one, timeline in timelines.items()
         ],
         "stream": stream,
         "metrics": [
-            {key: getattr(metric, key) for key in ("name", "label", "unit", "kind", "scale", "meaning")}
+            {
+                **{key: getattr(metric, key) for key in ("name", "label", "unit", "kind", "scale", "meaning")},
+                "group": GROUPS.get(metric.name, OTHER),
+            }
             for metric in shown.metrics.values()
         ],
         "views": [{"name": view, "label": label} for view, label in tiles.VIEWS.items()],

@@ -19,6 +19,7 @@ from ..store.timeline import Timeline
 from . import arguments, figures, table, tiles
 from .alerts import Alerts
 from .arguments import BadRequest, Unreadable
+from .exponents import exponents, histogram_of
 from .meta import label, meta, noted
 from .one_thread import OneThread
 from .overview import overview
@@ -133,9 +134,11 @@ class GradHealthPlugin(base_plugin.TBPlugin):
         return _json(request, figures.rows(timeline, node, *arguments.steps(request, timeline)))
 
     def _exponents_route(self, request: wrappers.Request) -> wrappers.Response:
-        timeline = self._timeline(request)
-        node = arguments.node(request, timeline)
-        return _json(request, figures.exponents(timeline, node, *arguments.steps(request, timeline)))
+        timelines = arguments.timelines(self._run(request)[1])
+        asked = timelines[arguments.one_of(request, "stream", timelines)]
+        node, (begin, end) = arguments.node(request, asked), arguments.steps(request, asked)
+        shown = histogram_of(timelines.values(), asked)
+        return _json(request, {"histogram": None if shown is None else exponents(shown, node, begin, end)})
 
     def _overview_route(self, request: wrappers.Request) -> wrappers.Response:
         _, run = self._run(request)

@@ -132,3 +132,49 @@ def test_streams_are_chosen_told_kept_and_left(
     tab.choose_run(MIXED)
     shows(tab, "outputs", "norm")
     assert tab.problems == []
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 800)])
+def test_the_histogram_of_exponents_at_the_clicked_step(
+    streams_board: TensorBoard, open_tab: Any, dark: bool, width: int
+) -> None:
+    tab = open_tab(streams_board.url, dark=dark, width=width, height=1000).ready()
+    tab.choose_run(RUN)
+    settled(tab)
+    bar = tab.part("run-picker").bounding_box(), tab.part("help").bounding_box()
+    assert (abs(bar[0]["y"] - bar[1]["y"]) < 5) == (width >= 1280), "one row from 1280 pixels on"
+    assert max(box["x"] + box["width"] for box in bar) <= width
+    node = meta(streams_board, RUN)["nodes"]["name"].index("body.0.weight")
+    rect = tab.ask(f"health.rectOf({node}, 125)")
+    tab.part("heatmap").click(position={"x": rect["x"] + rect["width"] / 2, "y": rect["y"] + rect["height"] / 2})
+    tab.part("chart").wait_for()
+    tab.part("drill-exponents").check(force=True)
+    tab.part("formats").wait_for()
+    assert tab.part("exponents-steps").inner_text() == "1 sampled step of steps 120–129"
+    route = f"{streams_board.url}data/plugin/gradhealth/exponents"
+    query = {"run": RUN, "stream": "gradients", "node": node, "begin": 125, "end": 126}
+    histogram = tab.page.request.get(route, params=query).json()["histogram"]
+    # Bars are as high as their shares, of the panel's own height.
+    bars = tab.part("exponents-bars")
+    heights = bars.evaluate(
+        "all => [...all.children].map(bin => bin.querySelector('.exponent-bar')?.getBoundingClientRect().height ?? 0)"
+    )
+    shares = np.array([one["mean"] for one in histogram["bins"]])
+    np.testing.assert_allclose(np.array(heights) / max(heights), shares / shares.max(), atol=2.5 / max(heights))
+    lost = tab.frame.locator("[data-format=float8_e4m3fn] [data-fate=zero]").get_attribute("title")
+    assert float(lost) == histogram["formats"][2]["underflow"]["mean"]
+    # With the keys and the pointer, bin by bin.
+    peak = int(shares.argmax())
+    bars.focus()
+    tab.page.keyboard.press("ArrowRight")
+    assert bars.get_attribute("aria-valuenow") == str(peak + 1)
+    box = bars.bounding_box()
+    tab.page.mouse.move(box["x"] + (peak + 0.5) * box["width"] / len(shares), box["y"] + 5)
+    tab.page.wait_for_function(
+        """peak => [...document.querySelectorAll('iframe')].some(frame => frame.contentDocument.querySelector(
+            '[data-testid=exponents-bars]')?.getAttribute('aria-valuenow') === String(peak))""",
+        arg=peak,
+    )
+    # A link keeps it.
+    tab.page.wait_for_function("() => /picture=exponents/.test(location.hash)")
+    assert tab.problems == []

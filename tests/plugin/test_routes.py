@@ -56,11 +56,12 @@ def test_meta_of_a_sound_run(board: Board) -> None:
     assert meta["revision"] == board.runs()["good/gradhealth"]["revision"]
     assert (meta["steps"], meta["cell"], meta["levels"]) == ([0, 237], 10, 1)
     assert meta["streams"] == [
-        {"name": "gradients", "label": "Gradients (applied)", "what": "gradient", "sampled": False}
+        {"name": "gradients", "label": "Gradients (applied)", "what": "gradient", "sampled": False, "histogram": False}
     ]
     assert meta["stream"] == "gradients"
     assert meta["metrics"] == [
-        {key: getattr(m, key) for key in ("name", "label", "unit", "kind", "scale", "meaning")} for m in METRICS
+        {key: getattr(m, key) for key in ("name", "label", "unit", "kind", "scale", "meaning", "group")}
+        for m in METRICS
     ]
     assert [view["name"] for view in meta["views"]] == ["max", "mean", "min", "worst"]
     nodes = meta["nodes"]

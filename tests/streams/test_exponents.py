@@ -12,6 +12,7 @@ import torch
 
 from gradhealth_kernels.exponent_table import LOSSES, SPANS
 from tb_gradhealth import GradHealthWriter, open_run
+from tb_gradhealth.plugin.exponents import exponents
 from tb_gradhealth.reading.choose import AskedError
 from tests.plugin.board import Board
 from tests.writer.loops import Net, losses
@@ -110,16 +111,48 @@ def test_the_route_of_a_node(tmp_path: Path) -> None:
     board = Board(tmp_path, "false")
     board.wait(lambda board: "run/gradhealth" in board.runs())
     run = {"run": "run/gradhealth", "stream": "exponents"}
-    answer = board.get("exponents", **run, node=0, begin=10, end=20).json
+    answer = board.get("exponents", **run, node=0, begin=10, end=20).json["histogram"]
     assert answer["steps"] == [10, 20]
     assert [one["high"] for one in answer["bins"]] == [*(one["low"] for one in answer["bins"][1:]), None]
+    sampled = [elements(seen[step], "") for step in (10, 15)]
+
+    def check(spread: dict[str, float], metric: str) -> None:
+        shares = [wanted(metric, one) for one in sampled]
+        for plane, figure in (("mean", np.mean), ("min", min), ("max", max)):
+            assert spread[plane] == pytest.approx(figure(shares), rel=2e-3, abs=1e-9)
+
     for one in answer["bins"]:
         low, high = (math.inf * sign if end is None else end for end, sign in ((one["low"], -1), (one["high"], 1)))
-        shares = [wanted(f"exponent_{low}_{high}", elements(seen[step], "")) for step in (10, 15)]
-        for plane, figure in (("mean", np.mean), ("min", min), ("max", max)):
-            assert one[plane] == pytest.approx(figure(shares), rel=2e-3, abs=1e-9)
-    assert board.get("exponents", **{**run, "stream": "gradients"}, node=0, begin=10, end=20).json["bins"] == []
+        check(one, f"exponent_{low}_{high}")
+    for (short, (zero, normal, top)), form in zip(FORMATS.items(), answer["formats"], strict=True):
+        assert (max(form["zero"], -126), form["normal"]) == (zero, normal)
+        assert 2 ** (top - 1) < form["largest"] <= 2**top
+        for fate in ("underflow", "subnormal", "overflow"):
+            check(form[fate], f"{fate}_{short}")
+    assert answer["counts"]["count"] == sum(map(len, sampled))
+    assert answer["counts"]["zero"] == sum(int((one == 0).sum()) for one in sampled)
+    # Asked for by another stream of the same tensors it is the same; so is it where a row has none.
+    assert (
+        board.get("exponents", **{**run, "stream": "gradients"}, node=0, begin=10, end=20).json["histogram"] == answer
+    )
+    names = board.get("meta", run=run["run"]).json
+    assert [one["histogram"] for one in names["streams"]] == [False, True]
     assert board.get("exponents", **run, node=99, begin=10, end=20).status == 400
+
+
+def test_the_nearest_row_that_has_a_histogram(tmp_path: Path) -> None:
+    model = Net()
+    optimizer: Any = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with GradHealthWriter(optimizer, model, logdir=tmp_path, every=EVERY, streams=["exponents"]):
+        for step, _ in enumerate(losses(model, STEPS)):
+            if step >= 20:  # from here on this one has no gradient
+                model.head.weight.grad = None
+            optimizer.step()
+    timeline = open_run(tmp_path).timeline("exponents")
+    node = timeline.tree.names.index("head.weight")
+    found = [exponents(timeline, node, step, step + 1) for step in (3, 19, 22, STEPS - 1)]
+    assert [one["steps"] for one in found] == [[0, 5], [15, 20], [15, 20], [15, 20]]
+    assert all(one["with_data"] == 1 and one["bins"][0]["mean"] is not None for one in found)
 
 
 @pytest.mark.parametrize("short", FORMATS)

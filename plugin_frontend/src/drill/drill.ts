@@ -26,6 +26,9 @@ export interface CursorCell {
   readonly steps: readonly [number, number];
 }
 
+/** What stands beside the figures: lines over the steps, or the histogram of exponents at the cursor's. */
+export type DrillPicture = 'lines' | 'exponents';
+
 /** Whether the panel below the heatmap is open, how high it is and what is in it. */
 export class Drill {
   readonly open = signal(false);
@@ -34,6 +37,10 @@ export class Drill {
   readonly pins = signal<readonly Pin[]>([]);
   /** Null until chosen: then as in the heatmap. */
   readonly ownScale = signal<Metric['scale'] | null>(null);
+  /** Null until chosen. */
+  readonly ownPicture = signal<DrillPicture | null>(null);
+  /** Of the histogram. */
+  readonly shareScale = signal<Metric['scale']>('linear');
   /** Set by the keyboard until the panel has taken the focus. */
   readonly wantsFocus = signal(false);
   /** The second run's figures were asked for, not the first one's. */
@@ -52,6 +59,16 @@ export class Drill {
 
   /** Whose figures are shown: those of the first run wherever there is no other. */
   readonly subject = computed(() => (this.second.value ? this.beside.value : null) ?? this.store);
+
+  readonly hasExponents = computed(
+    () => this.subject.value.meta.value?.streams.some(({ histogram }) => histogram) === true,
+  );
+
+  /** A stream that has the histogram is looked at for it. */
+  readonly picture = computed<DrillPicture>(() => {
+    if (!this.hasExponents.value) return 'lines';
+    return this.ownPicture.value ?? (this.store.stream.value?.histogram === true ? 'exponents' : 'lines');
+  });
 
   /** Lines diverge from nothing: of such a heatmap the metric's own scale. */
   readonly scaleName = computed<Metric['scale']>(() => {

@@ -1,19 +1,21 @@
 import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { Metric } from '../contract.ts';
 import { formatSteps, px, shortened } from '../format.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
 import type { Theme } from '../theme.ts';
 import { GUTTER_CSS_PX } from './looks.ts';
 import { ChartView } from './chart_view.tsx';
-import type { Drill } from './drill.ts';
+import type { Drill, DrillPicture } from './drill.ts';
+import type { ExponentFeed } from './exponent_feed.ts';
+import { ExponentView } from './exponent_view.tsx';
 import type { LineFeed } from './line_feed.ts';
 import { PinList } from './pin_list.tsx';
 import { MOST_PINS } from './pins.ts';
 import type { RowFeed } from './row_feed.ts';
 import { RowTable } from './row_table.tsx';
 import { Separator } from './separator.tsx';
+import { Switch } from './switch.tsx';
 
 const NAME_CHARACTERS = 200;
 const RUN_CHARACTERS = 60;
@@ -26,6 +28,7 @@ export interface DrillViews {
   drill: Drill;
   lines: LineFeed;
   rows: RowFeed;
+  exponents: ExponentFeed;
 }
 
 interface Props extends DrillViews {
@@ -40,7 +43,7 @@ export function DrillPanel(props: Props) {
   return props.drill.open.value ? <Opened {...props} /> : null;
 }
 
-function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) {
+function Opened({ store, pointing, drill, lines, rows, exponents, theme, heatmap }: Props) {
   const region = useRef<HTMLElement>(null);
   const wantsFocus = drill.wantsFocus.value;
   useEffect(() => {
@@ -87,7 +90,11 @@ function Opened({ store, pointing, drill, lines, rows, theme, heatmap }: Props) 
           <PinList store={store} pointing={pointing} drill={drill} feed={lines} />
           <RowTable store={store} drill={drill} feed={rows} />
         </div>
-        <ChartView store={store} pointing={pointing} drill={drill} feed={lines} theme={theme} />
+        {drill.picture.value === 'lines' ? (
+          <ChartView store={store} pointing={pointing} drill={drill} feed={lines} theme={theme} />
+        ) : (
+          <ExponentView drill={drill} feed={exponents} />
+        )}
       </div>
     </section>
   );
@@ -130,6 +137,7 @@ function Head({ store, drill, close }: { store: Store; drill: Drill; close: () =
       >
         {pinned ? 'Pinned' : 'Pin'}
       </button>
+      {drill.hasExponents.value && <PictureSwitch drill={drill} />}
       <ScaleSwitch drill={drill} />
       <button
         type="button"
@@ -155,22 +163,18 @@ function RunSwitch({ store, drill }: { store: Store; drill: Drill }) {
   const label = drill.subject.value.meta.value?.label ?? '';
   return (
     <>
-      <div class="segments" role="radiogroup" aria-label="Run of these figures" data-testid="drill-run">
-        {(['A', 'B'] as const).map((letter) => (
-          <label key={letter}>
-            <input
-              type="radio"
-              name="drill-run"
-              value={letter}
-              checked={letter === chosen}
-              onChange={() => {
-                drill.second.value = letter === 'B';
-              }}
-            />
-            <span>{letter}</span>
-          </label>
-        ))}
-      </div>
+      <Switch
+        label="Run of these figures"
+        testId="drill-run"
+        options={[
+          { name: 'A', label: 'A' },
+          { name: 'B', label: 'B' },
+        ]}
+        chosen={chosen}
+        choose={(letter) => {
+          drill.second.value = letter === 'B';
+        }}
+      />
       <bdi class="drill-run-name" data-testid="drill-run-name" title={label.slice(0, 500)}>
         {shortened(label, RUN_CHARACTERS)}
       </bdi>
@@ -178,27 +182,40 @@ function RunSwitch({ store, drill }: { store: Store; drill: Drill }) {
   );
 }
 
-function ScaleSwitch({ drill }: { drill: Drill }) {
-  const chosen = drill.scaleName.value;
-  const option = (name: Metric['scale'], label: string) => (
-    <label key={name}>
-      <input
-        type="radio"
-        name="drill-scale"
-        value={name}
-        checked={name === chosen}
-        data-testid={`drill-${name}`}
-        onChange={() => {
-          drill.ownScale.value = name;
-        }}
-      />
-      <span>{label}</span>
-    </label>
-  );
+const PICTURES: readonly { name: DrillPicture; label: string; title: string }[] = [
+  { name: 'lines', label: 'over steps', title: 'The metric over the steps in view' },
+  { name: 'exponents', label: 'exponents', title: 'How large the elements are at the cursor’s step' },
+];
+
+function PictureSwitch({ drill }: { drill: Drill }) {
   return (
-    <div class="segments" role="radiogroup" aria-label="Scale of the chart" data-testid="drill-scale">
-      {option('log', drill.signed.value ? 'symlog' : 'log')}
-      {option('linear', 'linear')}
-    </div>
+    <Switch
+      label="What is shown"
+      testId="drill-picture"
+      options={PICTURES}
+      chosen={drill.picture.value}
+      choose={(name) => {
+        drill.ownPicture.value = name;
+      }}
+    />
+  );
+}
+
+/** Of what is shown: values over steps, or shares of elements. */
+function ScaleSwitch({ drill }: { drill: Drill }) {
+  const shares = drill.picture.value === 'exponents';
+  return (
+    <Switch
+      label={shares ? 'Scale of the shares' : 'Scale of the chart'}
+      testId="drill-scale"
+      options={[
+        { name: 'log', label: !shares && drill.signed.value ? 'symlog' : 'log' },
+        { name: 'linear', label: 'linear' },
+      ]}
+      chosen={shares ? drill.shareScale.value : drill.scaleName.value}
+      choose={(name) => {
+        (shares ? drill.shareScale : drill.ownScale).value = name;
+      }}
+    />
   );
 }

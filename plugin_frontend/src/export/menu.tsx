@@ -1,4 +1,5 @@
 import { useId, useRef, useState } from 'preact/hooks';
+import { ActionIcon } from '../icons.tsx';
 import { ExportItems, later } from '../late.tsx';
 import type { ExportViews } from './items.tsx';
 
@@ -17,7 +18,10 @@ export function ExportMenu(props: ExportViews) {
       <button
         ref={button}
         type="button"
+        class="action"
         data-testid="export"
+        aria-label="Export"
+        title="Export: picture, figures, command"
         aria-haspopup="menu"
         aria-expanded={isOpen}
         aria-controls={`${id}menu`}
@@ -30,7 +34,7 @@ export function ExportMenu(props: ExportViews) {
           open(true);
         }}
       >
-        Export
+        <ActionIcon name="export" />
       </button>
       <ExportItems
         {...props}

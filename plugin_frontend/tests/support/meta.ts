@@ -20,9 +20,16 @@ export const GRADIENTS: Stream = {
   label: 'Gradients (applied)',
   what: 'gradient',
   sampled: false,
+  histogram: false,
 };
 
-export const WEIGHTS: Stream = { name: 'weights', label: 'Weights', what: 'weight', sampled: true };
+export const WEIGHTS: Stream = {
+  name: 'weights',
+  label: 'Weights',
+  what: 'weight',
+  sampled: true,
+  histogram: false,
+};
 
 export function metaOf(changes: Partial<Meta> = {}): Meta {
   return {
@@ -37,8 +44,24 @@ export function metaOf(changes: Partial<Meta> = {}): Meta {
     streams: [GRADIENTS],
     stream: 'gradients',
     metrics: [
-      { name: 'norm', label: 'Norm', unit: 'L2', kind: 'magnitude', scale: 'log', meaning: 'L2 norm' },
-      { name: 'mean', label: 'Mean', unit: 'per element', kind: 'signed', scale: 'linear', meaning: 'mean' },
+      {
+        name: 'norm',
+        label: 'Norm',
+        unit: 'L2',
+        kind: 'magnitude',
+        scale: 'log',
+        meaning: 'L2 norm',
+        group: 'Size',
+      },
+      {
+        name: 'mean',
+        label: 'Mean',
+        unit: 'per element',
+        kind: 'signed',
+        scale: 'linear',
+        meaning: 'mean',
+        group: 'Distribution',
+      },
     ],
     views: [
       { name: 'max', label: 'max over steps' },
