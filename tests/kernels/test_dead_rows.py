@@ -221,16 +221,17 @@ def test_any_matrix(data: st.DataObject) -> None:
 
 def test_the_door_takes_tensors_as_they_come() -> None:
     sparse = torch.sparse_coo_tensor([[4, 1]], torch.tensor([[1.0, 0.0], [0.0, 0.0]]), (6, 2))
-    tensors = [planted(30, 4, torch.float64), None, torch.ones(5), torch.arange(6).reshape(2, 3), sparse]
+    first = planted(30, 4, torch.float64)
+    tensors = [first, None, torch.ones(5), torch.arange(6).reshape(2, 3), sparse]
     tensors += [torch.empty(3, 0), torch.empty(0, 3)]
-    expected = [oracle(tensors[0]), [], [], [], [0, 1, 2, 3, 5], [], []]  # type: ignore[arg-type]
+    expected = [oracle(first), [], [], [], [0, 1, 2, 3, 5], [], []]
     door = DeadRows(7)
     found = door.measure(tensors)
     assert found.has.tolist() == [True, False, False, False, True, False, False]
     (counts,) = found.counts
     assert counts.dtype is torch.float64
     assert counts.tolist() == [[30, len(expected[0])], [0, 0], [0, 0], [0, 0], [6, 5], [0, 0], [0, 0]]
-    tensors[0].fill_(1)  # type: ignore[union-attr]
+    first.fill_(1)
     for index, dead in enumerate(expected):
         assert found.indices(index).tolist() == list(dead)
     assert door.measure([None] * 7).counts == []
