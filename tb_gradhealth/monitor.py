@@ -1,69 +1,37 @@
-"""What stands behind ``optimizer.gradhealth``: the step axis, and one session after the other on it.
+"""What ``optimizer.gradhealth`` offers.
 
-Nothing here raises into a training loop, waits for a device, or touches a gradient.
+Nothing here raises into a training loop, waits for a device unless its docstring says so, or touches a gradient except
+to clip it.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-import warnings
-from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch._compile import _disable_dynamo
-from torch.optim import Optimizer
 
-from .boundary import clipping, one_read
+from .axis import StepAxis
+from .boundary import one_read
 from .boundary.options import Settings
 from .boundary.watch import Watch, is_capturing
-from .ranks import Membership
-from .rates import Rates, is_rate
-from .session import Session
-from .store.blocks import Number, Outcome
+from .problems import GradHealthWarning
+from .rates import is_rate
 from .streams.activations import Activations
 from .streams.dead_rows import DeadRows
 from .streams.given import Given
-from .streams.observation import Observation, Observer
 
-P = ParamSpec("P")
-R = TypeVar("R")
-_log = logging.getLogger("tb_gradhealth")
+__all__ = ["GradHealthWarning", "Monitor"]
 
 
-class GradHealthWarning(UserWarning):
-    """Something could not be measured or written; training is not affected."""
-
-
-class Monitor:
-    """Records the gradients of one optimizer, or of several beside each other, on one step axis.
-
-    :attr:`step` is the number of the next step, :attr:`problems` counts what could not be measured or written. A step
-    is an attempt of an optimizer; the axis moves on when an optimizer begins its second attempt within a step. So two
-    that take turns share each step, and one that steps more often than another sets the pace.
-    """
+class Monitor(StepAxis):
+    """Records the gradients of one optimizer, or of several beside each other, on one step axis."""
 
     def __init__(self, settings: Settings, unhook: Callable[[Watch], None]) -> None:
-        self.step = settings.start_step
-        self.problems = 0
-        self._settings, self._unhook = settings, unhook
-        self._watches: list[Watch] = []
-        self._observers: list[Observer] = []
+        super().__init__(settings, unhook)
         self._given: Given | None = None
-        self._rates = Rates(settings.every)
-        self._attempting: set[Watch] = set()  # in the current step
-        self._session: Session | None = None
-        self._retired: list[Session] = []  # that still write
-        self._closed = False
-        self._reporting = threading.RLock()
-        #: Names of all parameters that are recorded.
-        self.names: set[str] = set()
-        if settings.unclipped:
-            clipping.observe(self._before_clip)
 
     @_disable_dynamo
     def log(self, **values: float | torch.Tensor) -> None:
@@ -161,248 +129,6 @@ class Monitor:
         self.step = step
         self._arm()
 
-    def close(self) -> None:
-        """Write what is pending and stop; safe to call twice, and in a forked child does nothing."""
-        if self._closed:
-            return
-        for watch in self._watches:
-            watch.check_hooks()
-            watch.settle(dropped=True)
-        self._closed = True
-        self._guarded(self._end_session)
-        for session in self._retired:
-            self._guarded(session.join)
-        clipping.forget(self._before_clip)
-        for observer in self._observers:
-            self._guarded(observer.close)
-        for watch in self._watches:
-            self._guarded(self._unhook, watch)
-
-    def report(self, problem: str) -> None:
-        """Count a problem; the first one is warned about."""
-        with self._reporting:  # threads of ours report, too
-            self.problems += 1
-            first = self.problems == 1
-        if not first:
-            _log.debug("%s", problem)
-            return
-        text = (
-            f"tb_gradhealth: {problem}. Training goes on; further problems are only counted "
-            "(optimizer.gradhealth.problems)"
-        )
-        try:
-            warnings.warn(text, GradHealthWarning, stacklevel=2)
-        except Exception:  # warnings turned into errors must not reach the loop
-            _log.warning("%s", text)
-
-    # What follows is called by the watches, on the training thread.
-
-    def join(self, watch: Watch) -> None:
-        """One more optimizer on the step axis."""
-        self._watches.append(watch)
-        self.names.update(named.name for named in watch.named())
-
-    def leave(self, watch: Watch) -> None:
-        """The optimizer is gone; with the last one, recording ends."""
-        if self._watches == [watch]:
-            self.close()
-        elif watch in self._watches:
-            self._watches.remove(watch)
-
-    def begin(self, watch: Watch) -> int:
-        """An attempt of ``watch`` begins; returns its step."""
-        if self._closed:
-            return self.step
-        alone = self._session is not None and not self._session.knows(watch)  # it came within a step
-        if not self._attempting or watch in self._attempting or alone:
-            for other in self._watches:
-                other.settle()
-            self._attempting = set()
-            self.step += 1
-            self._guarded(self._begin, self.step - 1)
-            self._guarded(self._observe, self.step - 1)
-        self._attempting.add(watch)
-        return self.step - 1
-
-    def is_current(self, step: int) -> bool:
-        """Whether ``step`` is the one that attempts are in now."""
-        return bool(self._attempting) and step == self.step - 1
-
-    def measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
-        """Measure the gradients as they are now, times ``inverse_scale``, in the current step."""
-        if not self._closed:
-            self._guarded(self._measure, watch, stream, inverse_scale)
-
-    def before_step(self, watch: Watch, optimizer: Optimizer) -> None:
-        """The optimizer is about to write to its parameters, in the current step."""
-        session = self._current_session()
-        if not self._closed and session is not None and session.knows(watch):
-            self._guarded(self._log_rates, watch, session)
-            self._guarded(session.before_step, watch, self.step - 1, optimizer)
-
-    def after_step(self, watch: Watch, optimizer: Optimizer) -> None:
-        """It has written to them."""
-        session = self._current_session()
-        if not self._closed and session is not None and session.knows(watch):
-            self._guarded(session.after_step, watch, optimizer)
-
-    def attempted(
-        self, watch: Watch, step: int, outcome: Outcome, loss_scale: Number | None, found_inf: Number
-    ) -> None:
-        """What became of an attempt."""
-        if self._session is not None:
-            self._guarded(self._session.attempted, watch, step, outcome, loss_scale, found_inf)
-
-    def retract(self, watch: Watch, step: int) -> bool:
-        """Take back the step that ``watch`` began, where it is the current one and no other optimizer is in it."""
-        session = self._session
-        if self._attempting != {watch} or step != self.step - 1 or session is None or session.pid != os.getpid():
-            return False
-        self._attempting = set()
-        self.step = step
-        self._guarded(session.retract)
-        self._arm()
-        return True
-
-    def capture(self, watch: Watch) -> None:
-        """A step of ``watch`` is being captured into a CUDA graph."""
-        self._guarded(self._capture, watch)
-
-    def replay(self, watch: Watch) -> None:
-        """The current step of ``watch`` was a replay."""
-        if not self._closed and self._session is not None:
-            self._guarded(self._log_rates, watch, self._session)
-            self._guarded(self._session.replayed, watch)
-
-    def holds_whole(self, watch: Watch) -> bool:
-        """Whether this process has all elements of the gradients."""
-        return self._session is not None and self._session.holds_whole(watch)
-
-    def copy(self, watch: Watch, stream: str, source: str) -> None:
-        """What was measured of ``source`` at the current step is what ``stream`` has there, too."""
-        if self._session is not None:
-            self._guarded(self._session.copy, watch, stream, source)
-
-    def forget(self, watch: Watch, stream: str) -> None:
-        """What was measured of ``stream`` at the current step does not count, unless it is confirmed."""
-        if self._session is not None:
-            self._guarded(self._session.forget, watch, stream)
-
-    def confirm(self, watch: Watch, stream: str) -> None:
-        """What was last measured of ``stream`` at the current step counts after all."""
-        if self._session is not None:
-            self._guarded(self._session.confirm, watch, stream)
-
-    def drop(self, watch: Watch, inverse_scale: torch.Tensor | None) -> None:
-        """``zero_grad`` is about to drop gradients that no step was made with."""
-        if not self._closed:
-            self._guarded(self._drop, watch, inverse_scale)
-
-    def _guarded(self, action: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
-        try:
-            return action(*args, **kwargs)
-        except Exception as error:
-            self.report(f"{type(error).__name__}: {error}")
-            return None
-
-    def _current(self, step: int) -> Session:
-        """The session, a new one if the parameters changed since; raises what building one raises."""
-        if self._session is None or not self._session.covers(self._watches):
-            self._end_session()
-            self._session = Session(self._settings, step, self._watches, self.report)
-        return self._session
-
-    def _begin(self, step: int) -> None:
-        self._current(step).begin(step)
-
-    def _observe(self, step: int) -> None:
-        """What observers saw belongs to ``step``; from now on they look at what belongs to the next one."""
-        seen = [one for observer in self._observers for one in self._guarded(_taken, observer) or ()]
-        session = self._current_session()
-        if seen and session is not None and self._is_lowest():
-            if not session.fits(seen) and Membership.of(self._settings.group) is not None:
-                # The other ranks would have to begin a new session as well, and know nothing of it.
-                seen = [one for one in seen if session.fits([one])]
-                self.report(
-                    "observe(): a name or head came that was not there at the first look, so its stream is recorded no "
-                    "more: in a distributed run give all of them from the first step on"
-                )
-            elif not session.fits(seen):
-                self._end_session()
-                session = self._current(step)
-                session.begin(step)
-            session.observe(seen)
-        self._arm()
-
-    def _is_lowest(self) -> bool:
-        me = Membership.of(self._settings.group)
-        return me is None or me.place == 0
-
-    def _arm(self) -> None:
-        for observer in self._observers:
-            self._guarded(observer.arm, self.step)
-
-    def reevaluates(self) -> bool:
-        """Whether an optimizer calls its closure again within a step: that belongs to none."""
-        return any(watch.reevaluates for watch in self._watches)
-
-    def watch_with(self, observer: Observer) -> None:
-        """One more observer of what happens between steps, until :meth:`close`."""
-        self._observers.append(observer)
-        self._guarded(observer.arm, self.step)
-
-    def _look(self, name: str, tensor: torch.Tensor, kind: str) -> None:
-        if self._closed or self.reevaluates() or is_capturing():
-            return
-        if self._given is None:
-            self._given = Given(self._settings.every, self.report, self._is_lowest)
-            self.watch_with(self._given)
-        self._given.look(name, tensor, kind)
-
-    def _measure(self, watch: Watch, stream: str, inverse_scale: torch.Tensor | None) -> None:
-        session = self._current_session()
-        if session is None:
-            return  # it could not begin, and said so
-        try:
-            session.measure(watch, stream, inverse_scale)
-        except Exception:
-            session.abandon()
-            raise
-
-    def _current_session(self) -> Session | None:
-        """The session of the current step, in the process that began it."""
-        session = self._session
-        return session if session is not None and session.pid == os.getpid() else None
-
-    def _capture(self, watch: Watch) -> None:
-        if self._session is None or not self._session.capture(watch):
-            raise RuntimeError(
-                "a step is being captured into a CUDA graph, whose replays will not be measured: its gradients must "
-                "lie where the steps before saw them, so call zero_grad(set_to_none=False) and warm up for four steps"
-            )
-
-    def _drop(self, watch: Watch, inverse_scale: torch.Tensor | None) -> None:
-        self._current(self.step).drop(watch, self.step, inverse_scale)
-
-    def _before_clip(self, parameters: Sequence[torch.Tensor]) -> None:
-        clipped = {id(parameter) for parameter in parameters}
-        for watch in self._watches:
-            if any(id(parameter) in clipped for parameter in watch.parameters()):
-                self._guarded(self._unclipped, watch)
-
-    def _unclipped(self, watch: Watch) -> None:
-        if any(parameter.grad is not None for parameter in watch.parameters()):
-            watch.before_clip()
-            if self._session is not None:
-                self._session.show_unclipped()
-
-    def _dead_rows(self) -> dict[str, npt.NDArray[np.int64]]:
-        session = self._current_session()
-        found = [] if session is None else list(session.sources(DeadRows))
-        if session is not None and not found:
-            raise ValueError('dead_rows(): expected a recording with streams=["dead_rows"]: it is not looked at')
-        return {pieces[index].name: rows for pieces, source in found for index, rows in source.last().items()}
-
     def _log(self, values: dict[str, float | torch.Tensor]) -> None:
         if self._closed:
             return
@@ -416,20 +142,17 @@ class Monitor:
                 self._session.drop_rates()
             self._session.log(name, value)
 
-    def _log_rates(self, watch: Watch, session: Session) -> None:
-        if not self._rates.theirs:
-            alone = len(self._watches) == 1
-            name = "" if alone else watch.prefix or f"optimizer{self._watches.index(watch)}"
-            session.log_rates(self._rates.of(name, watch.groups(), self.step - 1))
+    def _look(self, name: str, tensor: torch.Tensor, kind: str) -> None:
+        if self._closed or self.reevaluates() or is_capturing():
+            return
+        if self._given is None:
+            self._given = Given(self._settings.every, self.report, self._is_lowest)
+            self.watch_with(self._given)
+        self._given.look(name, tensor, kind)
 
-    def _end_session(self) -> None:
-        """Training does not wait for what the old session still has to write."""
-        session, self._session = self._session, None
-        self._attempting = set()
-        if session is not None and session.pid == os.getpid():
-            self._retired = [*(one for one in self._retired if not one.is_written()), session]
-            session.close()
-
-
-def _taken(observer: Observer) -> list[Observation]:
-    return list(observer.take())
+    def _dead_rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        session = self._current_session()
+        found = [] if session is None else list(session.sources(DeadRows))
+        if session is not None and not found:
+            raise ValueError('dead_rows(): expected a recording with streams=["dead_rows"]: it is not looked at')
+        return {pieces[index].name: rows for pieces, source in found for index, rows in source.last().items()}

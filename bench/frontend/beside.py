@@ -83,7 +83,7 @@ def _await_tags(board: Board, plugin: str, count: int) -> None:
 
 def _usable(browser: Browser, url: str, chart: str, count: int) -> float:
     """Seconds from the address to the first page of charts."""
-    context = browser.new_context(viewport=SIZE, color_scheme="light", device_scale_factor=1)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=SIZE, color_scheme="light", device_scale_factor=1)
     page = context.new_page()
     began = time.perf_counter()
     page.goto(url, wait_until="commit")

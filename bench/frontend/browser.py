@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..store.figure import WrongResult
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, CDPSession, Frame, Page
+    from playwright.sync_api import Browser, CDPSession, Frame, Page, ViewportSize
 
 #: Chromium as root needs no sandbox; the rest keeps it from talking to hosts that are not there.
 FLAGS = [
@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-sync",
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-SIZE = {"width": 1400, "height": 900}
+SIZE: ViewportSize = {"width": 1400, "height": 900}
 #: Milliseconds that any one thing may take before it counts as broken.
 PATIENCE = 30_000
 PROBE = Path(__file__).with_name("probe.js").read_text()
@@ -64,7 +64,7 @@ class Tab:
     def __init__(
         self, browser: Browser, url: str, parts: dict[str, str] | None = None, *, alone: bool = False, faster: int = 1
     ) -> None:
-        self._context = browser.new_context(viewport=SIZE, color_scheme="light", device_scale_factor=1)  # type: ignore[arg-type]
+        self._context = browser.new_context(viewport=SIZE, color_scheme="light", device_scale_factor=1)
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(PATIENCE)
         self._problems: list[str] = []

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,30 +14,15 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from .. import shards
 from ..boundary.names import Names
-from ..shards import Piece
 from . import figures, module_hooks
 from .calls import Calls
-from .choosing import Choice, Kind, choose
-from .figures import Figures, Layout
+from .choosing import Choice
+from .figures import Layout
 from .observation import Observation
-from .outputs import ACTIVATION_GRADIENTS, ACTIVATIONS, Gradients, Outputs, nothing_known
+from .outputs import ACTIVATION_GRADIENTS, ACTIVATIONS, Gradients, Outputs
+from .places import Place, Places, some
 
 _log = logging.getLogger("tb_gradhealth")
-
-
-@dataclass
-class _Place:
-    """A module that is looked at: a column of both streams."""
-
-    name: str
-    aliases: tuple[str, ...]
-    module: weakref.ref[nn.Module]
-    kind: Kind
-    figures: Figures
-    shape: tuple[int, ...] = ()
-    dtype: str = ""
-    called: bool = False  # in this look
-    last_pass: int = 0
 
 
 class Activations:
@@ -58,16 +41,13 @@ class Activations:
     def __init__(
         self, names: Names, choice: Choice, every: int, tell: Callable[[str], None], skips: Callable[[], bool]
     ) -> None:
-        self._names, self._choice, self._every, self._tell, self._skips = names, choice, every, tell, skips
+        self._names, self._every, self._tell, self._skips = names, every, tell, skips
         self._row = self._step = -1
         self._look = 0  # number of the current one; tensors' hooks of another are too late
         self._looking = False
         self._looked = False  # a look is over
         self._early = False  # hooks hang before the model is called
-        self._places: list[_Place] = []
-        self._known: list[weakref.ref[nn.Module]] = []  # all modules of the model, as they were chosen from
-        self._pieces: tuple[Piece, ...] = ()
-        self._carried = nothing_known(0)
+        self._places = Places(names, choice, tell, self._tell_once)
         self._compiled: set[int] = set()
         self._told: set[str] = set()
         self._outputs, self._gradients = Calls(ACTIVATIONS.near_zero), Calls(ACTIVATION_GRADIENTS.near_zero)
@@ -85,7 +65,7 @@ class Activations:
         model = self._names.model()
         if model is None:
             return
-        self._choose_again(model)
+        self._places.choose_again(model)
         self._compiled = module_hooks.inside_compiled(model)
         self._passes.reset()
         if not self._look:
@@ -106,10 +86,10 @@ class Activations:
         self._tell_of_uncalled()
         self._looked = True
         if outputs is not None:
-            pieces = self._pieces_now()
+            pieces, carried = self._places.pieces(), self._places.carried
             taken = [place.figures.take() for place in self._places]
             at_zero = np.array([_is_limited_at_zero(place) for place in self._places], bool)
-            seen = Outputs(outputs, figures.fetch_all(taken), at_zero, self._carried)
+            seen = Outputs(outputs, figures.fetch_all(taken), at_zero, carried)
             yield Observation(ACTIVATIONS, pieces, seen)
             if gradients is not None:
                 yield Observation(ACTIVATION_GRADIENTS, pieces, Gradients(gradients, len(pieces)))
@@ -134,48 +114,6 @@ class Activations:
             place.figures.forget()
             place.called = False
 
-    # Which modules
-
-    def _choose_again(self, model: nn.Module) -> None:
-        """Choose modules if those of the model are not what they were."""
-        modules = list(model.modules())
-        if len(modules) == len(self._known) and all(
-            ref() is one for ref, one in zip(self._known, modules, strict=True)
-        ):
-            return
-        first = not self._known
-        self._known = [weakref.ref(one) for one in modules]
-        before = {place.name: place for place in self._places}
-        places = []
-        for one in choose(self._names.modules(), self._choice, self._tell if first else lambda _: None):
-            place = before.get(one.name)
-            if place is None or place.module() is not one.module:
-                place = _Place(one.name, one.aliases, weakref.ref(one.module), one.kind, Figures(one.module, one.kind))
-            places.append(place)
-        if not first and places != self._places:
-            changed = [place.name for place in places if before.get(place.name) is not place]
-            changed += [name for name in before if name not in {place.name for place in places}]
-            self._tell_once(
-                "swapped", f"activations: modules of the model came, went or were replaced: {_some(changed)}"
-            )
-        if self._pieces and [place.name for place in places] != [piece.name for piece in self._pieces]:
-            if _is_distributed():  # a session of its own begins on all ranks, or on none
-                ours = {place.name: place for place in places}
-                places = [ours.get(piece.name, before[piece.name]) for piece in self._pieces]
-                self._tell_once("new", "activations: modules that came during a distributed run are not measured")
-            else:
-                self._pieces = ()
-        self._places = places
-
-    def _pieces_now(self) -> tuple[Piece, ...]:
-        if not self._pieces:
-            usual = next(place.dtype for place in self._places if place.dtype)
-            self._pieces = tuple(
-                Piece(place.name, place.shape, place.dtype or usual, place.aliases) for place in self._places
-            )
-            self._carried = nothing_known(len(self._pieces))
-        return self._pieces
-
     # Hooks
 
     def _hang(self) -> None:
@@ -193,7 +131,7 @@ class Activations:
         model = self._names.model()
         if self._looking and counts and model is not None:
             if not any(place.called for place in self._places):
-                self._choose_again(model)
+                self._places.choose_again(model)
             self._early = True
             self._hang()
 
@@ -233,11 +171,11 @@ class Activations:
             and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
         )
 
-    def _entering(self, place: _Place, tensor: torch.Tensor) -> None:
+    def _entering(self, place: Place, tensor: torch.Tensor) -> None:
         with _unseen():
             place.figures.see_input(_here(tensor))
 
-    def _seen(self, place: _Place, index: int, module: nn.Module, tensor: torch.Tensor) -> None:
+    def _seen(self, place: Place, index: int, module: nn.Module, tensor: torch.Tensor) -> None:
         with _unseen():
             output = _here(tensor)
             dimension = self._layout.of(module, place.kind, output)
@@ -275,7 +213,7 @@ class Activations:
             )
         compiled = [place.name for place in self._places if id(place.module()) in self._compiled]
         if compiled:
-            self._tell_once("compiled", f"activations: inside torch.compile nothing is measured: {_some(compiled)}")
+            self._tell_once("compiled", f"activations: inside torch.compile nothing is measured: {some(compiled)}")
 
     def _tell_once(self, about: str, problem: str) -> None:
         if about not in self._told:
@@ -283,7 +221,7 @@ class Activations:
             self._tell(problem)
 
 
-def _is_limited_at_zero(place: _Place) -> bool:
+def _is_limited_at_zero(place: Place) -> bool:
     return place.figures.limit is not None and place.figures.limit.of == "zeros"
 
 
@@ -300,13 +238,3 @@ def _here(tensor: torch.Tensor) -> torch.Tensor:
     tensor = tensor.detach()
     places: Any = getattr(tensor, "placements", ())
     return shards.local(tensor) if shards.is_sharded(tensor) and not any(p.is_partial() for p in places) else tensor
-
-
-def _is_distributed() -> bool:
-    distributed = torch.distributed
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"

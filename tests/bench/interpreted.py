@@ -19,7 +19,7 @@ from bench.kernels import launched
 from bench.kernels.contender import Contender
 from bench.kernels.contenders import CONTENDERS
 from bench.kernels.gate import RedGate, Truth, check
-from gradhealth_kernels import constants, device_ring, launch
+from gradhealth_kernels import constants, device, device_ring, launch
 from gradhealth_kernels.device import CheckedMeter
 from gradhealth_kernels.pair import FusedPair
 from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO
@@ -68,6 +68,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients on the CPU are measured as a device's: kernels are proven first, then launched again and again."""
     monkeypatch.setattr(launch, "stays", lambda device: True)
     monkeypatch.setattr(device_ring, "meter_for", CheckedMeter)
+    monkeypatch.setattr(device, "SAMPLE", 5001)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda x: True))
 

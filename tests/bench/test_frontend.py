@@ -124,10 +124,11 @@ def test_an_event_without_its_colour_is_not_seen(tmp_path: Path, kind: str, laye
     one = Recorded(SAMPLED, tmp_path, {}, whole=1600, seconds=0)
     look = seeing.Look(kind, 5, 3, "all~", (0, 100), layer)
     right = {"spike": seeing.TOP, "drop": seeing.BOTTOM, "nan": seeing.NON_FINITE}
-    seeing._seen(FakeTab(right[kind]), look, one)  # type: ignore[arg-type]
-    other = right["drop" if kind == "spike" else "spike"]
+    tab: Any = FakeTab(right[kind])
+    seeing._seen(tab, look, one)
+    tab = FakeTab(right["drop" if kind == "spike" else "spike"])
     with pytest.raises(WrongResult, match="expected"):
-        seeing._seen(FakeTab(other), look, one)  # type: ignore[arg-type]
+        seeing._seen(tab, look, one)
 
 
 def test_cpu_time_is_that_of_callbacks_and_of_tasks_with_events() -> None:
@@ -161,7 +162,8 @@ def test_bytes_are_counted_by_what_was_asked_for() -> None:
         def send(self, name: str) -> None:
             assert name == "Network.enable"
 
-    traffic = Traffic(Devtools())  # type: ignore[arg-type]
+    devtools: Any = Devtools()
+    traffic = Traffic(devtools)
     base = "http://localhost:1/data/plugin"
     paths = ("gradhealth/static/index.js", "gradhealth/tiles?run=a", "gradhealth/tiles?run=b", "scalars/tags")
     for index, path in enumerate((*paths, "../plugin_entry.html?name=gradhealth")):

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,31 +10,18 @@ from typing import Any
 import pytest
 
 from bench.kernels import launched
+from tests.triton_processes import compiled, interpret, needs_triton
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton, which Linux has")
-
-
-def output(arguments: list[str], **variables: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"} | variables
-    environment["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, ROOT / "kernels")))
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+pytestmark = needs_triton
 
 
 def test_the_contenders_in_the_interpreter() -> None:
-    output(["-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "interpreted.py")], TRITON_INTERPRET="1")
+    interpret(Path(__file__).with_name("interpreted.py"))
 
 
 @pytest.fixture(scope="module")
 def kernels() -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(output(["-m", "tests.bench.compiled"]))
-    return made
+    return compiled("tests.bench.compiled")
 
 
 def test_the_pure_read_does_little_but_read(kernels: dict[str, Any]) -> None:

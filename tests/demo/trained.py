@@ -13,7 +13,7 @@ from tb_gradhealth.demo.model import GPT
 from tb_gradhealth.demo.train import RunName, train
 
 #: Fewer than the demo's own, for the sake of time; the mechanism is the same.
-STEPS = 250
+STEPS = 120
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""The fused kernels in Triton's interpreter, on CPU tensors. Run by ``test_fused.py`` in a process of its own.
+"""The fused kernels in Triton's interpreter, on CPU tensors. Run by ``test_fused.py``.
 
-TRITON_INTERPRET must be set before Triton is first imported, so this is no test module of the main process. The
-interpreter takes 0.1 s per program, so launches are few and hold many tensors.
+The interpreter takes 0.05 s per program, so launches are few and hold many tensors.
 """
 
 from __future__ import annotations
@@ -15,10 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from gradhealth_kernels import constants, device, device_ring, reference
-from gradhealth_kernels.constants import IN_PLACE, READ, SCALED
-from gradhealth_kernels.device import CheckedMeter
-from gradhealth_kernels.device_ring import DeviceRing, Taken
+from gradhealth_kernels import constants, reference
+from gradhealth_kernels.constants import READ
 from gradhealth_kernels.elements import OF_ZERO, prepare
 from gradhealth_kernels.pair import FusedPair
 from gradhealth_kernels.statistics import (
@@ -32,7 +29,6 @@ from gradhealth_kernels.statistics import (
 )
 
 from .cases import DTYPES, differences, eight_bit, normal, of_dtype, views, with_specials
-from .generated import launches
 
 CPU = torch.device("cpu")
 CHUNK = 4096
@@ -115,11 +111,6 @@ def test_loss_scaled_views_and_eight_bit() -> None:
     assert wrong(views() | eight_bit(), inverse_scale=torch.tensor(1 / 3000)) == {}
 
 
-def test_generated_cases() -> None:
-    for setting, cases in launches(0, range(160), CPU):
-        assert wrong(cases, setting.near_zero, setting.inverse_scale(CPU), chunk=setting.chunk) == {}, setting
-
-
 def test_steps_with_and_without_a_scale_share_tables() -> None:
     pair = FusedPair(CPU, 2, NEAR_ZERO, CHUNK)
     tensors = [normal(5000, torch.float16), normal(900, torch.float64)]
@@ -180,79 +171,6 @@ def test_addresses_beyond_2_to_the_31_elements(dtype: torch.dtype) -> None:
     made = pair._constants(dtype, READ)
     pair._kernels.chunk_entries[(1,)](tensors, places[:1], places[1:], words, None, 1, 0, CHUNK, **made)
     assert differences(records(words)[0], reference.measure(tail)) == []
-
-
-def test_the_kernels_prove_themselves_before_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_ring, "meter_for", CheckedMeter)
-    monkeypatch.setattr(device, "SAMPLE", 5001)
-    ring = DeviceRing(CPU, 2, 2, NEAR_ZERO)
-    items = [(0, normal(2000, torch.float32), 0), (1, normal(500, torch.bfloat16), 3)]
-    meter: Any = ring._meter
-    ring.measure(0, items)
-    assert not meter._proof.settled
-    ring.measure(1, items)
-    assert isinstance(meter._fused, FusedPair)
-    plain, fused = Taken(neutral((2, 2)), [ring.copy(2)]).entries()
-    for index in range(2):
-        assert differences(fused[index], plain[index]) == []
-
-
-def test_the_scaled_kernels_prove_themselves_when_they_are_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "SAMPLE", 5001)
-    monkeypatch.setattr(device, "WIDE", set(DTYPES) - {torch.bfloat16})  # the interpreter rounds it differently
-    meter: Any = CheckedMeter(CPU, 1, NEAR_ZERO)
-    tensor, inverse_scale = normal(2000, torch.bfloat16), torch.tensor(1e-3)
-    out = garbage(1)
-    for scale, settled in ((None, set()), (None, {READ}), (inverse_scale, {READ}), (inverse_scale, {READ, SCALED})):
-        meter.measure([(0, tensor, 0)], out, scale)
-        assert meter._proof.settled == settled
-        assert differences(records(out)[0], reference.measure(tensor, NEAR_ZERO, scale)) == []
-    assert meter.scaler() is None
-    meter.prove()
-    assert isinstance(meter.scaler(), FusedPair)
-    assert meter._proof.settled == {READ, SCALED, IN_PLACE}
-    other: Any = CheckedMeter(CPU, 1, NEAR_ZERO)
-    other.prove()
-    assert other._proof.settled == {READ, IN_PLACE}
-    assert not other.fused, "nothing measured yet"
-
-
-def test_kernels_that_are_wrong_or_fail_are_given_up_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "SAMPLE", 5001)
-    monkeypatch.setattr(device, "WIDE", {torch.float16, torch.float32})
-    right = constants.of_chunks
-
-    def disagree(*arguments: Any) -> dict[str, Any]:
-        return right(*arguments) | {"SATURATED": 1}
-
-    def not_written(dtype: Any, near_zero: float, variant: Any, *arguments: Any) -> dict[str, Any]:
-        made = right(dtype, near_zero, variant, *arguments)
-        return made | {"IN_PLACE": False} if variant is IN_PLACE else made
-
-    def fail(*arguments: Any) -> dict[str, Any]:
-        raise RuntimeError("no such device")
-
-    def other_norm(signed: bool) -> dict[str, Any]:
-        return right_norm(signed) | {"SUM_SQ": 8}
-
-    tensor, right_norm = normal(100, torch.float32), constants.of_norm
-    for name, replaced, text in (
-        ("of_chunks", disagree, "disagree with plain torch"),
-        ("of_chunks", not_written, "disagree with plain torch"),
-        ("of_norm", other_norm, "disagree with plain torch"),
-        ("of_chunks", fail, r"RuntimeError: no such device"),
-    ):
-        monkeypatch.setattr(constants, "of_chunks", right)
-        monkeypatch.setattr(constants, name, replaced)
-        meter = CheckedMeter(CPU, 1, NEAR_ZERO)
-        out = garbage(1)
-        with pytest.warns(RuntimeWarning, match=text) as caught:
-            for _ in range(3):
-                meter.measure([(0, tensor, 0)], out)
-                meter.prove()
-                assert meter.scaler() is None
-        assert len([warning for warning in caught if "tb_gradhealth" in str(warning.message)]) == 1
-        assert differences(records(out)[0], reference.measure(tensor)) == []
 
 
 def test_poison_is_not_a_number() -> None:

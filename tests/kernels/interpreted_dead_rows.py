@@ -1,4 +1,4 @@
-"""The kernels of dead rows in Triton's interpreter. Run by ``test_dead_rows.py`` in a process of its own."""
+"""The kernels of dead rows in Triton's interpreter. Run by ``test_dead_rows.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The histogram kernels in Triton's interpreter. Run by ``test_exponents.py`` in a process of its own."""
+"""The histogram kernels in Triton's interpreter. Run by ``test_exponents.py``."""
 
 from __future__ import annotations
 

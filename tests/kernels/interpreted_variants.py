@@ -1,5 +1,5 @@
-"""The kernels' variants in Triton's interpreter: signed extremes, products in place, the total norm. See
-``interpreted.py``.
+"""The kernels' variants in Triton's interpreter: signed extremes, products in place, the total norm. Run by
+``test_variants.py``.
 """
 
 from __future__ import annotations

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.triton_processes import compiled, needs_compiler
+
 NARROW = ("float16", "bfloat16")
 STREAMED = (*NARROW, "float32")
 VARIANTS = ("", " scaled", " in place")
 KERNELS = (
-    *(
-        f"sm_90 {dtype}{asm}{variant}"
-        for dtype in (*STREAMED, "float64")
-        for asm in ("", " asm")
-        for variant in VARIANTS
-    ),
+    *(f"sm_90 {dtype}{variant}" for dtype in (*STREAMED, "float64") for variant in VARIANTS),
+    *(f"sm_90 {dtype} asm{variant}" for dtype in STREAMED for variant in VARIANTS),
     *(f"sm_90 {dtype} signed" for dtype in (*STREAMED, "float64")),
     *(f"sm_80 {dtype}{variant}" for dtype in (*STREAMED, "float64") for variant in ("", " in place")),
     *(f"sm_{capability} {name}" for capability in (80, 90) for name in ("merge", "norm")),
@@ -44,29 +34,12 @@ ROWS = (
 OF_STREAMED = tuple(name for name in KERNELS if name.split()[1] in STREAMED)
 
 
-def triton_version() -> tuple[int, ...]:
-    found = importlib.util.find_spec("triton") is not None
-    return tuple(map(int, importlib.metadata.version("triton").split(".")[:2])) if found else ()
-
-
-pytestmark = pytest.mark.skipif(triton_version() < (3, 3), reason="needs the compile interface of triton 3.3, on Linux")
+pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module")
 def kernels() -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, ROOT / "kernels")))
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.kernels.compiled"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    made: dict[str, Any] = json.loads(done.stdout)
-    return made
+    return compiled("tests.kernels.compiled")
 
 
 def size(name: str) -> int:

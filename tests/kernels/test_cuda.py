@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,17 +19,9 @@ from gradhealth_kernels.statistics import NEAR_ZERO, Entries
 
 from .cases import DTYPES, differences, eight_bit, normal, of_dtype, views
 from .test_scan import SCANS
+from .waiting import no_waiting
 
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
-
-
-@contextmanager
-def no_waiting() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "packed"])

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +20,14 @@ from gradhealth_kernels.dead_rows import DeadRows
 from gradhealth_kernels.elements import BITS, EIGHT_BIT, Unmeasurable
 from gradhealth_kernels.rows import rows_of
 from gradhealth_kernels.statistics import NEAR_ZERO
+from tests.triton_processes import interpret, needs_triton
 
 from .cases import DTYPES, neighbours, normal
+from .waiting import no_waiting
 
 CPU = torch.device("cpu")
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 INVERSES = (1 / 3, 2.0**-16, 3e-39, math.inf, math.nan)
 
-needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton, which Linux has")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -226,16 +221,17 @@ def test_any_matrix(data: st.DataObject) -> None:
 
 def test_the_door_takes_tensors_as_they_come() -> None:
     sparse = torch.sparse_coo_tensor([[4, 1]], torch.tensor([[1.0, 0.0], [0.0, 0.0]]), (6, 2))
-    tensors = [planted(30, 4, torch.float64), None, torch.ones(5), torch.arange(6).reshape(2, 3), sparse]
+    first = planted(30, 4, torch.float64)
+    tensors = [first, None, torch.ones(5), torch.arange(6).reshape(2, 3), sparse]
     tensors += [torch.empty(3, 0), torch.empty(0, 3)]
-    expected = [oracle(tensors[0]), [], [], [], [0, 1, 2, 3, 5], [], []]  # type: ignore[arg-type]
+    expected = [oracle(first), [], [], [], [0, 1, 2, 3, 5], [], []]
     door = DeadRows(7)
     found = door.measure(tensors)
     assert found.has.tolist() == [True, False, False, False, True, False, False]
     (counts,) = found.counts
     assert counts.dtype is torch.float64
     assert counts.tolist() == [[30, len(expected[0])], [0, 0], [0, 0], [0, 0], [6, 5], [0, 0], [0, 0]]
-    tensors[0].fill_(1)  # type: ignore[union-attr]
+    first.fill_(1)
     for index, dead in enumerate(expected):
         assert found.indices(index).tolist() == list(dead)
     assert door.measure([None] * 7).counts == []
@@ -284,17 +280,7 @@ def test_what_has_no_rows_is_told(tensor: torch.Tensor, text: str) -> None:
 
 @needs_triton
 def test_the_kernels_in_the_interpreter() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "interpreted_dead_rows.py")]
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture
-def no_waiting() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    interpret(Path(__file__).with_name("interpreted_dead_rows.py"))
 
 
 def of_device(tensors: int) -> DeadRows:
@@ -332,15 +318,12 @@ def test_the_kernels_on_the_device(inverse: float | None) -> None:
 @needs_cuda
 def test_nothing_waits_for_the_device_and_gradients_may_go() -> None:
     door = of_device(4)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         for value in (1.0, 0.0):
             tensors = [torch.full((500, 300), value, device="cuda", dtype=dtype) for dtype in DTYPES]
             found = door.measure(tensors)
             del tensors
             torch.full((500, 300), 1.0 - value, device="cuda")
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert found.counts[0].tolist() == [[500, 500]] * 4
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +16,14 @@ from gradhealth_kernels import exponents
 from gradhealth_kernels.elements import BITS, Unmeasurable, prepare
 from gradhealth_kernels.exponent_table import BINS, EDGES, Counts
 from gradhealth_kernels.exponents import ExponentHistograms, ExponentMeter, chunk_of
+from tests.triton_processes import interpret, needs_triton
 
 from .cases import DTYPES, eight_bit, normal, of_dtype, views, with_specials
+from .waiting import no_waiting
 
 CPU = torch.device("cpu")
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 GARBAGE = -(2**51) - 7
 INVERSES = (1 / 3, 2.0**-20, 2.0**20, 3e-39, math.inf, math.nan)
-
-needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton, which Linux has")
 
 
 def oracle(tensor: torch.Tensor, inverse: float | None = None) -> Counts:
@@ -198,10 +191,11 @@ def test_misuse_is_told(out: torch.Tensor, text: str) -> None:
 
 def test_the_door_takes_tensors_as_they_come() -> None:
     histograms = ExponentHistograms(4)
-    tensors = [normal(900, torch.float32).reshape(30, 30)[:, ::2], None, torch.arange(3), normal(50, torch.float64)]
+    last = normal(50, torch.float64)
+    tensors = [normal(900, torch.float32).reshape(30, 30)[:, ::2], None, torch.arange(3), last]
     taken = histograms.measure(tensors)
     expected = [oracle(t) if t is not None and t.is_floating_point() else np.zeros(BINS) for t in tensors]
-    tensors[3].zero_()  # type: ignore[union-attr]
+    last.zero_()
     assert taken.ready()
     assert (taken.counts() == np.stack(expected)).all()
     scaled = histograms.measure(tensors, torch.tensor(0.25)).counts()
@@ -222,17 +216,7 @@ def test_chunks_keep_programs_busy_and_are_few(elements: int, programs: int) -> 
 
 @needs_triton
 def test_the_kernels_in_the_interpreter() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "interpreted_exponents.py")]
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture
-def no_waiting() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    interpret(Path(__file__).with_name("interpreted_exponents.py"))
 
 
 def on_cuda(meter: ExponentMeter, tensors: list[torch.Tensor], inverse_scale: torch.Tensor | None) -> torch.Tensor:
@@ -259,9 +243,9 @@ def test_on_the_device_first_plain_then_fused() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.usefixtures("no_waiting")
 def test_nothing_waits_for_the_device() -> None:
     tensors = [torch.ones(100_000, device="cuda", dtype=dtype) for dtype in DTYPES]
     meter = ExponentMeter(torch.device("cuda", torch.cuda.current_device()), len(tensors))
-    for inverse_scale in (None, torch.ones(1, device="cuda")) * 3:
-        on_cuda(meter, tensors, inverse_scale)
+    with no_waiting():
+        for inverse_scale in (None, torch.ones(1, device="cuda")) * 3:
+            on_cuda(meter, tensors, inverse_scale)

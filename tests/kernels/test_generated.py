@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from gradhealth_kernels import reference
 from gradhealth_kernels.elements import prepare
+from tests.triton_processes import interpret, needs_triton
 
 from .contents import CONTENTS
 from .generated import DTYPES, LAYOUTS, OFFSETS, SETTINGS, SIZES, Plan, Setting, launches
@@ -154,3 +156,8 @@ def test_edges_lie_next_to_the_threshold_of_the_products(dtype: torch.dtype, inv
     below, above = products[products < 1e-3], products[products >= 1e-3]
     near = 1 + 2 * torch.finfo(dtype).eps
     assert 1e-3 / near < below.max() < 1e-3 <= above.min() < 1e-3 * near
+
+
+@needs_triton
+def test_the_kernels_in_the_interpreter() -> None:
+    interpret(Path(__file__).with_name("interpreted_generated.py"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from gradhealth_kernels.proof import Proof
+from tests.triton_processes import interpret, needs_triton
 
 CPU = torch.device("cpu")
 
@@ -87,3 +89,8 @@ def test_what_does_not_agree_is_given_up_with_all_variants_and_one_warning(
             assert not ask("one")
             assert not ask("other")
     assert begun == ["one", "other"]
+
+
+@needs_triton
+def test_the_kernels_in_the_interpreter() -> None:
+    interpret(Path(__file__).with_name("interpreted_proof.py"))

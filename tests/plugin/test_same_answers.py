@@ -9,6 +9,7 @@ import pytest
 
 from tb_gradhealth.plugin.tiles import tile
 from tb_gradhealth.store.reader import open_directory
+from tb_gradhealth.store.timeline import View
 
 from ..synthetic import NAMES, Recording, gradients, measured
 from .board import TILE_BYTES, Board
@@ -47,14 +48,20 @@ def test_tiles_are_the_same_to_the_byte_whichever_way_they_come(logdir: Path, bo
     assert metas[0]["overview"] is metas[1]["overview"] is (name == "overview")
     assert [{**meta, "revision": 0} for meta in metas] == [{**metas[0], "revision": 0}] * 2
     timeline = open_directory(logdir / run).timeline("gradients")
-    for metric, view in (("norm", "max"), ("norm", "worst"), ("near_zero_fraction", "min"), ("mean", "mean")):
+    shown: tuple[tuple[str, View], ...] = (
+        ("norm", "max"),
+        ("norm", "worst"),
+        ("near_zero_fraction", "min"),
+        ("mean", "mean"),
+    )
+    for metric, view in shown:
         for level in range(metas[0]["levels"]):
             ids = f"{level}.0.0"
             bodies = [
                 board.get("tiles", run=run, stream="gradients", metric=metric, view=view, ids=ids).body
                 for board in boards
             ]
-            direct = tile(timeline, metric, view, level, 0, 0, 0)  # type: ignore[arg-type]
+            direct = tile(timeline, metric, view, level, 0, 0, 0)
             for body in bodies:
                 assert len(body) == TILE_BYTES
                 # Bytes 20 to 24 are the revision, which is each server's own.

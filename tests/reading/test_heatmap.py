@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ import pytest
 from tb_gradhealth import open_run
 from tb_gradhealth.reading.choose import AskedError
 from tb_gradhealth.reading.opened import OpenRun
+from tb_gradhealth.store.timeline import View
 from tests.planted import BAD, EVERY, MISSING, NODES, RELATIVE, ROWS, SPIKE, STEPS, Planted, over
 from tests.synthetic import NAMES, Recording, recorded
 
 
 @pytest.mark.parametrize(("view", "combine"), [("mean", None), ("min", np.minimum), ("max", np.maximum)])
-def test_the_finest_rows(run: OpenRun, truth: Planted, view: str, combine: np.ufunc | None) -> None:
-    found = run.read(view=view)  # type: ignore[arg-type]
+def test_the_finest_rows(run: OpenRun, truth: Planted, view: View, combine: np.ufunc | None) -> None:
+    found = run.read(view=view)
     assert found.steps.tolist() == [list(row) for row in ROWS]
     assert found.values.shape == (len(NODES), len(ROWS))
     for node, values in zip(found.nodes, found.values, strict=True):
@@ -43,8 +45,8 @@ def test_flags_say_what_a_node_had_in_a_row(run: OpenRun) -> None:
 
 
 @pytest.mark.parametrize("view", ["mean", "min", "max", "worst"])
-def test_cells_are_the_rows_that_they_cover(run: OpenRun, truth: Planted, view: str) -> None:
-    found = run.read(nodes=["blocks", "embed"], width=3, view=view)  # type: ignore[arg-type]
+def test_cells_are_the_rows_that_they_cover(run: OpenRun, truth: Planted, view: View) -> None:
+    found = run.read(nodes=["blocks", "embed"], width=3, view=view)
     assert found.nodes == ("embed", "blocks")
     assert found.values.shape[1] <= 3
     intervals = [(first, stop) for first, stop in found.steps.tolist()]
@@ -125,7 +127,7 @@ def test_a_heatmap_as_a_frame(run: OpenRun) -> None:
         ({"width": 0}, "width: expected 1 or more, got 0"),
     ],
 )
-def test_what_does_not_exist(run: OpenRun, asked: dict[str, object], said: str) -> None:
+def test_what_does_not_exist(run: OpenRun, asked: dict[str, Any], said: str) -> None:
     with pytest.raises(AskedError) as caught:
-        run.read(**asked)  # type: ignore[arg-type]
+        run.read(**asked)
     assert said in str(caught.value)

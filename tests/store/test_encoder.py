@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,13 +49,11 @@ class Archive:
         self.closed += 1
 
 
-def started(
-    recording: Recording, sink: Sink, archive: Archive | None = None, budget: int = BUDGET
-) -> tuple[Encoder, list[str]]:
+def started(recording: Recording, sink: Sink, archive: Any = None, budget: int = BUDGET) -> tuple[Encoder, list[str]]:
     problems: list[str] = []
     builder = RowBuilder(recording.tree, recording.chosen, recording.every)
     events = EventTier(sink, recording.schema, budget)
-    return Encoder(events, archive, recording.schema, builder, problems.append), problems  # type: ignore[arg-type]
+    return Encoder(events, archive, recording.schema, builder, problems.append), problems
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tb_gradhealth.streams import spread
+from tb_gradhealth.streams.choosing import Kind
 from tb_gradhealth.streams.figures import Layout
 from tb_gradhealth.streams.limits import Limit, limit_of
 from tb_gradhealth.streams.units import WINDOW, Units
@@ -121,9 +122,9 @@ def test_a_sample_of_a_wide_output_comes_by_each_feature() -> None:
     ],
 )  # fmt: skip
 def test_units_lie_where_the_layer_before_has_them(
-    calls: Sequence[tuple[nn.Module, str, tuple[int, ...]]], wanted: int
+    calls: Sequence[tuple[nn.Module, Kind, tuple[int, ...]]], wanted: int
 ) -> None:
     layout = Layout()
     for module, kind, shape in calls:
-        dimension = layout.of(module, kind, torch.zeros(shape))  # type: ignore[arg-type]
+        dimension = layout.of(module, kind, torch.zeros(shape))
     assert dimension % len(calls[-1][2]) == wanted
