@@ -153,7 +153,7 @@ class Runs:
                 self._lists[experiment] = now, found
         return found
 
-    def _ours(self, context: Any, experiment: str) -> list[RunEntry]:
+    def _ours(self, context: Any, experiment: str) -> Sequence[RunEntry]:
         listed = self._listed(context, experiment)
         return [self._entry(experiment, name, contents(tags)) for name, tags in listed.items()]
 
