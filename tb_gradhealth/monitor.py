@@ -159,6 +159,8 @@ class Monitor:
             watch.start_over()
         self._guarded(self._end_session)
         self.step = step
+        for observer in self._observers:
+            self._guarded(observer.start_over)
         self._arm()
 
     def close(self) -> None:
@@ -342,6 +344,10 @@ class Monitor:
         for observer in self._observers:
             self._guarded(observer.arm, self.step)
 
+    def inverse_scale(self) -> torch.Tensor | None:
+        """What a loss-scaled gradient must be multiplied with now; None where no scaler is in use."""
+        return next((one for one in (watch.inverse_scale() for watch in self._watches) if one is not None), None)
+
     def reevaluates(self) -> bool:
         """Whether an optimizer calls its closure again within a step: that belongs to none."""
         return any(watch.reevaluates for watch in self._watches)
@@ -355,7 +361,7 @@ class Monitor:
         if self._closed or self.reevaluates() or is_capturing():
             return
         if self._given is None:
-            self._given = Given(self._settings.every, self.report, self._is_lowest)
+            self._given = Given(self._settings.every, self._settings.near_zero, self.report, self._is_lowest)
             self.watch_with(self._given)
         self._given.look(name, tensor, kind)
 
