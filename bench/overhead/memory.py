@@ -21,18 +21,17 @@ from .monitors import Writer
 from .trainings import Size, Training
 
 STEPS, MARKS = 10_000, 5
-TINY = Size("tiny GPT", GPTConfig(vocabulary=32, width=16, layers=2, heads=2, sequence=16), batch=4)
+TINY = Size("tiny GPT", GPTConfig(vocabulary=32, width=16, layers=1, heads=2, sequence=16), batch=4)
 STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What is held after so many ``steps``: in bytes, and how many tensors."""
+    """What is held after so many ``steps``, in bytes."""
 
     steps: int
     resident: int | None  # None where the system does not tell
     traced: int  # what Python and NumPy allocated since before the first step
-    tensors: int
     on_disk: int
 
 
@@ -84,19 +83,18 @@ def _catch_up(monitor: Any) -> None:
 
 def _mark(steps: int, directory: Path) -> Mark:
     gc.collect()
-    tensors = sum(type(one) in (torch.Tensor, torch.nn.Parameter) for one in gc.get_objects())
     traced, _ = tracemalloc.get_traced_memory()
     resident = int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if STATM.exists() else None
     on_disk = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    return Mark(steps, resident, traced, tensors, on_disk)
+    return Mark(steps, resident, traced, on_disk)
 
 
 def show(steps: int) -> None:
     """Prints a line for each mark as it comes."""
     for key, value in describe().items():
         print(f"{key:10s} {value}")
-    print(f"{TINY.label}, every stream, {steps:,} steps\n\n  steps  resident MB  traced MB  tensors  on disk MB")
+    print(f"{TINY.label}, every stream, {steps:,} steps\n\n  steps  resident MB  traced MB  on disk MB")
     for mark in marks(steps):
         resident = "–" if mark.resident is None else f"{mark.resident / 1e6:.1f}"
-        held = f"{mark.traced / 1e6:9.2f}  {mark.tensors:7d}  {mark.on_disk / 1e6:10.2f}"
+        held = f"{mark.traced / 1e6:9.2f}  {mark.on_disk / 1e6:10.2f}"
         print(f"{mark.steps:7,d}  {resident:>11s}  {held}", flush=True)

@@ -67,7 +67,7 @@ class Activations:
     ) -> None:
         self._names, self._choice, self._every, self._tell, self._skips = names, choice, every, tell, skips
         self._inverse_scale = inverse_scale
-        self._scales: list[torch.Tensor | None] = []  # of this look, once there was a gradient
+        self._factors: list[torch.Tensor | None] = []  # of the gradients of this look, once there was one
         self._row = self._step = -1
         self._look = 0  # number of the current one; tensors' hooks of another are too late
         self._looking = False
@@ -111,7 +111,7 @@ class Activations:
         self._looking = False
         self._inside.remove()
         outputs, gradients = self._outputs.take(), self._gradients.take()
-        if self._scales and (self._scales[0] is None) != (self._inverse_scale() is None):
+        if self._factors and (self._factors[0] is None) != (self._inverse_scale() is None):
             gradients = None  # who measured them did not know yet, or not any more, that they are loss-scaled
         # Hooks that nobody called would only be in the way of a compiler that looks once more.
         self._early = outputs is not None or not self._looked
@@ -145,7 +145,7 @@ class Activations:
         self._inside.remove()
         self._outputs.take()
         self._gradients.take()
-        self._scales = []
+        self._factors = []
         for place in self._places:
             place.figures.forget()
             place.called = False
@@ -274,8 +274,8 @@ class Activations:
         try:
             if not (gradient.is_cuda and torch.cuda.is_current_stream_capturing()):
                 with _unseen():
-                    self._scales = self._scales or [self._inverse_scale()]
-                    self._gradients.measure(index, _here(gradient), self._scales[0])
+                    self._factors = self._factors or [self._inverse_scale()]
+                    self._gradients.measure(index, _here(gradient), self._factors[0])
         except Exception as error:
             self._tell(f"{type(error).__name__}: {error}")
 

@@ -277,6 +277,6 @@ def test_the_writer_works_within_timed_calls_alone(name: str, monkeypatch: pytes
 def test_memory_is_told_at_each_fifth(capsys: pytest.CaptureFixture[str]) -> None:
     command("--memory", "--steps", "30")
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    found = lines[lines.index(["steps", "resident", "MB", "traced", "MB", "tensors", "on", "disk", "MB"]) + 1 :]
+    found = lines[lines.index(["steps", "resident", "MB", "traced", "MB", "on", "disk", "MB"]) + 1 :]
     assert [line[0] for line in found] == ["6", "12", "18", "24", "30"]
     assert all(float(figure) > 0 for line in found for figure in line[1:])
