@@ -279,4 +279,5 @@ def test_memory_is_told_at_each_fifth(capsys: pytest.CaptureFixture[str]) -> Non
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     found = lines[lines.index(["steps", "resident", "MB", "traced", "MB", "on", "disk", "MB"]) + 1 :]
     assert [line[0] for line in found] == ["6", "12", "18", "24", "30"]
-    assert all(float(figure) > 0 for line in found for figure in line[1:])
+    held = [[float(figure) for figure in line[1:]] for line in found]
+    assert all(resident > 0 and traced > 0 for resident, traced, _ in held)  # on disk there may be nothing yet
