@@ -127,6 +127,8 @@ class Monitor(StepAxis):
             watch.start_over()
         self._guarded(self._end_session)
         self.step = step
+        for observer in self._observers:
+            self._guarded(observer.start_over)
         self._arm()
 
     def _log(self, values: dict[str, float | torch.Tensor]) -> None:
@@ -146,7 +148,7 @@ class Monitor(StepAxis):
         if self._closed or self.reevaluates() or is_capturing():
             return
         if self._given is None:
-            self._given = Given(self._settings.every, self.report, self._is_lowest)
+            self._given = Given(self._settings.every, self._settings.near_zero, self.report, self._is_lowest)
             self.watch_with(self._given)
         self._given.look(name, tensor, kind)
 

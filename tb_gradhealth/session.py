@@ -58,10 +58,12 @@ class Session:
         nodes.build([piece.name for piece in self._pieces])  # raises when two have one name
         self._stages = Stages(settings, step, report)
         self._measured = {APPLIED: self._gradients(APPLIED)}
-        self._recorders = Recorders(column, lambda stream: self._stage(stream, 1))
+        self._recorders = Recorders(column, settings.near_zero, lambda stream: self._stage(stream, 1))
         self._observed = Observed(self._stages.here)
         self._sampling = {
-            watch: ParameterSampling(settings.streams, settings.every, part.start, self._sampled, report)
+            watch: ParameterSampling(
+                settings.streams, settings.every, settings.near_zero, part.start, self._sampled, report
+            )
             for watch, part in self._parts.items()
         }
 

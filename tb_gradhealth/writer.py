@@ -45,7 +45,7 @@ class GradHealthWriter(Optimizer):
         logdir: the run's local directory; ``runs/<time>_<host>`` when neither this nor ``summary_writer`` is given.
         summary_writer: write into the event file of this ``SummaryWriter`` instead.
         every: steps that a row covers, 10 by default. Each step is measured whatever this is.
-        near_zero: |x| below this counts as near zero, 1e-8 by default.
+        near_zero: |x| below this counts as near zero, in every stream; 1e-8 by default, for all dtypes.
         metrics: names of the metrics to write, all by default.
         start_step: number of the first step, for a run that continues.
         beside: another watched optimizer, to record both in one place on one step axis.
@@ -57,8 +57,9 @@ class GradHealthWriter(Optimizer):
         streams: what to look at beside the gradients, at one step in each row: "weights" (before the step), "updates"
             (what the step adds to them, and its ratio to the weights; copies of up to 1 GiB of weights exist during
             that step), "moments" (the optimizer's state), "dead_rows" (output neurons whose whole gradient is near
-            zero), "exponents" (the histogram of log2 |x| of the gradients, and what fp16, bf16 and FP8 would lose of
-            them) and, in every tenth row, "spectrum" (effective rank of matrices); or "all" of it.
+            zero), "exponents" and "weight_exponents" (the histogram of log2 |x| of gradients and of weights, and what
+            fp16, bf16 and FP8 would lose of them) and, in every tenth row, "spectrum" (effective rank of matrices); or
+            "all" of it.
         activations: also look at what modules return, and at the gradients with respect to it, at one step in each row:
             "auto" (or True) for linear, convolution, attention, recurrent, norm and embedding layers and activation
             functions, or shell patterns on names of modules, such as ``["encoder.*", "*.mlp"]``. What runs inside
@@ -223,8 +224,8 @@ def _recording(
         settings = options.settings(**given)
         monitor = Monitor(settings, _unhook)
         if settings.activations:
-            tell, skips = monitor.report, monitor.reevaluates
-            monitor.watch_with(Activations(names, settings.activations, settings.every, tell, skips))
+            how = settings.activations, settings.every, settings.near_zero
+            monitor.watch_with(Activations(names, *how, monitor.report, monitor.reevaluates, monitor.inverse_scale))
         return names, monitor
     options.check_alone(given)
     if not isinstance(beside, GradHealthWriter) or _KEY not in beside.__dict__:

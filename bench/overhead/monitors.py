@@ -111,14 +111,27 @@ def _clipping_writer(max_norm: float) -> Callable[[Training, Path], Monitor]:
     return attach
 
 
+def _observing_writer(training: Training, directory: Path) -> Monitor:
+    writer = Writer(training, directory)
+    observe = writer.optimizer.gradhealth.observe
+    training.after_forward = training.own.timed(lambda logits: observe("logits", logits, kind="prediction"))
+    return writer
+
+
 CONTENDERS = (
     Contender("off", "a second bare training: what is noise", lambda training, directory: None),
     Contender("default", "the writer", _writer()),
     Contender("every=1", "the writer, a row each step", _writer(every=1)),
     Contender("every=100", "the writer, a row each 100 steps", _writer(every=100)),
     Contender("weights", "the writer, weights and updates too", _writer(streams=("weights", "updates"))),
-    Contender("parameters", "the writer, all there is of parameters: spectrum and moments too", _writer(streams="all")),
+    Contender(
+        "parameters",
+        "the writer, all there is of parameters: moments, spectrum, dead rows, exponents",
+        _writer(streams="all"),
+    ),
     Contender("activations", "the writer, activations and their gradients too", _writer(activations="auto")),
+    Contender("exponents", "the writer, exponents of the gradients too", _writer(streams=("exponents",))),
+    Contender("observe", "the writer, and the logits given to observe()", _observing_writer),
     Contender("clip", "the writer with integrated clipping, each step clipped", _clipping_writer(ALWAYS), ALWAYS, True),
     Contender("clip-idle", "the writer with integrated clipping, no step clipped", _clipping_writer(NEVER), NEVER),
     Contender("clip-torch", "the writer beside torch's clipping, each step clipped", _writer(), ALWAYS),

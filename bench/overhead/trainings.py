@@ -67,7 +67,7 @@ class Block:
 
 
 class Training:
-    """A loop as people write it. ``clip`` and ``hooks`` are what the loop itself has to do for a monitor."""
+    """A loop as people write it. ``clip`` and the three below it are what the loop has to do for a monitor."""
 
     def __init__(self, size: Size, device: torch.device) -> None:
         self.size, self.device = size, device
@@ -83,6 +83,7 @@ class Training:
         self.own = OwnTime(device)
         self.clip: Callable[[], torch.Tensor] | None = None
         self.norms: list[torch.Tensor] = []  # that clipping returned, one a step
+        self.after_forward: Callable[[torch.Tensor], None] = lambda logits: None
         self.last_backward: Callable[[], None] = lambda: None
         self.after_step: Callable[[], None] = lambda: None
         self._generator = torch.Generator(device).manual_seed(SEED + 1)
@@ -108,6 +109,7 @@ class Training:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=size.autocast):
                 logits = self.model(tokens[:, :-1])
                 loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()) / size.micro_batches
+            self.after_forward(logits)
             if micro_batch == size.micro_batches - 1:
                 self.last_backward()
             loss.backward()

@@ -177,7 +177,7 @@ class Watch:
         self._settle_unless_same()
         attempt = self._begin()
         if not attempt.unclipped:
-            inverse = self._inverse()
+            inverse = self.inverse_scale()
             attempt.unclipped, attempt.guessed = True, inverse is not None
             self.monitor.measure(self, UNCLIPPED, inverse)
 
@@ -192,7 +192,7 @@ class Watch:
             return False
         attempt = self._begin()
         attempt.applied, attempt.left = False, None
-        if self._inverse() is not None or not self.monitor.holds_whole(self):
+        if self.inverse_scale() is not None or not self.monitor.holds_whole(self):
             return False
         self.monitor.measure(self, APPLIED, None)
         if not attempt.unclipped:
@@ -208,7 +208,7 @@ class Watch:
         if self._attempt is not None:
             self._attempt.left = gradients.marks(self.parameters())
 
-    def _inverse(self) -> torch.Tensor | None:
+    def inverse_scale(self) -> torch.Tensor | None:
         """What the gradients must be multiplied with now, as far as a scaler was seen."""
         scaler = None if self._scaler is None else self._scaler()
         if scaler is None or scaler._scale is None or self._stage(scaler) is not OptState.READY:
@@ -224,7 +224,7 @@ class Watch:
         if self._attempt is not None:
             self.settle(dropped=True)
         elif self._zeroed is not None and self._written_since(self._zeroed):
-            self.monitor.drop(self, self._inverse())
+            self.monitor.drop(self, self.inverse_scale())
 
     @guarded
     def after_zero_grad(self) -> None:
@@ -290,6 +290,8 @@ class Watch:
             self.monitor.capture(self)
             return
         self._settle_unless_same()
+        if self._attempt is None and self.inverse_scale() is not None:
+            self._scaler = None  # nobody asked it, so the loop does without it now
         attempt = self._begin()
         # GradScaler sets these two on optimizers that unscale and skip inside their own step.
         grad_scale, found_inf = optimizer.__dict__.get("grad_scale"), optimizer.__dict__.get("found_inf")

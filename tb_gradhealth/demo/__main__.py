@@ -8,10 +8,15 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from .report import read_run, screen, verdict
+from .report import first_step, read_run, screen, verdict
 from .serve import serve
 
 STEPS, FEWEST_STEPS = 400, 50
+#: Where it shows: stream, tensor or module, metric, and what that is.
+SIGNS = (
+    ("gradients", "projection.weight", "near_zero_fraction", "near-zero share of its gradient"),
+    ("activations", "tanh", "limit_fraction", "share of its outputs at the limit"),
+)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -69,7 +74,11 @@ def main() -> int:
         train.train(run, corpus, options.logdir / run, options.steps, Progress(run, options.steps))
     written: dict[str, Path] = {run: options.logdir / run / "gradhealth" for run in runs}
     print(screen(written))
-    print("\n" + verdict({run: read_run(directory) for run, directory in written.items()}, "projection.weight"))
+    print()
+    for stream, name, metric, what in SIGNS:
+        found = {run: read_run(directory, stream) for run, directory in written.items()}
+        half = first_step(found["dying"], name, metric, 0.5)
+        print(verdict(found, name, metric, what) + ("" if half is None else f", half first at step {half}"))
     print(
         "The only difference: `dying` gets its descriptors raw. Large numbers of one sign push whole tanh units of\n"
         "the projection out of range, until no character gives them a gradient. The cure: standardise the inputs,\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -68,6 +67,7 @@ class GPT(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.position = nn.Embedding(config.sequence, config.width)
         self.projection = nn.Linear(config.descriptors, config.width) if config.descriptors else None
+        self.tanh = nn.Tanh() if config.descriptors else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.vocabulary, bias=False)
@@ -80,8 +80,8 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Tensor, descriptors: Tensor | None = None) -> Tensor:
         x = self.embedding(tokens) + self.position.weight[: tokens.shape[1]]
-        if self.projection is not None and descriptors is not None:
-            x = x + torch.tanh(self.projection(descriptors))
+        if self.projection is not None and self.tanh is not None and descriptors is not None:
+            x = x + self.tanh(self.projection(descriptors))
         for block in self.blocks:
             x = block(x)
         logits: Tensor = self.head(self.norm(x))

@@ -26,15 +26,15 @@ class Trend:
     tenths: tuple[float, ...]
 
 
-def read_run(directory: Path) -> Timeline:
-    """The gradients recorded in ``directory``. Raises FileNotFoundError when there are none."""
+def read_run(directory: Path, stream: str = "gradients") -> Timeline:
+    """A stream recorded in ``directory``. Raises FileNotFoundError when there is none."""
     run = Run()
     run.update(FileSource(directory))
-    if "gradients" not in run.streams():
+    if stream not in run.streams():
         raise FileNotFoundError(
-            f"expected event files with gradients in {directory}, found none: did the run end early?"
+            f"expected event files with {stream} in {directory}, found none: did the run end early?"
         )
-    return run.timeline("gradients")
+    return run.timeline(stream)
 
 
 def worst_near_zero(timeline: Timeline, count: int = WORST) -> list[Trend]:
@@ -53,15 +53,23 @@ def nonfinite(timeline: Timeline) -> int:
     return sum(int(counts[name].sum()) for name in ("nan", "pos_inf", "neg_inf"))
 
 
-def verdict(runs: dict[str, Timeline], tensor: str) -> str:
-    """The near-zero share of one tensor in each run: its largest value at any step, and its mean in the last tenth."""
+def verdict(runs: dict[str, Timeline], name: str, metric: str, what: str) -> str:
+    """A share of one tensor in each run: its largest value at any step, and its mean in the last tenth."""
     parts = []
-    for name, timeline in runs.items():
-        node = np.array([timeline.tree.names.index(tensor)])
-        largest = timeline.cells("near_zero_fraction", node, Grid(0, timeline.end, 1)).max[0, 0]
-        last = timeline.cells("near_zero_fraction", node, Grid(0, -(-timeline.end // SEGMENTS), SEGMENTS)).mean[0, -1]
-        parts.append(f"{name} at most {100 * largest:.2f}%, {100 * last:.2f}% in the last tenth")
-    return f"{tensor}, near-zero share: " + "; ".join(parts)
+    for run, timeline in runs.items():
+        node = np.array([timeline.tree.names.index(name)])
+        largest = timeline.cells(metric, node, Grid(0, timeline.end, 1)).max[0, 0]
+        last = timeline.cells(metric, node, Grid(0, -(-timeline.end // SEGMENTS), SEGMENTS)).mean[0, -1]
+        parts.append(f"{run} at most {100 * largest:.2f}%, {100 * last:.2f}% in the last tenth")
+    return f"{name}, {what}: " + "; ".join(parts)
+
+
+def first_step(timeline: Timeline, name: str, metric: str, share: float) -> int | None:
+    """Where the first row begins in which ``metric`` of one tensor is ``share`` or more in the mean over its steps."""
+    rows = Grid(0, timeline.cell, -(-timeline.end // timeline.cell))
+    means = timeline.cells(metric, np.array([timeline.tree.names.index(name)]), rows).mean[0]
+    reached = np.flatnonzero(np.nan_to_num(means) >= share)
+    return int(reached[0]) * timeline.cell if len(reached) else None
 
 
 def screen(runs: dict[str, Path]) -> str:

@@ -27,6 +27,7 @@ RunName = Literal["healthy", "dying"]
 
 BATCH, SEED = 8, 0
 LEARNING_RATE, WEIGHT_DECAY = 4e-3, 0.1
+STREAMS = ("weights", "updates")
 WARM_UP = 0.8  # share of the steps over which the learning rate rises
 
 
@@ -62,7 +63,7 @@ def train(
     sequence = torch.arange(model.position.num_embeddings)
     generator = torch.Generator().manual_seed(SEED)
     begin = time.perf_counter()
-    with GradHealthWriter(optimizer, model, logdir=logdir) as watched:
+    with GradHealthWriter(optimizer, model, logdir=logdir, streams=STREAMS, activations="auto") as watched:
         for number in range(steps):
             first = torch.randint(len(tokens) - len(sequence) - 1, (BATCH, 1), generator=generator)
             positions = first + sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,23 @@ class Activations:
 
     A call is measured while its output is there; calls between two steps are merged: those of one forward pass, of
     accumulated ones, of replicas. A forward pass that a checkpoint repeats does not count. Gradients are those that
-    autograd hands on, each time that it does, and with a GradScaler multiplied by its loss scale. ``skips`` tells that
-    what runs now belongs to no step.
+    autograd hands on, each time that it does, multiplied with ``inverse_scale`` where a GradScaler is in use. ``skips``
+    tells that what runs now belongs to no step.
     """
 
     def __init__(
-        self, names: Names, choice: Choice, every: int, tell: Callable[[str], None], skips: Callable[[], bool]
+        self,
+        names: Names,
+        choice: Choice,
+        every: int,
+        near_zero: float,
+        tell: Callable[[str], None],
+        skips: Callable[[], bool],
+        inverse_scale: Callable[[], torch.Tensor | None],
     ) -> None:
         self._names, self._every, self._tell, self._skips = names, every, tell, skips
+        self._inverse_scale = inverse_scale
+        self._factors: list[torch.Tensor | None] = []  # of the gradients of this look, once there was one
         self._row = self._step = -1
         self._look = 0  # number of the current one; tensors' hooks of another are too late
         self._looking = False
@@ -50,7 +60,8 @@ class Activations:
         self._places = Places(names, choice, tell, self._tell_once)
         self._compiled: set[int] = set()
         self._told: set[str] = set()
-        self._outputs, self._gradients = Calls(ACTIVATIONS.near_zero), Calls(ACTIVATION_GRADIENTS.near_zero)
+        self._outputs, self._gradients = Calls(near_zero), Calls(near_zero)
+        self._streams = [replace(one, near_zero=near_zero) for one in (ACTIVATIONS, ACTIVATION_GRADIENTS)]
         self._layout = Layout()
         self._around, self._inside = module_hooks.Hooks(tell), module_hooks.Hooks(tell)
         self._passes = module_hooks.Passes(self._entered, self._left)
@@ -81,6 +92,8 @@ class Activations:
         self._looking = False
         self._inside.remove()
         outputs, gradients = self._outputs.take(), self._gradients.take()
+        if self._factors and (self._factors[0] is None) != (self._inverse_scale() is None):
+            gradients = None  # who measured them did not know yet, or not any more, that they are loss-scaled
         # Hooks that nobody called would only be in the way of a compiler that looks once more.
         self._early = outputs is not None or not self._looked
         self._tell_of_uncalled()
@@ -90,10 +103,13 @@ class Activations:
             taken = [place.figures.take() for place in self._places]
             at_zero = np.array([_is_limited_at_zero(place) for place in self._places], bool)
             seen = Outputs(outputs, figures.fetch_all(taken), at_zero, carried)
-            yield Observation(ACTIVATIONS, pieces, seen)
+            yield Observation(self._streams[0], pieces, seen)
             if gradients is not None:
-                yield Observation(ACTIVATION_GRADIENTS, pieces, Gradients(gradients, len(pieces)))
+                yield Observation(self._streams[1], pieces, Gradients(gradients, len(pieces)))
         self._forget()
+
+    def start_over(self) -> None:
+        self._row = self._step = -1
 
     def close(self) -> None:
         self._forget()
@@ -110,6 +126,7 @@ class Activations:
         self._inside.remove()
         self._outputs.take()
         self._gradients.take()
+        self._factors = []
         for place in self._places:
             place.figures.forget()
             place.called = False
@@ -141,8 +158,8 @@ class Activations:
             self._hang()
 
     def _before(self, index: int) -> Callable[..., None]:
-        def before(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-            tensor = module_hooks.first_tensor(arguments[:1])
+        def before(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+            tensor = module_hooks.first_tensor(arguments[:1] or named)
             if tensor is not None and tensor.numel() and not tensor.is_complex() and self._counts(tensor):
                 self._entering(self._places[index], tensor)
 
@@ -196,7 +213,8 @@ class Activations:
         try:
             if not (gradient.is_cuda and torch.cuda.is_current_stream_capturing()):
                 with _unseen():
-                    self._gradients.measure(index, _here(gradient))
+                    self._factors = self._factors or [self._inverse_scale()]
+                    self._gradients.measure(index, _here(gradient), self._factors[0])
         except Exception as error:
             self._tell(f"{type(error).__name__}: {error}")
 

@@ -25,12 +25,13 @@ class Calls:
         self._taken: list[tuple[list[int], RingTaken]] = []
         self._lock = threading.RLock()  # the collector may close us within a call
 
-    def measure(self, module: int, tensor: torch.Tensor) -> None:
-        """Reads ``tensor`` on the current stream. Raises ValueError where it cannot be measured."""
+    def measure(self, module: int, tensor: torch.Tensor, inverse_scale: torch.Tensor | None = None) -> None:
+        """Reads ``tensor``, times ``inverse_scale``, on the current stream. Raises ValueError where it cannot be
+        measured."""
         with self._lock:
             if len(self._taken) * SLOTS >= MAX_CALLS:
                 raise ValueError(f"more than {MAX_CALLS} calls of modules within a step: the rest is not measured")
-            self._ring.measure(len(self._modules), [tensor])
+            self._ring.measure(len(self._modules), [tensor], inverse_scale)
             if self._ring.unmeasured:
                 raise ValueError(self._ring.unmeasured.popitem()[1])
             self._modules.append(module)

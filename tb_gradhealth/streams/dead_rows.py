@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from gradhealth_kernels.dead_rows import DeadRows as Measure
 from gradhealth_kernels.dead_rows import FoundRows
+from gradhealth_kernels.statistics import NEAR_ZERO
 
 from .. import shards
 from ..boundary import amp
@@ -31,7 +32,8 @@ class DeadRows(Source):
 
     every = DEAD_ROWS.every
 
-    def __init__(self) -> None:
+    def __init__(self, near_zero: float = NEAR_ZERO) -> None:
+        self._near_zero = near_zero
         self._measure: Measure | None = None
         self._found: FoundRows | None = None
 
@@ -44,7 +46,7 @@ class DeadRows(Source):
             None if own is None else _rows_here(parameter) for parameter, own in zip(parameters, local, strict=True)
         ]
         if self._measure is None:
-            self._measure = Measure(len(gradients))
+            self._measure = Measure(len(gradients), self._near_zero)
         scale = optimizer.__dict__.get("grad_scale")
         inverse_scale = amp.inverse(scale) if isinstance(scale, torch.Tensor) else None
         self._found = found = self._measure.measure(gradients, inverse_scale)

@@ -1,4 +1,4 @@
-"""How large the elements of gradients are: the histogram of log2 |x|, and what other number formats would lose."""
+"""How large elements are: the histogram of log2 |x|, and what other number formats would lose."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ from ..boundary import amp
 from .stream import Fetch, Sample, Source, Stream
 
 KEPT: tuple[Loss | Span, ...] = (*LOSSES, *SPANS)
-EXPONENTS = Stream(
-    "exponents", "Exponents of gradients", "gradient", further=tuple(one.name for one in KEPT), usual=False
-)
+_FURTHER = tuple(one.name for one in KEPT)
+GRADIENT_EXPONENTS = Stream("exponents", "Exponents of gradients", "gradient", further=_FURTHER, usual=False)
+WEIGHT_EXPONENTS = Stream("weight_exponents", "Exponents of weights", "weight", further=_FURTHER, usual=False)
 #: ``[kept, bin]``
 _CHOSEN: npt.NDArray[np.int64] = np.array([one.chosen for one in KEPT], np.int64)
 
 
 class Exponents(Source):
-    """Of the gradients as the optimizer finds them at each sampled step, without a loss scale: one more read."""
+    """Of gradients or of weights as the optimizer finds them at each sampled step: one more read.
 
-    def __init__(self) -> None:
+    Gradients count without a loss scale.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
         self._histograms: ExponentHistograms | None = None
 
     def before(
@@ -36,14 +40,16 @@ class Exponents(Source):
     ) -> Iterable[Sample]:
         if self._histograms is None:
             self._histograms = ExponentHistograms(len(parameters))
-        gradients = [
-            None if own is None else shards.local_gradient(parameter)
-            for parameter, own in zip(parameters, local, strict=True)
-        ]
-        # A GradScaler sets it on optimizers that unscale within their own step.
-        scale = optimizer.__dict__.get("grad_scale")
-        inverse = amp.inverse(scale) if isinstance(scale, torch.Tensor) else None
-        counted = self._histograms.measure(gradients, inverse)
+        tensors, inverse = list(local), None
+        if self._stream is GRADIENT_EXPONENTS:
+            tensors = [
+                None if own is None else shards.local_gradient(parameter)
+                for parameter, own in zip(parameters, local, strict=True)
+            ]
+            # A GradScaler sets it on optimizers that unscale within their own step.
+            scale = optimizer.__dict__.get("grad_scale")
+            inverse = amp.inverse(scale) if isinstance(scale, torch.Tensor) else None
+        counted = self._histograms.measure(tensors, inverse)
 
         @cache
         def kept() -> npt.NDArray[np.float64]:
@@ -52,7 +58,7 @@ class Exponents(Source):
             return chosen
 
         further: dict[str, Fetch] = {one.name: partial(_row, kept, index) for index, one in enumerate(KEPT)}
-        yield Sample(EXPONENTS, gradients, further, inverse_scale=inverse)
+        yield Sample(self._stream, tensors, further, inverse_scale=inverse)
 
 
 def _row(kept: Fetch, index: int) -> npt.NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -38,12 +38,12 @@ class Kind(Protocol):
         ...
 
 
-#: What ``kind=`` takes.
-KINDS: dict[str, Callable[[], Kind]] = {
-    "input": lambda: Batches("inputs", "Inputs", "input"),
-    "prediction": lambda: Batches("predictions", "Predictions", "prediction"),
-    "attention": Weights,
-    "scores": Scores,
+#: What ``kind=`` takes; each gets the magnitude below which an element is near zero.
+KINDS: dict[str, Callable[[float], Kind]] = {
+    "input": lambda near_zero: Batches("inputs", "Inputs", "input", near_zero),
+    "prediction": lambda near_zero: Batches("predictions", "Predictions", "prediction", near_zero),
+    "attention": lambda near_zero: Weights(),
+    "scores": lambda near_zero: Scores(),
 }
 
 
@@ -54,8 +54,8 @@ class Given:
     records what each rank has of its own.
     """
 
-    def __init__(self, every: int, report: Callable[[str], None], wanted: Callable[[], bool]) -> None:
-        self._every, self._report, self._wanted = every, report, wanted
+    def __init__(self, every: int, near_zero: float, report: Callable[[str], None], wanted: Callable[[], bool]) -> None:
+        self._every, self._near_zero, self._report, self._wanted = every, near_zero, report, wanted
         self._collected: dict[str, _Collected] = {}
         self._names: set[str] = set()
         self._told: set[str] = set()
@@ -70,6 +70,10 @@ class Given:
         for collected in self._collected.values():
             if collected.calls:
                 yield collected.take()
+
+    def start_over(self) -> None:
+        for collected in self._collected.values():
+            collected.start_over()
 
     def close(self) -> None:
         self._collected.clear()
@@ -89,7 +93,7 @@ class Given:
         if not self._wanted() or tensor.numel() == 0:
             return
         if collected is None:
-            collected = self._collected[kind] = _Collected(KINDS[kind](), self._every)
+            collected = self._collected[kind] = _Collected(KINDS[kind](self._near_zero), self._every, self._near_zero)
             collected.arm(self._step)
         self._names.add(name)
         try:
@@ -173,8 +177,9 @@ class _Calls:
 class _Collected:
     """What was given of one kind since the last step."""
 
-    def __init__(self, kind: Kind, every: int) -> None:
+    def __init__(self, kind: Kind, every: int, near_zero: float) -> None:
         self._kind, self._length = kind, every * kind.stream.every
+        self._stream = replace(kind.stream, near_zero=near_zero)
         self._pieces: dict[str, Piece] = {}  # as each was first seen: the shapes of batches vary
         self._rings: dict[int, StepRing] = {}  # by the number of rows
         self._step = 0
@@ -184,14 +189,17 @@ class _Collected:
 
     def arm(self, step: int) -> None:
         looked = self._looked
-        # A step may come again, when it is taken back or a checkpoint is loaded.
+        # A step may come again, when it is taken back.
         self.due = looked is None or step <= looked or step // self._length != looked // self._length
         self._step, self.calls = step, []
+
+    def start_over(self) -> None:
+        self._looked = None
 
     def take(self) -> Observation:
         calls, self.calls, self._looked = self.calls, [], self._step
         pieces = tuple(self._pieces.values())
-        return Observation(self._kind.stream, pieces, _Calls(self._kind.stream, len(pieces), calls))
+        return Observation(self._stream, pieces, _Calls(self._stream, len(pieces), calls))
 
     def look(self, name: str, tensor: torch.Tensor) -> None:
         if len(self.calls) == MAX_CALLS:
@@ -202,8 +210,8 @@ class _Collected:
                 return
             ring = self._rings.get(len(seen.rows))
             if ring is None:
-                stream = self._kind.stream
-                ring = self._rings[len(seen.rows)] = StepRing(len(seen.rows), 1, stream.near_zero, stream.signed)
+                ring = StepRing(len(seen.rows), 1, self._stream.near_zero, self._stream.signed)
+                self._rings[len(seen.rows)] = ring
             ring.measure(0, seen.tensors)
             further = later(seen.further)
         names = [f"{name}.{row}" if row else name for row in seen.rows]

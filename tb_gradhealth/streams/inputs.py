@@ -29,7 +29,8 @@ class Batches:
     where larger ones of that name came before.
     """
 
-    def __init__(self, stream: str, label: str, what: str) -> None:
+    def __init__(self, stream: str, label: str, what: str, near_zero: float = NEAR_ZERO) -> None:
+        self._near_zero = near_zero
         self.stream = Stream(stream, label, what, signed=True, further=ENTRIES)
         self._several: set[str] = set()  # names of which a batch had more than one sample
 
@@ -39,10 +40,10 @@ class Batches:
             self._several.add(name)
         elif name in self._several:
             return None
-        return Look(("",), [tensor], ENTRIES, figures(batch).unsqueeze(1))
+        return Look(("",), [tensor], ENTRIES, figures(batch, self._near_zero).unsqueeze(1))
 
 
-def figures(batch: torch.Tensor) -> torch.Tensor:
+def figures(batch: torch.Tensor, near_zero: float) -> torch.Tensor:
     """The entries :data:`ENTRIES` of ``batch [sample, feature]``, float64 ``[entry]``.
 
     An element that is not finite is left out of all means and sums of squares, and has no part in a distance; an
@@ -58,7 +59,7 @@ def figures(batch: torch.Tensor) -> torch.Tensor:
         magnitude = block.abs()
         largest = magnitude.amax(0).double()
         wide, centred = _centred(block.double(), whole=block.is_cpu and bool(largest.isfinite().all()))
-        counts = [(magnitude > USUAL).count_nonzero(), (largest < NEAR_ZERO).count_nonzero()]
+        counts = [(magnitude > USUAL).count_nonzero(), (largest < near_zero).count_nonzero()]
         sums += torch.stack([*counts, torch.linalg.vector_norm(centred) ** 2, torch.linalg.vector_norm(wide) ** 2])
         # Distances do not depend on where the origin lies; from the mean little cancels.
         some = centred[chosen]

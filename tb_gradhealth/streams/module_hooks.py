@@ -53,8 +53,8 @@ class Hooks:
         self._handles: list[RemovableHandle] = []
 
     def before(self, module: nn.Module, call: Callable[..., None]) -> None:
-        """``call(module, arguments)`` before each forward pass of ``module``."""
-        self._handles.append(module.register_forward_pre_hook(Hook(call, self._tell)))
+        """``call(module, arguments, named)`` before each forward pass of ``module``; ``named`` are keyword ones."""
+        self._handles.append(module.register_forward_pre_hook(Hook(call, self._tell), with_kwargs=True))
 
     def after(self, module: nn.Module, call: Callable[..., None], always: bool = False) -> None:
         """``call(module, arguments, output)`` after it; ``always`` means also where it raised."""
@@ -99,7 +99,7 @@ class Passes:
         """Whether what runs now does; a module that is called by itself is a pass."""
         return self._counts if self._depth else torch.is_grad_enabled()
 
-    def _begin(self, module: nn.Module, arguments: Any) -> None:
+    def _begin(self, module: nn.Module, arguments: Any, named: Any) -> None:
         self._depth += 1
         if self._depth == 1:
             self._counts = torch.is_grad_enabled()

@@ -32,6 +32,10 @@ class Observer(Protocol):
         """What was seen since, as the step begins that it belongs to."""
         ...
 
+    def start_over(self) -> None:
+        """Look again at the row that comes next, whatever was seen of it: a checkpoint was loaded."""
+        ...
+
     def close(self) -> None:
         """Leave nothing behind."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -41,12 +41,13 @@ class ParameterSampling:
         self,
         names: Sequence[str],
         every: int,
+        near_zero: float,
         start: int,
         record: Callable[[int, Sample], None],
         report: Callable[[str], None],
     ) -> None:
         self._every, self._start, self._record, self._report = every, start, record, report
-        self._sources = [_Due(SOURCES[name](report)) for name in names]
+        self._sources = [_Due(SOURCES[name](report, near_zero)) for name in names]
         self._due: list[Source] = []
 
     def source(self, kind: type[S]) -> S | None:
@@ -90,10 +91,13 @@ class ParameterSampling:
 
 
 class Recorders:
-    """The recorders of a session, made when the first sample of a stream comes; ``begin`` makes their stages."""
+    """The recorders of a session, made when the first sample of a stream comes; ``begin`` makes their stages.
 
-    def __init__(self, tensors: int, begin: Callable[[Stream], Stage]) -> None:
-        self._tensors, self._begin = tensors, begin
+    What counts as near zero is the session's to say, for all streams alike.
+    """
+
+    def __init__(self, tensors: int, near_zero: float, begin: Callable[[Stream], Stage]) -> None:
+        self._tensors, self._near_zero, self._begin = tensors, near_zero, begin
         self._recorders: dict[str, Recorder] = {}
         self._step: int | None = None  # that samples were taken at
 
@@ -103,7 +107,8 @@ class Recorders:
             self._step = step
         recorder = self._recorders.get(sample.stream.name)
         if recorder is None:
-            recorder = Recorder(sample.stream, self._tensors, self._begin(sample.stream))
+            stream = replace(sample.stream, near_zero=self._near_zero)
+            recorder = Recorder(stream, self._tensors, self._begin(stream))
             self._recorders[sample.stream.name] = recorder
         recorder.measure(start, sample)
 

@@ -255,7 +255,7 @@ def test_turns_are_balanced() -> None:
         assert [first for who, first in log if who == name] == [True, False] * 3
 
 
-@pytest.mark.parametrize("name", ["default", "every=1", "clip", "clip-torch"])
+@pytest.mark.parametrize("name", ["default", "every=1", "exponents", "observe", "clip", "clip-torch"])
 def test_the_writer_works_within_timed_calls_alone(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chosen = next(one for one in CONTENDERS if one.name == name)
     pair = Pair(chosen, TINY_LARGE, CPU, tmp_path)
@@ -272,3 +272,12 @@ def test_the_writer_works_within_timed_calls_alone(name: str, monkeypatch: pytes
     assert all(seen)
     monkeypatch.undo()
     pair.finish()
+
+
+def test_memory_is_told_at_each_fifth(capsys: pytest.CaptureFixture[str]) -> None:
+    command("--memory", "--steps", "30")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    found = lines[lines.index(["steps", "resident", "MB", "traced", "MB", "on", "disk", "MB"]) + 1 :]
+    assert [line[0] for line in found] == ["6", "12", "18", "24", "30"]
+    held = [[float(figure) for figure in line[1:]] for line in found]
+    assert all(resident > 0 and traced > 0 for resident, traced, _ in held)  # on disk there may be nothing yet

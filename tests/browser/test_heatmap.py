@@ -18,8 +18,8 @@ RUN = "planted/gradhealth"
 Pixels = npt.NDArray[np.uint8]
 
 
-def meta(tensorboard: TensorBoard, run: str = RUN) -> Any:
-    query = urllib.parse.urlencode({"run": run})
+def meta(tensorboard: TensorBoard, run: str = RUN, **more: str) -> Any:
+    query = urllib.parse.urlencode({"run": run, **more})
     with urllib.request.urlopen(f"{tensorboard.url}data/plugin/gradhealth/meta?{query}") as answer:
         return json.load(answer)
 

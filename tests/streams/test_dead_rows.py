@@ -129,6 +129,34 @@ def test_loss_scaled_gradients_are_looked_at_unscaled(tmp_path: Path, fused: boo
     assert_rows(open_run(tmp_path), "dead_rows", sampled, share(sampled))
 
 
+@pytest.mark.parametrize(("dtype", "near_zero"), [(torch.float32, 1e-2), (torch.float16, 1e-8)], ids=str)
+def test_near_zero_is_what_the_writer_was_given(tmp_path: Path, dtype: torch.dtype, near_zero: float) -> None:
+    """In every stream alike. The least number of float16 is 6e-8, so by default zeros alone are near zero there."""
+    model = Reader(dtype=dtype)
+    optimizer: Any = torch.optim.SGD(model.parameters(), lr=0.01)
+    options: Any = {"near_zero": near_zero, "streams": ["weights", "dead_rows"], "activations": True}
+    with GradHealthWriter(optimizer, model, logdir=tmp_path, every=1, **options):
+        next(losses(model, 1)).backward()
+        optimizer.gradhealth.observe("x", torch.tensor([[1e-3, 1.0], [2e-3, 0.0]]))
+        gradients = kept(model)
+        whole = {name: parameter.detach().double().numpy().copy() for name, parameter in model.named_parameters()}
+        optimizer.step()
+        assert optimizer.gradhealth.problems == 0
+    run = open_run(tmp_path)
+    assert {run.timeline(stream).sessions[0].schema.near_zero for stream in run.streams} == {near_zero}
+
+    def of(stream: str, metric: str) -> dict[str, float]:
+        found = run.read(stream, metric)
+        return dict(zip(found.nodes, found.values[:, 0].tolist(), strict=True))
+
+    dead_rows, near = of("dead_rows", "dead_row_fraction"), of("weights", "near_zero_fraction")
+    for name, gradient in gradients.items():
+        assert dead_rows[name] == pytest.approx((np.abs(gradient) < near_zero).all(1).mean(), rel=2e-3), name
+    for name, weight in whole.items():
+        assert near[name] == pytest.approx((np.abs(weight) < near_zero).mean(), rel=2e-3), name
+    assert of("inputs", "dead_features")["x"] == (0.5 if near_zero > 2e-3 else 0.0)
+
+
 def test_training_is_the_same_to_the_bit(tmp_path: Path) -> None:
     trained = []
     for watched in (False, True):

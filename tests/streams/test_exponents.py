@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,17 @@ def wanted(name: str, elements: Tensor) -> float:
     return float((chosen & (size > 0) & np.isfinite(size)).mean())
 
 
-def train(logdir: Path | None, dtype: torch.dtype = torch.float32) -> tuple[list[torch.Tensor], dict[int, Any]]:
-    """What training leaves behind, and the gradients of each step: of all magnitudes, and some zeros."""
+def train(
+    logdir: Path | None, dtype: torch.dtype = torch.float32
+) -> tuple[list[torch.Tensor], dict[int, Any], dict[int, Any]]:
+    """What training leaves behind, and gradients (of all magnitudes, some 0) and weights that each step finds."""
     model = Net(dtype)
     optimizer: Any = torch.optim.SGD(model.parameters(), lr=1e-3)
     if logdir is not None:
-        optimizer = GradHealthWriter(optimizer, model, logdir=logdir, every=EVERY, streams=["exponents"])
-    left, seen = [], {}
+        optimizer = GradHealthWriter(
+            optimizer, model, logdir=logdir, every=EVERY, streams=["exponents", "weight_exponents"]
+        )
+    left, seen, weights = [], {}, {}
     random = np.random.default_rng(0)
     for step, loss in enumerate(losses(model, STEPS)):
         for parameter in model.parameters():
@@ -56,12 +61,13 @@ def train(logdir: Path | None, dtype: torch.dtype = torch.float32) -> tuple[list
         named = {name: parameter.grad for name, parameter in model.named_parameters()}
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1e9)
         seen[step] = {n: None if g is None else g.double().numpy().copy() for n, g in named.items()}
+        weights[step] = {name: p.detach().double().numpy().copy() for name, p in model.named_parameters()}
         optimizer.step()
         left.append(loss.detach().clone())
     if logdir is not None:
         assert optimizer.gradhealth.problems == 0
         optimizer.gradhealth.close()
-    return [*left, *(p.detach().clone() for p in model.parameters()), torch.get_rng_state()], seen
+    return [*left, *(p.detach().clone() for p in model.parameters()), torch.get_rng_state()], seen, weights
 
 
 def elements(seen: dict[str, Any], node: str) -> Tensor:
@@ -70,15 +76,16 @@ def elements(seen: dict[str, Any], node: str) -> Tensor:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 def test_every_row_and_metric(tmp_path: Path, dtype: torch.dtype) -> None:
-    left, seen = train(tmp_path, dtype)
-    bare, _ = train(None, dtype)
+    left, gradients, weights = train(tmp_path, dtype)
+    bare, _, _ = train(None, dtype)
     assert all(torch.equal(one, other) for one, other in zip(left, bare, strict=True))
     run = open_run(tmp_path)
-    assert run.streams == ["gradients", "exponents"]
-    assert list(run.timeline("exponents").metrics) == [one.name for one in (*LOSSES, *SPANS)]
-    for metric in run.timeline("exponents").metrics:
-        for view in ("mean", "min", "max"):
-            found = run.read("exponents", metric, view=view)
+    assert run.streams == ["gradients", "exponents", "weight_exponents"]
+    metrics = [one.name for one in (*LOSSES, *SPANS)]
+    for stream, seen in (("exponents", gradients), ("weight_exponents", weights)):
+        assert list(run.timeline(stream).metrics) == metrics
+        for metric, view in itertools.product(metrics, ("mean", "min", "max")):
+            found = run.read(stream, metric, view=view)
             assert found.steps[:, 0].tolist() == list(SAMPLED)
             for node, values in zip(found.nodes, found.values, strict=True):
                 own = [elements(seen[step], node) for step in SAMPLED]
@@ -87,7 +94,7 @@ def test_every_row_and_metric(tmp_path: Path, dtype: torch.dtype) -> None:
 
 
 def test_the_histogram_of_nodes_and_cells(tmp_path: Path) -> None:
-    _, seen = train(tmp_path)
+    _, seen, _ = train(tmp_path)
     run = open_run(tmp_path)
     found = run.exponents(nodes=["", "body.*.weight"])
     assert found.nodes == ("", "body.0.weight", "body.2.weight")
@@ -107,7 +114,7 @@ def test_the_histogram_of_nodes_and_cells(tmp_path: Path) -> None:
 
 
 def test_the_route_of_a_node(tmp_path: Path) -> None:
-    _, seen = train(tmp_path / "run")
+    _, seen, _ = train(tmp_path / "run")
     board = Board(tmp_path, "false")
     board.wait(lambda board: "run/gradhealth" in board.runs())
     run = {"run": "run/gradhealth", "stream": "exponents"}

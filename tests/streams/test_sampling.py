@@ -89,7 +89,7 @@ def test_a_source_that_fails_costs_itself_alone(tmp_path: Path, monkeypatch: pyt
 def test_what_was_sampled_of_a_step_that_went_on_is_not_forgotten() -> None:
     recorded: list[str] = []
     sampling = ParameterSampling(
-        ["weights"], 5, 0, lambda start, sample: recorded.append(sample.stream.name), recorded.append
+        ["weights"], 5, 1e-8, 0, lambda start, sample: recorded.append(sample.stream.name), recorded.append
     )
     parameters = [torch.ones(2)]
     optimizer = torch.optim.SGD(parameters, lr=0.1)
