@@ -99,7 +99,7 @@ class Runs:
 
     def list(self, context: Any, experiment: str) -> list[RunEntry]:
         """Every run, ours first, each kind by label; the parent directory of a run of ours is left out."""
-        entries = self._ours(context, experiment)
+        entries = [*self._ours(context, experiment)]
         ours = {entry.name for entry in entries}
         hidden = {name.removesuffix(f"/{PLUGIN}") for name in ours}
         others = [run.run_name for run in self._provider.list_runs(context, experiment_id=experiment)]

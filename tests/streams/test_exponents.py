@@ -143,7 +143,7 @@ def test_the_route_of_a_node(tmp_path: Path) -> None:
         board.get("exponents", **{**run, "stream": "gradients"}, node=0, begin=10, end=20).json["histogram"] == answer
     )
     names = board.get("meta", run=run["run"]).json
-    assert [one["histogram"] for one in names["streams"]] == [False, True]
+    assert [one["histogram"] for one in names["streams"]] == [False, True, True]
     assert board.get("exponents", **run, node=99, begin=10, end=20).status == 400
 
 
