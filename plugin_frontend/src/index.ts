@@ -19,7 +19,6 @@ import { NoteFeed } from './note_feed.ts';
 import { OverviewFeed } from './overview/overview_feed.ts';
 import { Pointing } from './pointing.ts';
 import { Ranking } from './ranking.ts';
-import { RegexSearch } from './regex_search.ts';
 import { Store } from './store.ts';
 import alertStyles from './styles/alerts.css?inline';
 import compare from './styles/compare.css?inline';
@@ -129,7 +128,6 @@ export function render(): void {
   const views = { store, pointing, navigation, ranking, drill, overview, alerts, theme, linked };
   renderInto(h(App, { ...views, api, visible, failed, actions }), document.body);
   for (const part of [navigation, url, live, linked, ranking, overview]) part.start();
-  new RegexSearch(store).start();
   new AlertFeed(api, store, alerts, isVisible).start();
   keepRowInView(store, pointing, alerts);
   new NoteFeed(api, store, failed).start();

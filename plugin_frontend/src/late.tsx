@@ -81,7 +81,10 @@ export function loadLater(store: Store): void {
     later.ask();
   }
   effect(() => {
-    if (later.loaded.value !== null) whenIdle(later.loaded.value.prepareChart);
+    const parts = later.loaded.value;
+    if (parts === null) return;
+    new parts.RegexSearch(store).start();
+    whenIdle(parts.prepareChart);
   });
   effect(() => {
     if (store.connection.value === 'back' && later.failed.peek()) later.ask();

@@ -17,6 +17,7 @@ export { ExportItems } from './export/items.tsx';
 export { HelpDialog } from './help_dialog.tsx';
 export { Minimap } from './minimap.tsx';
 export { OverviewRows } from './overview/rows.tsx';
+export { RegexSearch } from './regex_search.ts';
 export { Strip } from './strip.tsx';
 export { Tips } from './tips.tsx';
 
