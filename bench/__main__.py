@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from . import boundary, fuzz, tune
+from .diagnosis import command as diagnosis
 from .frontend import command as frontend
 from .kernels import command as kernels
 from .overhead import command as overhead
@@ -18,6 +19,7 @@ COMMANDS = {
     "boundary": boundary,
     "store": store,
     "frontend": frontend,
+    "diagnosis": diagnosis,
     "fuzz": fuzz,
     "tune": tune,
 }
