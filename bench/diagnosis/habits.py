@@ -59,12 +59,12 @@ HABITS: dict[str, Habit] = {
     for habit in (
         PLAIN,
         Habit("warm_up", "development", "the rate grows from 1 % of itself", rate=_warm_up, shared=True),
-        Habit("dropout", "development", "0.4 of each hidden activation dropped", knobs=Knobs(dropout=0.4)),
-        Habit("tiny_batch", "development", "an eighth of the usual batch", batch=lambda done: 0.125),
-        Habit("frozen", "development", "the first hidden matrix is frozen on purpose", frozen=True),
+        Habit("dropout", "development", "0.3 of each hidden activation dropped", knobs=Knobs(dropout=0.3)),
+        Habit("tiny_batch", "development", "a quarter of the usual batch, which is small", batch=lambda done: 0.25),
+        Habit("frozen", "development", "the last hidden matrix is frozen on purpose", frozen=True),
         Habit("clipping", "development", "every step is clipped", clip=0.05, shared=True),
         Habit("fp16_scaler", "development", "a GradScaler that begins too high", scaler=True, shared=True),
-        Habit("label_noise", "development", "a fifth of the targets is another sample's", label_noise=0.2),
+        Habit("label_noise", "development", "a tenth of the targets is another sample's", label_noise=0.1),
         Habit("weight_decay", "development", "30 times the usual one", weight_decay=0.3, shared=True),
         Habit(
             "layer_scale",

@@ -35,7 +35,8 @@ def probe(task: Task, batch: Batch) -> Figures:
     for name in (*sites.weights, f"{sites.head}.weight", *_weights(model, sites.first)):
         weight = parameters[name]
         found["weight"][name] = float(weight.detach().norm())
-        found["gradient"][name] = float(weight.grad.norm()) if weight.grad is not None else 0.0
+        if weight.grad is not None:
+            found["gradient"][name] = float(weight.grad.norm())
         if name in sites.weights and min(weight.flatten(1).shape) >= 4:
             found["rank"][name] = _rank(weight.detach().flatten(1))
     for name, weights in task.attention.items():
@@ -46,6 +47,8 @@ def probe(task: Task, batch: Batch) -> Figures:
         "spread": float((predictions - predictions.mean(0)).detach().pow(2).mean().sqrt()),
         "gradient": math.sqrt(sum(value**2 for value in found["gradient"].values())),
     }
+    asked = [found["gradient"][name] for name in sites.weights if name in found["gradient"]]
+    found["depth"] = {"hidden": min(asked, default=0.0), "head": found["gradient"].get(f"{sites.head}.weight", 0.0)}
     model.zero_grad()
     model.train()
     return found
@@ -74,12 +77,9 @@ def mechanisms(figures: Figures, twin: Figures) -> dict[str, list[str]]:
 
 
 def _depth(figures: Figures) -> float:
-    """Gradient of the matrix nearest to the inputs : that of the head, whose own is taken as not to vanish."""
-    gradients = list(figures["gradient"].values())
-    if len(gradients) < 2:
-        return 1.0
-    head = len(figures["gradient"]) - 2
-    return min(gradients[0], gradients[-1]) / gradients[head] if gradients[head] else 0.0
+    """The smallest gradient of a hidden matrix that has one : the head's, whose own does not vanish on its way."""
+    hidden, head = figures["depth"]["hidden"], figures["depth"]["head"]
+    return hidden / head if head else 0.0
 
 
 def _weights(model: nn.Module, name: str) -> Iterator[str]:

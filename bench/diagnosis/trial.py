@@ -64,7 +64,7 @@ class Trial:
         self.pool = self.task.draw(self.habit.pool, self.source) if self.habit.pool else None
         self.eval = self.pool or self.task.draw(EVALUATED, torch.Generator().manual_seed(2000 + cell.seed))
         if self.habit.frozen:
-            dict(self.model.named_parameters())[self.task.sites.weights[0]].requires_grad_(False)
+            dict(self.model.named_parameters())[self.task.sites.weights[-1]].requires_grad_(False)
         self.optimizers = _optimizers(self.model, self.habit, self.task.rate)
         self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**28, growth_interval=60) if self.habit.scaler else None
         self.monitor = self._watch(logdir) if logdir is not None else None
