@@ -1,0 +1,43 @@
+"""Steps too small to go anywhere: the update beside the weight, of all matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..rule import Cause, Hit, Rule, View, evidence
+
+#: A rate that fell or rose by this factor within the window follows a schedule.
+SCHEDULED = 1.02
+
+
+def look(view: View) -> Iterable[Hit]:
+    now = view.now
+    which = now.matrices & now.live
+    ratios = now.values("updates", "update_ratio")[which] if len(which) == len(now.update) else now.update[:0]
+    ratio = float(np.nanmedian(ratios)) if (ratios > 0).any() else np.nan
+    rates = view.recent("rates", now.lr, 20)
+    scheduled = not 1 / SCHEDULED < rates[0] / now.lr < SCHEDULED if now.lr > 0 else True
+    low = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
+    since = view.lasted("low", low, 20, 0.9)
+    if since is not None:
+        yield Hit("", since, evidence("update : weight, median", ratio, 1e-3, "ratio of norms, usual is 0.001"))
+
+
+RULE = Rule(
+    name="tiny_updates",
+    type="STALLED_COMPONENT",
+    severity="medium",
+    look=look,
+    needs={"gradients": (), "updates": ("norm", "update_ratio")},
+    logged=("lr", "loss"),
+    causes=(
+        Cause("a learning rate that is far too low"),
+        Cause("gradients that are lost on their way", ("VANISHING", "UNDERFLOW")),
+        Cause("clipping at a norm that is far too small"),
+    ),
+    actions=("raise the learning rate until update : weight is about 0.001", "look at the schedule and the clipping"),
+    innocent="warm-up and the end of a schedule, where the rate moves, and a loss near zero are left out",
+    thresholds={"ratio": 2e-6},
+)
