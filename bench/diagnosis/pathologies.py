@@ -15,8 +15,8 @@ AT_ONCE: tuple[Onset, ...] = ("start", "sudden")
 Level = Literal["gradients", "weights", "all"]
 """What is recorded: gradients, loss and learning rate; weights and updates too; everything."""
 
-#: How grave the note's types are.
-CRITICAL = ("NUMERICAL", "EXPLODING", "VANISHING")
+#: Types that are critical.
+CRITICAL = ("NUMERICAL", "UNDERFLOW", "EXPLODING", "VANISHING")
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ PATHOLOGIES: dict[str, Pathology] = {
         Pathology(
             "underflow",
             "gradients lost in float16",
-            ("NUMERICAL", "VANISHING", "DEAD", "PROGRESSIVE_DEATH", "STALLED_COMPONENT"),
+            ("UNDERFLOW", "NUMERICAL", "VANISHING", "DEAD", "PROGRESSIVE_DEATH", "STALLED_COMPONENT"),
             faults.Underflow,
             ALL,
             "gradients",

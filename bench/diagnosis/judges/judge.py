@@ -15,6 +15,7 @@ from ..pathologies import Level
 #: How grave the note has each type, for rules that do not say it themselves.
 SEVERITY: dict[str, str] = {
     "NUMERICAL": "critical",
+    "UNDERFLOW": "critical",
     "EXPLODING": "critical",
     "VANISHING": "critical",
     "DEAD": "high",

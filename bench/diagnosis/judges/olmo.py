@@ -1,5 +1,5 @@
-"""The rule by which ``SkipStepOptimizer`` of OLMo-core (github.com/allenai/OLMo-core) leaves out a step: loss or gradient
-norm above mean + 6 σ of the last 128 steps, from 64 on; what is not finite is not within either.
+"""The rule by which ``SkipStepOptimizer`` of OLMo-core (github.com/allenai/OLMo-core) leaves out a step: loss or norm
+of the gradients above mean + 6 σ of the last 128 steps, from 64 on; what is not finite is not within either.
 
 It says that a step is an outlier and no more: one that is not finite counts as NUMERICAL here, any other as EXPLODING.
 """
