@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=of_command.at_least(1), help="of each part, a fair sample (default: all)")
     parser.add_argument("--small", action="store_true", help=f"{SMALL} runs of each part, for a quick look")
     parser.add_argument("--folder", type=writable_folder, help="where runs are kept (default: nowhere)")
+    parser.add_argument("--jobs", type=of_command.at_least(1), default=1, help="processes that train (%(default)s)")
     parser.add_argument("--there", action="store_true", help="make none: judge the runs that are there")
     parser.add_argument("--judge", action="append", choices=list(JUDGES), help="only this one; may be repeated")
     parser.add_argument("--mistakes", action="store_true", help="also list what the first judge missed and made up")
@@ -59,7 +60,7 @@ def _evaluate(options: argparse.Namespace, parts: Sequence[Part], folder: Path) 
     written: dict[str, object] = {"machine": describe()}
     for part in parts:
         chosen = making.choose([part], SMALL if options.small else options.runs)
-        runs = making.labelled(chosen, folder) if options.there else making.make(chosen, folder)
+        runs = making.labelled(chosen, folder) if options.there else making.make(chosen, folder, options.jobs)
         print(f"\n{part}: {len(runs)} runs")
         if not runs:
             continue
@@ -68,6 +69,7 @@ def _evaluate(options: argparse.Namespace, parts: Sequence[Part], folder: Path) 
         first = next(iter(scores["all"]))
         table.show_scores(scores)
         table.show_confusion(scores["all"][first], first)
+        table.show_habits(scores["all"][first], first)
         table.show_pathologies({level: by_judge[first] for level, by_judge in scores.items()}, first)
         if options.mistakes:
             table.show_mistakes(scores["all"][first], first)

@@ -336,7 +336,8 @@ class Detached(Fault):
             self._before = without
         elif not self._found:
             self._found = True
-            self.nodes = tuple(sorted({*self.nodes, *(module_of(name) for name in without - self._before)}))
+            cut_off = {module_of(name) for name in without - self._before} - {""}
+            self.nodes = tuple(sorted({*self.nodes, *cut_off}))
 
 
 class Stuck(Fault):

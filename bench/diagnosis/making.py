@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import sys
 import time
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,24 +54,45 @@ class Bar:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def make(chosen: Sequence[Cell], folder: Path) -> list[Run]:
-    """Every run of ``chosen``, made where it is not there; their twins must be among them, before them."""
+def make(chosen: Sequence[Cell], folder: Path, jobs: int = 1) -> list[Run]:
+    """Every run of ``chosen``, made where it is not there, in so many processes; their twins must be among them."""
     missing = [cell for cell in chosen if trial.saved(folder / cell.name) is None]
     bar = Bar("training", len(missing))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        for cell in missing:
-            bar.next(cell.name)
-            record(cell, folder / cell.name)
+        if jobs == 1:
+            for cell in missing:
+                bar.next(cell.name)
+                record(cell, folder / cell.name)
+        else:
+            _in_processes(missing, folder, jobs, bar)
     finally:
-        torch.set_num_threads(threads)
         bar.close()
     return labelled(chosen, folder)
 
 
+def _in_processes(missing: Sequence[Cell], folder: Path, jobs: int, bar: Bar) -> None:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        try:
+            futures = {pool.submit(record, cell, folder / cell.name): cell.name for cell in missing}
+            for future in as_completed(futures):
+                future.result()
+                bar.next(futures[future])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 def record(cell: Cell, folder: Path) -> None:
-    """Trains it anew."""
+    """Trains it anew, on one thread: another number of them could add up in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        _record(cell, folder)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _record(cell: Cell, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

@@ -47,15 +47,19 @@ def probe(task: Task, batch: Batch) -> Figures:
         "spread": float((predictions - predictions.mean(0)).detach().pow(2).mean().sqrt()),
         "gradient": math.sqrt(sum(value**2 for value in found["gradient"].values())),
     }
-    asked = [found["gradient"][name] for name in sites.weights if name in found["gradient"]]
-    found["depth"] = {"hidden": min(asked, default=0.0), "head": found["gradient"].get(f"{sites.head}.weight", 0.0)}
+    hidden = [found["gradient"].get(name, 0.0) for name in sites.weights if parameters[name].requires_grad]
+    if hidden:
+        found["depth"] = {"hidden": min(hidden), "head": found["gradient"].get(f"{sites.head}.weight", 0.0)}
     model.zero_grad()
     model.train()
     return found
 
 
 def mechanisms(figures: Figures, twin: Figures) -> dict[str, list[str]]:
-    """Which diseases the model has that its twin has not, and where: kind → nodes, "" for the whole model."""
+    """Which diseases the model has that its twin has not, and where: kind → nodes, "" for the whole model.
+
+    GROWN weights are odd, but harm nobody by themselves: they make no run sick, only not healthy.
+    """
     found: dict[str, list[str]] = {}
     if not figures["whole"]["finite"]:
         return {"NUMERICAL": [""]}
@@ -67,8 +71,9 @@ def mechanisms(figures: Figures, twin: Figures) -> dict[str, list[str]]:
     peaked = [n for n, h in figures["attention"].items() if h < 0.25 and h < 0.5 * twin["attention"].get(n, 0.0)]
     found |= {"ATTENTION": peaked} if peaked else {}
     grown = [n for n, norm in figures["weight"].items() if norm > 5.0 * twin["weight"].get(n, math.inf)]
-    if grown or figures["whole"]["gradient"] > 100.0 * twin["whole"]["gradient"] > 0.0:
-        found["EXPLODING"] = grown or [""]
+    found |= {"GROWN": grown} if grown else {}
+    if figures["whole"]["gradient"] > 100.0 * twin["whole"]["gradient"] > 0.0:
+        found["EXPLODING"] = [""]
     if figures["whole"]["spread"] < 0.05 * twin["whole"]["spread"]:
         found["MODE_COLLAPSE"] = [""]
     if _depth(figures) < 1e-3 * _depth(twin):
@@ -78,8 +83,8 @@ def mechanisms(figures: Figures, twin: Figures) -> dict[str, list[str]]:
 
 def _depth(figures: Figures) -> float:
     """The smallest gradient of a hidden matrix that has one : the head's, whose own does not vanish on its way."""
-    hidden, head = figures["depth"]["hidden"], figures["depth"]["head"]
-    return hidden / head if head else 0.0
+    depth = figures.get("depth", {"hidden": 1.0, "head": 1.0})
+    return depth["hidden"] / depth["head"] if depth["head"] else 0.0
 
 
 def _weights(model: nn.Module, name: str) -> Iterator[str]:

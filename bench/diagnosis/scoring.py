@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .judges.judge import Alarm, Judge, opened
+from .judges.judge import SEVERITIES, Alarm, Judge, opened
 from .labels import Label
 from .making import Run
 from .pathologies import PATHOLOGIES, Level, Pathology
@@ -100,6 +100,8 @@ class Score:
     missed: list[str] = field(default_factory=list)
     alarmed: list[str] = field(default_factory=list)
     by_pathology: dict[str, Share] = field(default_factory=dict)
+    by_habit: dict[str, Share] = field(default_factory=dict)  # healthy runs with any alarm but notices
+    per_healthy: dict[str, float] = field(default_factory=dict)  # severity → alarms in a healthy run, in the mean
     milliseconds: float = 0.0  # median of a run
 
 
@@ -148,6 +150,15 @@ def score(judged: Sequence[Judged], level: Level) -> Score:
         by_pathology={
             kind: _share([one for one in sick if one.label.pathology == kind], lambda one: bool(one.right))
             for kind in kinds
+        },
+        by_habit={
+            habit: _share([one for one in healthy if one.label.habit == habit], lambda one: bool(one.loud))
+            for habit in sorted({one.label.habit for one in healthy})
+        },
+        per_healthy={
+            severity: statistics.fmean(sum(alarm.severity == severity for alarm in one.alarms) for one in healthy)
+            for severity in SEVERITIES
+            if healthy
         },
         milliseconds=1e3 * statistics.median([one.seconds for one in judged]) if judged else math.nan,
     )

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from .judges.judge import TITLES
+from .judges.judge import SEVERITIES, TITLES
 from .making import Run
 from .pathologies import PATHOLOGIES, Level
 from .scoring import NOTHING, ONSETS, Score, Share
@@ -51,6 +51,10 @@ def show_scores(scores: Mapping[Level, Mapping[str, Score]]) -> None:
         print(f"\n{TITLES[level]:28s}" + "".join(f"{name:>28s}" for name in by_judge))
         for title, share in _MEASURES:
             print(f"  {title:26s}" + "".join(f"{share(one)!s:>28s}" for one in by_judge.values()))
+        print("  alarms in a healthy run")
+        for severity in SEVERITIES:
+            counts = (one.per_healthy.get(severity, math.nan) for one in by_judge.values())
+            print(f"    {severity:24s}" + "".join(f"{count:28.2f}" for count in counts))
         print("  delay, median / p90")
         for onset in ONSETS:
             for unit, which in (("steps", slice(0, 2)), ("rows", slice(2, 4))):
@@ -76,6 +80,12 @@ def show_pathologies(scores: Mapping[Level, Score], judge: str) -> None:
     for kind in kinds:
         shares = "".join(f"{_brief(score.by_pathology.get(kind, Share(0, 0))):>31s}" for score in scores.values())
         print(f"  {kind:18s}{shares}  {PATHOLOGIES[kind].reason}".rstrip())
+
+
+def show_habits(score: Score, judge: str) -> None:
+    print(f"\nhealthy runs with any alarm but notices, {judge} ({TITLES[score.level]})")
+    for habit, share in score.by_habit.items():
+        print(f"  {habit:18s}{_brief(share)}")
 
 
 def show_mistakes(score: Score, judge: str) -> None:

@@ -56,7 +56,8 @@ def test_our_diagnosis_finds_the_sick_and_leaves_the_healthy_alone(runs: list[Ru
     found = score(judge_all(runs, JUDGES["ours"], "all", str), "all")
     assert (found.recall.some, found.recall.all) == (2, 2)
     assert (found.false.some, found.false.all) == (0, 2)
-    assert (found.first.some, found.first.all) == (2, 2)
+    dead = score(judge_all(runs[3:], JUDGES["ours"], "all", str), "all")  # a NaN is everywhere by the end of its row
+    assert (dead.first.some, dead.first.all) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["fixed thresholds", "smdebug", "OLMo 6 sigma"])
