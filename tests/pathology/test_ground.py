@@ -65,8 +65,7 @@ def test_peers_see_the_nan_in_the_row_it_comes_in(runs: list[Run], name: str) ->
     nan = runs[2]
     alarms = [alarm for alarm in JUDGES[name](opened(nan.folder, "gradients")) if alarm.type == "NUMERICAL"]
     onset = nan.label.onset_step
-    assert len(alarms) == 1
-    assert onset <= alarms[0].detected < onset + nan.label.every
+    assert onset <= min(alarm.detected for alarm in alarms) < onset + nan.label.every
 
 
 def test_six_sigma_is_that_of_torch(runs: list[Run]) -> None:

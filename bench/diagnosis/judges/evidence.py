@@ -69,6 +69,14 @@ class Evidence:
             found[np.searchsorted(self.steps[:, 0], logged.steps[:, 0])] = logged.mean
         return found
 
+    def broken(self, name: str) -> Mask:
+        """``[row]``: where something was logged that is not finite."""
+        logged = self.run.scalars().get(name)
+        found = np.zeros(len(self.steps), np.bool_)
+        if logged is not None:
+            found[np.searchsorted(self.steps[:, 0], logged.steps[:, 0])] = ~np.isfinite(logged.mean)
+        return found
+
     def alarm(self, kind: str, where: Mask, names: tuple[str, ...] = ("",), size: Array | None = None) -> list[Alarm]:
         """The first row at which any of ``where [tensor, row]`` holds, and of those tensors the one whose ``size
         [tensor, row]`` is largest; nothing where none does."""

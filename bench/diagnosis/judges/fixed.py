@@ -73,7 +73,7 @@ def _losses(seen: Evidence) -> list[Alarm]:
         flat[row] = seen.last[row] - since >= PATIENCE
     with np.errstate(invalid="ignore"):
         return [
-            *seen.alarm("NUMERICAL", ~np.isfinite(loss)[None]),
+            *seen.alarm("NUMERICAL", seen.broken("loss")[None]),
             *seen.alarm("EXPLODING", (loss > LOSS)[None]),
             *seen.alarm("OVERFITTING", ((validation > OVERFITTED * loss) & (loss > 0))[None]),
             *seen.alarm("PLATEAU", flat[None]),

@@ -20,7 +20,7 @@ def judge(run: OpenRun) -> list[Alarm]:
     seen = Evidence(run)
     every = int(seen.steps[0, 1] - seen.steps[0, 0])
     loss, norm = seen.scalar("loss"), seen.whole("norm")
-    broken = ~np.isfinite(loss) | (seen.whole("nonfinite") > 0)
+    broken = seen.broken("loss") | (seen.whole("nonfinite") > 0)
     active = np.arange(len(loss)) + 1 >= max(2, WINDOW // every // 2)
     above = _above(loss, WINDOW // every) | _above(norm, WINDOW // every)
     return worst_first(
