@@ -38,8 +38,8 @@ examples:
   gradhealth export runs/exp1 --metric norm,nonfinite --steps 1000:2000 > window.csv
   gradhealth export runs/exp1 --format jsonl --nodes '' --width 500 | jq .norm_max
 """,
-    "report": """The verdict, then each finding: when, evidence, probable causes (the likeliest first), what to do, and why
-it may be normal; then what was not looked at, since it was not recorded. Settings are a TOML file:
+    "report": """The verdict, then each finding: when, evidence, probable causes (the likeliest first), what to do, and
+why it may be normal; then what was not looked at, since it was not recorded. Settings are a TOML file:
 
   skip = ["plateau"]
   [rules.weight_growth]

@@ -46,10 +46,16 @@ class Holding:
         self._steps = np.zeros(rows, np.int64)
         self._count = np.zeros(nodes, np.int64)
         self._needed = max(1, math.ceil(share * rows))
-        self._taken = 0
+        self._taken = self._idle = 0  # rows, and those of them on end in which it held nowhere
+        self._nowhere = np.zeros(nodes, np.bool_)
 
     def add(self, step: int, holds: Mask) -> Held:
         place = self._taken % len(self._steps)
+        self._idle = 0 if holds.any() else self._idle + 1
+        if self._idle > len(self._steps):  # nearly always: there is nothing to count
+            self._taken += 1
+            self._steps[place] = step
+            return Held(self._nowhere, self._count)
         self._count += holds
         self._count -= self._seen[place]
         self._seen[place], self._steps[place] = holds, step
@@ -67,17 +73,17 @@ class Recent:
     """The last values, scalars or ``[node]``."""
 
     def __init__(self, rows: int, shape: tuple[int, ...]) -> None:
-        self._values = np.full((rows, *shape), np.nan)
-        self._taken = 0
+        # Each value twice, so that any so many on end lie together.
+        self._values = np.full((2 * rows, *shape), np.nan)
+        self._rows, self._taken = rows, 0
 
     def add(self, value: float | Floats) -> Floats:
         """``[row, ...]``, the oldest first; fewer than asked for as long as there are no more."""
-        size = len(self._values)
-        self._values[self._taken % size] = value
+        place = self._taken % self._rows
+        self._values[place] = self._values[place + self._rows] = value
         self._taken += 1
-        if self._taken <= size:
-            return self._values[: self._taken]
-        return np.roll(self._values, -(self._taken % size), axis=0)
+        first = place + self._rows + 1 - min(self._taken, self._rows)
+        return self._values[first : place + self._rows + 1]
 
 
 class Past:
@@ -95,7 +101,7 @@ class Past:
         self._taken += 1
 
     def median(self) -> float:
-        return float(np.median(self._values)) if self._values else math.nan
+        return sorted(self._values)[(len(self._values) - 1) // 2] if self._values else math.nan
 
 
 class Memory:

@@ -22,6 +22,7 @@ class Modules:
         count = len(tensors)
         self._low, self._high = np.full(count, np.inf), np.full(count, -np.inf)
         self._zeros = np.zeros(count, np.bool_)
+        self._like: dict[str, Mask] = {}
         #: Activation functions that have a limit, at which they have no slope.
         self.limited = np.zeros(count, np.bool_)
         #: Linear layers, convolutions, activation functions and recurrent layers, whose outputs are the hidden signal.
@@ -53,14 +54,23 @@ class Modules:
         """One more row; metrics that there are not tell nothing."""
         nothing = np.full((3, len(self.tensors)), np.nan)
         low, high = frame.values.get("minimum", nothing)[MIN], frame.values.get("maximum", nothing)[MAX]
+        zeros = frame.values.get("zero_fraction", nothing)[MEAN] > 0
+        limited = ~np.isnan(frame.values.get("limit_fraction", nothing)[MEAN])
+        if (low < self._low).any() or (high > self._high).any() or (zeros > self._zeros).any():
+            self._like.clear()
         self._low, self._high = np.fmin(self._low, low), np.fmax(self._high, high)
-        self._zeros |= frame.values.get("zero_fraction", nothing)[MEAN] > 0
-        self.limited |= ~np.isnan(frame.values.get("limit_fraction", nothing)[MEAN])
+        self._zeros |= zeros
+        self.limited |= limited
         units = ~np.isnan(frame.values.get("dead_unit_fraction", nothing)[MEAN])
         self.hidden |= units | (self._recurrent & (frame.with_data > 0))
 
     def like(self, kind: str) -> Mask:
         """Those whose outputs so far are in the range of a function."""
+        if kind not in self._like:
+            self._like[kind] = self._looks_like(kind)
+        return self._like[kind]
+
+    def _looks_like(self, kind: str) -> Mask:
         low, high = self._low, self._high
         if kind == RELU:
             fits = (low == 0) & self._zeros
@@ -75,10 +85,10 @@ class Modules:
 
     def bounded_first(self) -> bool:
         """Whether the first function that the input meets, behind its layer, saturates on both sides."""
-        bounded = self.like(TANH) | self.like(SIGMOID) | self._recurrent
-        other = ~self.layer & ~bounded & (self.limited | np.isfinite(self._low))
-        places = np.flatnonzero(bounded | other)
-        return bool(len(places)) and bool(bounded[places[0]])
+        for place in np.flatnonzero(~self.layer | self._recurrent).tolist():
+            if np.isfinite(self._low[place]):
+                return bool(self.like(TANH)[place] or self.like(SIGMOID)[place] or self._recurrent[place])
+        return False
 
 
 def _units(shape: tuple[int, ...]) -> float:

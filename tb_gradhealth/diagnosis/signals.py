@@ -11,7 +11,7 @@ import numpy as np
 
 from ..rows import NEVER, Floats
 from ..store.scalars import Scalar
-from .memory import Mask, Memory, Past, median
+from .memory import Memory, Past, median
 from .modules import Modules
 from .row import MAX, MEAN, Frame, Row, Tensors
 from .structure import Parameters, parameters
@@ -32,6 +32,8 @@ _HELD_OUT = re.compile(rf"^({_OTHER_DATA}[_/.]loss|loss[_/.]{_OTHER_DATA})$", re
 REFERENCE_STEPS = 20
 #: A loss below this share of its start is that of a model that has learnt what there is.
 CONVERGED = 0.05
+#: A loss below this share of its start: the model learns with what it has; above this multiple of its best no more.
+LEARNT, RELAPSED = 0.7, 1.5
 #: A weight smaller than this share of its default is zero by design, as the last layer of a residual branch.
 ZERO_INIT = 1e-3
 _EMPTY = np.zeros(0)
@@ -49,8 +51,9 @@ class Signals:
         self.applied = True
         self.skipped: frozenset[int] = frozenset()
         self.loss = self.loss_5 = self.loss_11 = math.nan
-        #: The largest of the first :data:`REFERENCE_STEPS` steps, the first one, and the least so far.
-        self.loss_reference = self.loss_start = self.loss_best = math.nan
+        #: The largest of the first :data:`REFERENCE_STEPS` steps, the first one, and the least so far; the last of
+        #: these also of the medians of 11 steps.
+        self.loss_reference = self.loss_start = self.loss_best = self.loss_best_11 = math.nan
         self.held_out = math.nan  # loss on data that the model does not learn from
         self.lr = self.lr_most = self.loss_scale = math.nan
         self.norm = self.norm_start = math.nan
@@ -62,6 +65,8 @@ class Signals:
         self.step_size = self.step_size_20 = math.nan
         #: |mean| + standard deviation of the inputs as they were first seen.
         self.input_scale = math.nan
+        #: Matrices that are not zero by design, and those of them that are not the last one of the model.
+        self.matrices = self.inner = np.zeros(0, np.bool_)
         self._norms = Past()
 
     @property
@@ -101,6 +106,12 @@ class Signals:
     @property
     def converged(self) -> bool:
         return self.positive and self.loss_5 < CONVERGED * self.loss_start
+
+    @property
+    def learns(self) -> bool:
+        """Whether the loss fell well below its start, and stays near its best."""
+        fallen = self.positive and self.loss_11 < LEARNT * self.loss_start
+        return fallen and not self.loss_11 > RELAPSED * self.loss_best_11
 
     @property
     def large_steps(self) -> bool:
@@ -147,6 +158,8 @@ class Signals:
         finite = self.loss if math.isfinite(self.loss) else math.nan
         recent = self._memory.recent("loss", finite, 11)
         self.loss_11 = median(recent)
+        if len(recent) * self._memory.spacing >= 11:
+            self.loss_best_11 = float(np.fmin(self.loss_best_11, self.loss_11))
         self.loss_5 = median(recent[-max(1, math.ceil(5 / self._memory.spacing)) :])
         self.loss_best = float(np.fmin(self.loss_best, finite))
         if math.isnan(self.loss_start):
@@ -160,11 +173,14 @@ class Signals:
             self.parameters = parameters(frame.tensors)
             self.first_weight = np.full(len(frame.tensors), np.nan)
             self.zero_init = np.zeros(len(frame.tensors), np.bool_)
+            self._choose()
             self.ratio = self.weight = self.update = np.full(len(frame.tensors), np.nan)
         self.live = frame.with_data > 0
         self.rms = self.values("gradients", "rms")
-        self.bad = (frame.first_bad < NEVER) & ~np.isin(frame.first_bad, sorted(self.skipped))
-        if not self.skipped and not (frame.first_bad < NEVER).any() and "norm" in frame.whole:
+        self.bad = frame.first_bad < NEVER
+        if self.skipped:
+            self.bad &= ~np.isin(frame.first_bad, sorted(self.skipped))
+        if not self.skipped and not self.bad.any() and "norm" in frame.whole:
             self.norm = float(frame.whole["norm"][MEAN])
             if self.age <= REFERENCE_STEPS or math.isnan(self.norm_start):
                 self._norms.add(float(frame.whole["norm"][MAX]))
@@ -185,10 +201,11 @@ class Signals:
         if new.any():
             self.first_weight = np.where(new, self.weight, self.first_weight)
             self.zero_init = self.first_weight <= ZERO_INIT * np.nan_to_num(self.parameters.default)
+            self._choose()
         if updates is None:
             return
         # A weight that began near zero, or shrank to it, is held against what a layer of its shape begins with.
-        reference = np.fmax(np.fmax(self.weight, self.first_weight), np.nan_to_num(self.parameters.default) / 2)
+        reference = np.fmax(np.fmax(self.weight, self.first_weight), self.parameters.default / 2)
         with np.errstate(invalid="ignore", divide="ignore"):
             self.ratio = self.update / reference
         largest = self.ratio[self.matrices & self.live]
@@ -196,15 +213,9 @@ class Signals:
         recent = self._memory.recent("step size", self.step_size, 20)
         self.step_size_20 = float(np.fmax.reduce(recent, initial=np.nan))
 
-    @property
-    def matrices(self) -> Mask:
-        """Matrices that are not zero by design."""
-        return self.parameters.matrix & ~self.zero_init
-
-    @property
-    def inner(self) -> Mask:
-        """Those of them that are not the last one of the model."""
-        return self.matrices & ~self.parameters.head
+    def _choose(self) -> None:
+        self.matrices = self.parameters.matrix & ~self.zero_init
+        self.inner = self.matrices & ~self.parameters.head
 
     @property
     def initial_ratio(self) -> float:

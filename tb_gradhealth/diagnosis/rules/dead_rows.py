@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..modules import RELU
 from ..rule import Cause, Hit, Rule, View, evidence, hits
 from .dead_units import severity_of
@@ -18,9 +16,9 @@ def look(view: View) -> Iterable[Hit]:
     parameters = now.parameters
     dead = now.values("dead_rows", "dead_row_fraction")
     many = parameters.matrix & ~parameters.head & (dead >= view.by_node("share", parameters.names)) & (dead < 1)
-    many &= dead * np.nan_to_num(parameters.rows) >= view["rows"]
+    many &= dead * parameters.rows >= view["rows"]
     held = view.held("dead", many, 20)
-    of_many = severity_of(now)
+    of_many = severity_of(now, False, view["patience"])
     return hits(
         parameters.names,
         held,
@@ -46,5 +44,5 @@ RULE = Rule(
         "replace ReLU by LeakyReLU(0.01), GELU or SiLU",
     ),
     innocent="with few samples in a batch other units may lack a gradient each time; sparse networks do by design",
-    thresholds={"share": 0.5, "rows": 4.0, "nearly_all": 0.9},
+    thresholds={"share": 0.5, "rows": 4.0, "nearly_all": 0.9, "patience": 60.0},
 )

@@ -18,7 +18,10 @@ def decades(view: View) -> float:
     depth = now.parameters.depth
     if len(depth) < LEAST:
         return np.nan
-    first, last = (np.fmax.reduce(now.rms[list(end)]) for end in (depth[:END], depth[-END:]))
+    rms = now.rms[[*depth[:END], *depth[-END:]]]
+    if now.input_scale > 1:  # the gradient of the first weights has its input as a factor
+        rms[0] /= now.input_scale
+    first, last = np.fmax.reduce(rms[:END]), np.fmax.reduce(rms[END:])
     return float(np.log10(last / first)) if first > 0 and last > 0 else np.nan
 
 

@@ -18,9 +18,13 @@ def look(view: View) -> Iterable[Hit]:
     allowed = np.minimum(by_design + view.by_node("share", names), 1.0)
     zeros = now.values("gradients", "near_zero_fraction")
     held = view.held("zeros", (zeros > allowed) & ~parameters.embedding, 20)
-    for place in np.flatnonzero(held.now).tolist():
-        told = evidence("|x| < 1e-8", zeros[place], allowed[place], "share of elements")
-        yield Hit(names[place], int(held.since[place]), told, innocent=parameters.innocent[place] or None)
+    if not held.now.any():
+        return
+    place = int(np.where(held.now, zeros - allowed, -1).argmax())
+    node = view.once("node", lambda: place, id(names))
+    told = evidence("|x| < 1e-8", zeros[node], allowed[node], "share of elements")
+    others = evidence("tensors like it", held.now.sum(), len(names), "tensors")
+    yield Hit(names[node], int(held.since[node]), (*told, *others), innocent=parameters.innocent[node] or None)
 
 
 RULE = Rule(

@@ -16,6 +16,8 @@ def look(view: View) -> Iterable[Hit]:
     mean, std = now.values("inputs", "mean"), now.values("inputs", "std")
     off = (np.abs(mean) > view.by_node("mean", frame.tensors.names)) | (std > view.by_node("std", frame.tensors.names))
     held = view.held("off", off, 6, 5 / 6)
+    if not held.now.any():
+        return
     # Functions with a limit on both sides cannot absorb it; where they are not known to come first, it is a hint.
     bounded = now.modules.bounded_first() if now.modules is not None else bool(now.parameters.recurrent.any())
     severity: Severity = "medium" if bounded else "notice"

@@ -30,7 +30,7 @@ def look(view: View) -> Iterable[Hit]:
     since = view.lasted("large", large or harmful, 1)
     if since is None:
         return
-    which = np.where(now.matrices & now.live, np.nan_to_num(now.ratio), 0)
+    which = np.where(now.matrices & now.live, np.fmax(now.ratio, 0), 0)
     place = int(which.argmax())
     severity: Severity = "medium" if harmful else "notice"
     told = evidence("update : weight, largest", long, 1e-3, "ratio of norms, usual is 0.001")

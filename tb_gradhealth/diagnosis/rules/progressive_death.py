@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..finding import Evidence
+from ...rows import Floats
+from ..finding import Evidence, Severity
 from ..modules import RELU
 from ..rule import Cause, Hit, Rule, View
+from .dead_units import LOOKS
 
 #: Phases of the field's case, by the share of silent units that they begin at.
 PHASES = ((0.6, "plateau"), (0.4, "late"), (0.1, "middle"), (0.0, "early"))
@@ -19,10 +21,10 @@ def look(view: View) -> Iterable[Hit]:
     modules = now.modules
     if modules is None:
         return
-    dead = np.nan_to_num(now.values("activations", "dead_unit_fraction"))
-    count = len(dead)
-    known = view.once("rise", lambda: _Rise(dead, now.start), (count, id(modules.tensors)))
-    known.add(dead, now.start)
+    dead = np.fmax(now.values("activations", "dead_unit_fraction"), 0)
+    known = view.once("rise", lambda: _Rise(len(dead)), id(modules.tensors))
+    if not known.add(dead, now.start):
+        return
     rise = dead - known.base
     rising = modules.like(RELU) & (dead >= view["level"]) & (rise >= view["rise"]) & (rise * modules.units >= 4)
     rising &= (known.increments >= view["increments"]) & (known.largest <= view["jump"] * rise)
@@ -36,25 +38,31 @@ def look(view: View) -> Iterable[Hit]:
             Evidence(f"silent units, {phase} phase", float(dead[place]), float(known.base[place]), "share of units"),
             Evidence("at this pace 60 % are silent at step", float(now.stop + left), np.nan, ""),
         )
-        yield Hit(modules.owner[place] or modules.tensors.names[place], since, told)
+        harmless: Severity | None = "medium" if now.learns else None
+        yield Hit(modules.owner[place] or modules.tensors.names[place], since, told, harmless)
 
 
 class _Rise:
     """Since the least share that there was: how many increments, and the largest of them."""
 
-    def __init__(self, dead: np.ndarray, step: int) -> None:
-        self.base, self._before = dead.copy(), dead.copy()
-        self.since = np.full(len(dead), step, np.int64)
-        self.increments, self.largest = np.zeros(len(dead)), np.zeros(len(dead))
+    def __init__(self, units: int) -> None:
+        self.base = self._before = np.full(units, np.inf)
+        self.since = np.zeros(units, np.int64)
+        self.increments, self.largest = np.zeros(units), np.zeros(units)
+        self._looks = 0
 
-    def add(self, dead: np.ndarray, step: int) -> None:
-        grown = dead - self._before
-        self._before = dead
+    def add(self, dead: Floats, step: int) -> bool:
+        """False as long as no unit can be known to be dead."""
+        self._looks += 1
+        if self._looks < LOOKS:
+            return False
         low = dead <= self.base
-        self.base = np.minimum(self.base, dead)
+        grown = np.where(low, 0, dead - self._before)
+        self.base, self._before = np.minimum(self.base, dead), dead
         self.since[low] = step
         self.increments = np.where(low, 0, self.increments + (grown > 0))
         self.largest = np.where(low, 0, np.maximum(self.largest, grown))
+        return True
 
 
 RULE = Rule(

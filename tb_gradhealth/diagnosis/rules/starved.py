@@ -15,12 +15,16 @@ def look(view: View) -> Iterable[Hit]:
     if now.loss_scale > 1:  # in float16 small gradients are lost for a reason of their own
         return
     moving = now.live & parameters.matrix & (now.rms > 0)
-    if moving.sum() < 3:
+    if np.count_nonzero(moving) < 3:
         return
     update = now.values("updates", "rms")
-    usual, usual_update = float(np.median(now.rms[moving])), float(np.nanmedian(update[moving]))
     low = now.live & parameters.weight & ~parameters.embedding & ~now.zero_init & (now.rms > 0)
-    low &= (now.rms < view.by_node("gradient", parameters.names) * usual) & (update < view["update"] * usual_update)
+    # The median is no more than the largest, and much more work.
+    low &= now.rms < view.by_node("gradient", parameters.names) * now.rms[moving].max()
+    usual = np.nan
+    if low.any():
+        usual, usual_update = np.median(now.rms[moving]), np.nanmedian(update[moving])
+        low &= (now.rms < view.by_node("gradient", parameters.names) * usual) & (update < view["update"] * usual_update)
     held = view.held("low", low, 20)
     if not held.now.any():
         return

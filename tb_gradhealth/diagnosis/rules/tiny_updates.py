@@ -16,7 +16,9 @@ def look(view: View) -> Iterable[Hit]:
     now = view.now
     which = now.matrices & now.live
     ratios = now.values("updates", "update_ratio")[which] if len(which) == len(now.update) else now.update[:0]
-    ratio = float(np.nanmedian(ratios)) if (ratios > 0).any() else np.nan
+    # Where fewer than half of them are low, the median is not.
+    few = 2 * np.count_nonzero(ratios < view["ratio"]) < len(ratios)
+    ratio = np.nan if few or not (ratios > 0).any() else float(np.nanmedian(ratios))
     rates = view.recent("rates", now.lr, 20)
     scheduled = not 1 / SCHEDULED < rates[0] / now.lr < SCHEDULED if now.lr > 0 else True
     low = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped

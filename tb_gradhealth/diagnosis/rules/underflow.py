@@ -19,7 +19,8 @@ def look(view: View) -> Iterable[Hit]:
     now = view.now
     frame = now.row.frames["exponents"]
     scale = now.loss_scale
-    half = np.array([dtype == "float16" for dtype in frame.tensors.dtypes], np.bool_)
+    dtypes = frame.tensors.dtypes
+    half = view.once("half", lambda: np.array([dtype == "float16" for dtype in dtypes], np.bool_), id(dtypes))
     which = now.matrices & now.live if len(now.live) == len(half) else half
     if not scale > 0:  # without a GradScaler float16 is what the parameters are
         scale, which = 1.0, which & half

@@ -12,11 +12,12 @@ from ..rule import Cause, Hit, Rule, View, evidence, hits
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     parameters = now.parameters
-    reference = np.fmax(now.first_weight, np.nan_to_num(parameters.default) / 2)
+    reference = np.fmax(now.first_weight, parameters.default / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        grown = np.nan_to_num(now.weight / reference)
-    which = now.matrices & ~parameters.head
-    held = view.held("grown", which & (grown > view.by_node("times", parameters.names)), 1)
+        grown = now.weight / reference
+    held = view.held("grown", now.inner & (grown > view.by_node("times", parameters.names)), 1)
+    if not held.now.any():
+        return []
     worst = held.now & (grown == np.max(grown, where=held.now, initial=0))
     return hits(
         parameters.names,
