@@ -96,7 +96,7 @@ class Score:
     three: Share
     cause: Share
     delays: dict[str, tuple[float, float, float, float]]  # onset → median, p90 in steps, the same in rows
-    confusion: dict[str, Counter[str]]  # textbook type → type of the worst alarm
+    confusion: dict[str, dict[str, int]]  # textbook type → type of the worst alarm
     missed: list[str] = field(default_factory=list)
     alarmed: list[str] = field(default_factory=list)
     by_pathology: dict[str, Share] = field(default_factory=dict)
@@ -188,12 +188,12 @@ def _at_share(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-def _confusion(sick: Sequence[Judged]) -> dict[str, Counter[str]]:
+def _confusion(sick: Sequence[Judged]) -> dict[str, dict[str, int]]:
     found: dict[str, Counter[str]] = {}
     for one in sick:
         worst = one.loud[0].type if one.loud else NOTHING
         found.setdefault(one.pathology.types[0], Counter())[worst] += 1
-    return found
+    return {kind: dict(row) for kind, row in found.items()}  # asdict() makes no Counter of a Counter
 
 
 def _told(alarms: Sequence[Alarm]) -> str:

@@ -69,7 +69,7 @@ def show_confusion(score: Score, judge: str) -> None:
     print(f"\nwhat was put in, and the worst alarm of {judge} ({TITLES[score.level]})")
     print(" " * 20 + "".join(f"{kind[:9]:>10s}" for kind in told))
     for kind, row in sorted(score.confusion.items()):
-        print(f"  {kind:18s}" + "".join(f"{row[other] or '·':>10}" for other in told))
+        print(f"  {kind:18s}" + "".join(f"{row.get(other, '·'):>10}" for other in told))
 
 
 def show_pathologies(scores: Mapping[Level, Score], judge: str) -> None:
