@@ -23,7 +23,8 @@ CRITICAL = ("NUMERICAL", "UNDERFLOW", "EXPLODING", "VANISHING")
 class Pathology:
     """``types`` are the right ones, the first of them what a textbook says. ``mechanisms`` are those whose presence in
     the model makes a run sick whatever its loss (``probes.py``). ``seen`` is the least level that shows it; where one
-    cannot tell it there, or anywhere, ``reason`` says why. ``cause`` is what the first cause named must match."""
+    cannot tell it there, or anywhere, ``reason`` says why. ``cause`` is what a cause that is named must match to be
+    right; None where what was put in is nothing that happens by itself."""
 
     name: str
     meaning: str
@@ -31,7 +32,7 @@ class Pathology:
     fault: faults.Maker
     onsets: tuple[Onset, ...]
     seen: Level | None
-    cause: str
+    cause: str | None
     reason: str = ""
     mechanisms: tuple[str, ...] = ()
     traits: frozenset[Trait] = field(default_factory=frozenset)
@@ -110,7 +111,7 @@ PATHOLOGIES: dict[str, Pathology] = {
             faults.DeadUnits,
             ALL,
             "gradients",
-            r"bias|relu|dead|learning rate|activation",
+            r"bias",
             mechanisms=("DEAD",),
             traits=_of("relu"),
         ),
@@ -145,7 +146,7 @@ PATHOLOGIES: dict[str, Pathology] = {
             faults.NanWeight,
             AT_ONCE,
             "gradients",
-            r"weight|parameter|nan|divi|overflow|learning rate",
+            None,
             mechanisms=("NUMERICAL",),
         ),
         Pathology(
@@ -167,7 +168,7 @@ PATHOLOGIES: dict[str, Pathology] = {
             faults.LowRank,
             ALL,
             "all",
-            r"rank|narrow|compress|singular|collapse",
+            None,
             "rank is in the spectrum alone",
             mechanisms=("BOTTLENECK",),
         ),

@@ -75,6 +75,11 @@ class Judged:
         """Steps from the onset to the first right alarm."""
         return max(0, min(alarm.detected for alarm in self.right) - self.label.onset_step)
 
+    def names_cause(self, most: int) -> bool:
+        """Whether one of the first causes of the first right alarm is what was put in."""
+        cause = self.pathology.cause
+        return cause is not None and any(re.search(cause, named.lower()) for named in self.right[0].causes[:most])
+
     def identifiable(self, level: Level) -> bool:
         seen = self.pathology.seen
         return seen is not None and _RANK[seen] <= _RANK[level]
@@ -94,7 +99,8 @@ class Score:
     early: Share  # sick runs with an alarm before there was anything to find
     first: Share  # localisation, of runs found whose fault is in a node
     three: Share
-    cause: Share
+    cause: Share  # of runs found where causes are named: the first one
+    causes: Share  # one of the first three
     delays: dict[str, tuple[float, float, float, float]]  # onset → median, p90 in steps, the same in rows
     confusion: dict[str, dict[str, int]]  # textbook type → type of the worst alarm
     missed: list[str] = field(default_factory=list)
@@ -129,7 +135,7 @@ def score(judged: Sequence[Judged], level: Level) -> Score:
     shown = [one for one in sick if one.identifiable(level)]
     found = [one for one in shown if one.right]
     placed = [one for one in found if one.label.nodes]
-    named = [one for one in found if one.right[0].causes]
+    named = [one for one in found if one.right[0].causes and one.pathology.cause]
     kinds = sorted({one.label.pathology or "" for one in sick})
     return Score(
         level,
@@ -142,7 +148,8 @@ def score(judged: Sequence[Judged], level: Level) -> Score:
         early=_share(sick, lambda one: any(alarm.severity != "notice" for alarm in one.early)),
         first=_share(placed, lambda one: _at(one.right[0].node, one.label.nodes)),
         three=_share(placed, lambda one: any(_at(alarm.node, one.label.nodes) for alarm in one.right[:3])),
-        cause=_share(named, lambda one: bool(re.search(one.pathology.cause, one.right[0].causes[0].lower()))),
+        cause=_share(named, lambda one: one.names_cause(1)),
+        causes=_share(named, lambda one: one.names_cause(3)),
         delays={onset: _delays([one for one in found if one.label.onset == onset]) for onset in ONSETS},
         confusion=_confusion(sick),
         missed=[one.label.name for one in shown if not one.right],

@@ -42,6 +42,7 @@ _MEASURES: tuple[tuple[str, Callable[[Score], Share]], ...] = (
     ("right place, first finding", lambda score: score.first),
     ("right place, first three", lambda score: score.three),
     ("right cause named first", lambda score: score.cause),
+    ("right cause among three", lambda score: score.causes),
 )
 
 

@@ -78,7 +78,7 @@ def test_score() -> None:
                 sick,
                 Alarm("EXPLODING", "critical", "", onset - 9),
                 Alarm("UNSTABLE", "medium", "", onset + 1),
-                Alarm("DEAD", "high", "layer.weight", onset + 12, ("dead ReLU units",)),
+                Alarm("DEAD", "high", "layer.weight", onset + 12, ("a large offset", "biases below zero")),
             ),
             _judged(sick, Alarm("DEAD", "notice", "layer", onset + 3)),
             _judged(sick, Alarm("PROGRESSIVE_DEATH", "high", "", onset + 4)),
@@ -93,7 +93,7 @@ def test_score() -> None:
     assert found.critical.all == 0
     assert [share.some for share in (found.grave_false, found.false, found.noticed, found.early)] == [1, 2, 3, 1]
     assert (found.first.some, found.first.all) == (1, 2)  # the whole model is no place
-    assert (found.cause.some, found.cause.all) == (1, 1)
+    assert [(share.some, share.all) for share in (found.cause, found.causes)] == [(0, 1), (1, 1)]
     assert found.delays["sudden"] == (4, 12, 1, 3)
     assert found.confusion == {"DEAD": {"UNSTABLE": 1, "nothing": 1, "PROGRESSIVE_DEATH": 1}}
     assert (len(found.missed), len(found.alarmed)) == (1, 2)
