@@ -66,8 +66,8 @@ class Missing:
     advice: str
 
 
-def order(finding: Finding) -> tuple[int, int, int, str]:
-    """Worst first, then what was there first, then what explains the rest."""
+def order(finding: Finding) -> tuple[int, int, int, int, str]:
+    """Worst first, then what was seen first, then what explains the rest."""
     types = list(TYPES)
     place = types.index(finding.type) if finding.type in types else len(types)
-    return SEVERITIES.index(finding.severity), finding.start, place, finding.node
+    return SEVERITIES.index(finding.severity), finding.detected, place, finding.start, finding.node

@@ -54,6 +54,7 @@ class Signals:
         #: The largest of the first :data:`REFERENCE_STEPS` steps, the first one, and the least so far; the last of
         #: these also of the medians of 11 steps.
         self.loss_reference = self.loss_start = self.loss_best = self.loss_best_11 = math.nan
+        self.loss_broke = False  # a loss was logged, and is not finite
         self.held_out = math.nan  # loss on data that the model does not learn from
         self.lr = self.lr_most = self.loss_scale = math.nan
         self.norm = self.norm_start = math.nan
@@ -114,6 +115,11 @@ class Signals:
         return fallen and not self.loss_11 > RELAPSED * self.loss_best_11
 
     @property
+    def harmed(self) -> bool:
+        """Whether the loss is well above its best, or above all of its start."""
+        return self.loss_11 > RELAPSED * self.loss_best_11 or self.loss_5 > 1.25 * self.loss_reference
+
+    @property
     def large_steps(self) -> bool:
         """Whether some weight moved by 2 % in one of the last 20 steps; True where that is not known."""
         return not self.step_size_20 <= 0.02
@@ -153,6 +159,7 @@ class Signals:
         self.held_out = _mean(_first(logged, _HELD_OUT))
         one = _first(logged, _LOSS)
         self.loss = _mean(one)
+        self.loss_broke = one is not None and not math.isfinite(self.loss)
         if one is None:
             return
         finite = self.loss if math.isfinite(self.loss) else math.nan

@@ -18,9 +18,10 @@ def look(view: View) -> Iterable[Hit]:
     held = view.held("off", off, 6, 5 / 6)
     if not held.now.any():
         return
-    # Functions with a limit on both sides cannot absorb it; where they are not known to come first, it is a hint.
+    # Functions with a limit on both sides cannot absorb it; where they are not known to come first, it is a hint as
+    # long as the loss takes no harm.
     bounded = now.modules.bounded_first() if now.modules is not None else bool(now.parameters.recurrent.any())
-    severity: Severity = "medium" if bounded else "notice"
+    severity: Severity = "medium" if bounded or (now.positive and now.harmed) else "notice"
     for place in np.flatnonzero(held.now).tolist():
         name = frame.tensors.names[place]
         told = (
@@ -43,6 +44,7 @@ RULE = Rule(
     severity="medium",
     look=look,
     needs={"gradients": (), "inputs": ("mean", "std")},
+    logged=("loss",),
     uses={"activations": ("minimum", "maximum", "limit_fraction")},
     causes=(Cause("features that were not standardised"), Cause("a sensor, or a preprocessing step, that changed")),
     actions=(

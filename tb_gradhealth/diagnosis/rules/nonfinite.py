@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -18,7 +17,8 @@ def look(view: View) -> Iterable[Hit]:
     activations = now.frame("activations") if now.start not in now.skipped else None
     weights = now.frame("weights")
     in_weights = weights is not None and bool((weights.first_bad < NEVER).any())
-    in_loss = now.row.logged.keys() & {"loss"} and not math.isfinite(now.loss) and now.applied
+    # What is logged may stand a row before its step: gradients of the next one tell where it came from.
+    in_loss = view.lasted("loss", now.loss_broke and now.applied, 2)
     if activations is not None and (bad := activations.first_bad < NEVER).any():
         place, frame, steps = int(np.flatnonzero(bad)[0]), activations, activations.first_bad
         node = _layer(view, place)
@@ -32,8 +32,8 @@ def look(view: View) -> Iterable[Hit]:
         frame, steps, bad = weights, weights.first_bad, weights.first_bad < NEVER
         place = int(np.flatnonzero(bad)[0])
         node = frame.tensors.names[place]
-    elif in_loss:
-        yield Hit("", now.start, (Evidence("loss", now.loss, now.loss_start, ""),))
+    elif in_loss is not None:
+        yield Hit("", in_loss, (Evidence("loss", now.loss, now.loss_start, ""),))
         return
     else:
         return

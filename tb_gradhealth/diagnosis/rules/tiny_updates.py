@@ -8,8 +8,8 @@ import numpy as np
 
 from ..rule import Cause, Hit, Rule, View, evidence
 
-#: A rate that fell or rose by this factor within the window follows a schedule.
-SCHEDULED = 1.02
+#: A rate that fell or rose by at least this factor within the window follows a schedule, up to the one that is a jump.
+SCHEDULED, JUMPED = 1.02, 100.0
 
 
 def look(view: View) -> Iterable[Hit]:
@@ -20,7 +20,8 @@ def look(view: View) -> Iterable[Hit]:
     few = 2 * np.count_nonzero(ratios < view["ratio"]) < len(ratios)
     ratio = np.nan if few or not (ratios > 0).any() else float(np.nanmedian(ratios))
     rates = view.recent("rates", now.lr, 20)
-    scheduled = not 1 / SCHEDULED < rates[0] / now.lr < SCHEDULED if now.lr > 0 else True
+    moved = max(rates[0] / now.lr, now.lr / rates[0]) if now.lr > 0 and rates[0] > 0 else np.inf
+    scheduled = SCHEDULED < moved < JUMPED or now.lr == 0
     low = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
     since = view.lasted("low", low, 20, 0.9)
     if since is not None:
