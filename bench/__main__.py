@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import boundary, fuzz, tune
+from . import boundary, diagnosis_engine, fuzz, tune
 from .frontend import command as frontend
 from .kernels import command as kernels
 from .overhead import command as overhead
@@ -18,6 +18,7 @@ COMMANDS = {
     "boundary": boundary,
     "store": store,
     "frontend": frontend,
+    "diagnosis_engine": diagnosis_engine,
     "fuzz": fuzz,
     "tune": tune,
 }
