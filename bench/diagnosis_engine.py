@@ -1,7 +1,7 @@
 """CPU time of the diagnosis engine for a row of many tensors, with every stream that a rule looks at.
 
-Figures are healthy but for noise, so that each rule works and none finds anything. Every tenth row has a sample of the slow
-stream, too. Rows are made before the clock starts.
+Figures are healthy but for noise, so that each rule works and none finds anything. The slow stream has a sample every
+ten rows. Rows are made before the clock starts.
 """
 
 from __future__ import annotations
