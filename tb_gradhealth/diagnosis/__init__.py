@@ -6,7 +6,7 @@ from .diagnose import Diagnosis, diagnose
 from .engine import Engine
 from .finding import SEVERITIES, TYPES, Evidence, Finding, Missing, Severity
 from .row import Frame, Row, Tensors
-from .rule import Cause, Hit, Rule, View, evidence
+from .rule import Cause, Hit, Rule, View, evidence, hits
 from .rules import RULES
 from .settings import SettingsError
 
@@ -30,4 +30,5 @@ __all__ = [
     "View",
     "diagnose",
     "evidence",
+    "hits",
 ]

@@ -47,10 +47,12 @@ class _Running:
 
     def look(self, row: Row, number: int) -> Iterator[Finding]:
         """Findings that are new, or whose evidence goes on."""
+        gap = max(1, row.start - self._last if self._last >= 0 else row.stop - row.start)
         if self._last >= 0:
-            self._gaps.append(max(1, row.start - self._last))
+            self._gaps.append(gap)
         self._last = row.start
-        self._memory.spacing = min(self._gaps, default=max(1, row.stop - row.start))
+        if gap != self._memory.spacing:
+            self._memory.spacing = min(self._gaps, default=gap)
         for hit in islice(self.rule.look(self._view), MOST_HITS):
             if (found := self._take(hit, row, number)) is not None:
                 yield found

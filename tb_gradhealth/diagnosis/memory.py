@@ -6,6 +6,7 @@ Durations are given in steps and turned into rows: a rule means the same at ever
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -69,6 +70,24 @@ class Holding:
         return Held(now, since)
 
 
+class Lasting:
+    """The same for one condition, with less to do."""
+
+    def __init__(self, rows: int, share: float) -> None:
+        self._seen: deque[tuple[int, bool]] = deque(maxlen=rows)
+        self._needed, self._count = max(1, math.ceil(share * rows)), 0
+
+    def add(self, step: int, holds: bool) -> int | None:
+        """The first step of its hold, None while it does not."""
+        if len(self._seen) == self._seen.maxlen:
+            self._count -= self._seen[0][1]
+        self._seen.append((step, holds))
+        self._count += holds
+        if not holds or self._count < self._needed:
+            return None
+        return next(seen for seen, held in self._seen if held)
+
+
 class Recent:
     """The last values, scalars or ``[node]``."""
 
@@ -122,6 +141,10 @@ class Memory:
         count = rows(steps, self.spacing)
         return self.keep(name, lambda: Holding(count, len(holds), share), (count, len(holds))).add(step, holds)
 
+    def lasted(self, name: str, holds: bool, step: int, steps: float, share: float = 1.0) -> int | None:
+        count = rows(steps, self.spacing)
+        return self.keep(name, lambda: Lasting(count, share), count).add(step, holds)
+
     def recent(self, name: str, value: float | Floats, steps: int) -> Floats:
         """``[row, ...]``, the values of the last ``steps`` steps, this one's included."""
         count, shape = rows(steps, self.spacing), np.shape(value)
@@ -130,5 +153,5 @@ class Memory:
 
 def median(values: Floats) -> float:
     """The lower median of those that are not NaN: of two values the smaller, so that one large one does not count."""
-    known = np.sort(values[~np.isnan(values)])
-    return float(known[(len(known) - 1) // 2]) if len(known) else math.nan
+    known: list[float] = sorted(value for value in values.tolist() if value == value)
+    return known[(len(known) - 1) // 2] if known else math.nan

@@ -75,8 +75,7 @@ class View:
 
     def lasted(self, name: str, holds: bool, steps: int, share: float = 1.0) -> int | None:
         """The same for one condition: the first step of its hold, None while it does not."""
-        held = self.held(name, np.array([holds]), steps, share)
-        return int(held.since[0]) if held.now[0] else None
+        return self._memory.lasted(name, bool(holds), self.now.start, steps, share)
 
     def recent(self, name: str, value: float | Floats, steps: int) -> Floats:
         """The values of the last ``steps`` steps, ``[row]`` or ``[row, node]``, the oldest first."""

@@ -3,9 +3,10 @@ them, each with the reference that it is held against."""
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -156,8 +157,8 @@ class Signals:
             self.lr_most = float(np.fmax(self.lr_most, self.lr))
         if (scale := logged.get("loss_scale")) is not None:
             self.loss_scale = scale.min
-        self.held_out = _mean(_first(logged, _HELD_OUT))
-        one = _first(logged, _LOSS)
+        self.held_out = _mean(_first(logged, is_held_out))
+        one = _first(logged, is_loss)
         self.loss = _mean(one)
         self.loss_broke = one is not None and not math.isfinite(self.loss)
         if one is None:
@@ -241,17 +242,19 @@ def _nobody() -> Parameters:
     return parameters(Tensors((), (), ()))
 
 
+@functools.lru_cache(maxsize=1024)
 def is_loss(name: str) -> bool:
     """Whether a scalar is the loss that the model learns from, going by its name."""
     return bool(_LOSS.match(name))
 
 
+@functools.lru_cache(maxsize=1024)
 def is_held_out(name: str) -> bool:
     return bool(_HELD_OUT.match(name))
 
 
-def _first(logged: Mapping[str, Scalar], pattern: re.Pattern[str]) -> Scalar | None:
-    return next((logged[name] for name in sorted(logged, key=len) if pattern.match(name)), None)
+def _first(logged: Mapping[str, Scalar], fits: Callable[[str], bool]) -> Scalar | None:
+    return next((logged[name] for name in sorted(logged, key=len) if fits(name)), None)
 
 
 def _mean(one: Scalar | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tb_gradhealth.diagnosis import RULES, Cause, Engine, Hit, Rule, SettingsError, View, diagnose, evidence
 from tb_gradhealth.diagnosis.replay import replay
-from tb_gradhealth.diagnosis.settings import apply, read
+from tb_gradhealth.diagnosis.settings import apply, custom_rules, read
 from tb_gradhealth.reading.opened import open_run
 from tests.planted import SPIKE, STEPS, written
 
@@ -101,6 +102,20 @@ def test_what_was_not_recorded_is_told_with_how_to() -> None:
     assert missing["dead_units"].needs == ("activations",)
     assert "attention_entropy" not in missing  # not every model has any
     assert "norm_jump" not in missing
+
+
+def test_rules_of_installed_packages_are_loaded_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Point:
+        def __init__(self, name: str, rule: object) -> None:
+            self.name, self.load = name, lambda: rule
+
+    mine = raising(lambda view: ())
+    points = [Point("mine", mine)]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points if group == "tb_gradhealth.rules" else [])
+    assert custom_rules() == (mine,)
+    points.append(Point("other", print))
+    with pytest.raises(SettingsError, match="entry point 'other': expected a Rule"):
+        custom_rules()
 
 
 def test_settings_change_thresholds_for_all_or_for_a_pattern(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ def look(view: View) -> Iterable[Hit]:
     if len(frame.tensors) != len(now.parameters.names):
         return
     rank = now.values("spectrum", "rank")
-    sides = np.array([min(shape[:2]) if len(shape) > 1 else 0 for shape in frame.tensors.shapes])
+    shapes = frame.tensors.shapes
+    sides = view.once("sides", lambda: np.array([min(s[:2]) if len(s) > 1 else 0 for s in shapes]), id(shapes))
     low = now.matrices & (sides >= view["side"]) & (rank > 0) & (rank < view.by_node("rank", now.parameters.names))
     held = view.held("low", low, 20)
     if not held.now.any():

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from ..rule import Cause, Hit, Rule, View, evidence, hits
 
+#: A spread that rounding leaves of samples that are alike.
+ALIKE = 1e-6
+
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
@@ -26,5 +29,5 @@ RULE = Rule(
     causes=(Cause("a data loader that repeats one sample, or a seed that is set for each"),),
     actions=("look at two samples of a batch", "check the sampler, and what workers do with seeds"),
     innocent="a test that overfits one sample on purpose, or an input that is a constant of the model",
-    thresholds={"spread": 1e-6},
+    thresholds={"spread": ALIKE},
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..rule import Cause, Hit, Rule, View, evidence
 from ..structure import looks_embedded
+from .constant_input import ALIKE
 
 
 def look(view: View) -> Iterable[Hit]:
@@ -18,7 +19,10 @@ def look(view: View) -> Iterable[Hit]:
     spread = now.values("activations", "batch_spread")
     names = modules.tensors.names
     which = view.once("which", lambda: np.array([not looks_embedded(name) for name in names], np.bool_), id(names))
-    held = view.held("constant", modules.hidden & which & (spread < view.by_node("spread", names)), 20)
+    constant = modules.hidden & which & (spread < view.by_node("spread", names))
+    if now.frame("inputs") is not None and np.nanmax(now.values("inputs", "batch_spread"), initial=0) <= ALIKE:
+        constant[:] = False  # no layer's fault: the samples are alike
+    held = view.held("constant", constant, 20)
     if not held.now.any():
         return
     # What was constant first; of several at once the one nearest the input, whatever follows has it from there.
@@ -36,6 +40,7 @@ RULE = Rule(
     severity="critical",
     look=look,
     needs={"gradients": (), "activations": ("batch_spread",)},
+    uses={"inputs": ("batch_spread",)},
     causes=(
         Cause("the units of the layer are dead", ("DEAD", "PROGRESSIVE_DEATH")),
         Cause("saturated activation functions", ("SATURATED",)),
