@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import boundary, fuzz, tune
+from . import boundary, diagnosis_engine, fuzz, tune
+from .diagnosis import command as diagnosis
 from .frontend import command as frontend
 from .kernels import command as kernels
 from .overhead import command as overhead
@@ -18,6 +19,8 @@ COMMANDS = {
     "boundary": boundary,
     "store": store,
     "frontend": frontend,
+    "diagnosis": diagnosis,
+    "diagnosis_engine": diagnosis_engine,
     "fuzz": fuzz,
     "tune": tune,
 }

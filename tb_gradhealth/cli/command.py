@@ -17,6 +17,8 @@ _EXAMPLES = {
     "": """examples:
   gradhealth ls runs
   gradhealth export runs/exp1 --metric norm --nodes 'blocks.*.attn.*' > norms.csv
+  gradhealth report runs/exp1
+  gradhealth check runs/exp1 --fail-on critical
   gradhealth verify runs/exp1
 """,
     "ls": """examples:
@@ -36,6 +38,28 @@ examples:
   gradhealth export runs/exp1 --metric norm,nonfinite --steps 1000:2000 > window.csv
   gradhealth export runs/exp1 --format jsonl --nodes '' --width 500 | jq .norm_max
 """,
+    "report": """The verdict, then each finding: when, evidence, probable causes (the likeliest first), what to do, and
+why it may be normal; then what was not looked at, since it was not recorded. Settings are a TOML file:
+
+  skip = ["plateau"]
+  [rules.weight_growth]
+  times = 10.0                        a threshold
+  severity = "high"
+  [rules.gradient_zeros.modules]
+  "*self_attn.in_proj_*" = { share = 0.2 }
+
+Rules of installed packages (entry points tb_gradhealth.rules) take part.
+
+examples:
+  gradhealth report runs/exp1
+  gradhealth report runs/exp1 --json | jq '.findings[] | {type, node, start}'
+""",
+    "check": """One line for each finding of this severity or worse, and exit status 1 where there is one.
+
+examples:
+  gradhealth check runs/exp1 --fail-on critical
+  python train.py && gradhealth check runs/exp1 --fail-on high || exit 1
+""",
     "verify": """examples:
   gradhealth verify runs/exp1
   gradhealth verify runs/* && rsync -a runs/ backup/
@@ -46,7 +70,7 @@ examples:
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="gradhealth",
-        description="List, export and verify what tb_gradhealth has recorded. Viewing: tensorboard --logdir DIR.",
+        description="List, diagnose, export and verify recorded runs. Viewing: tensorboard --logdir DIR.",
         epilog=_EXAMPLES[""] + "\n" + HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -83,6 +107,21 @@ def parser() -> argparse.ArgumentParser:
     coarser.add_argument(
         "--width", metavar="N", type=int, help="the finest level that shows these steps in at most N rows"
     )
+
+    report = _command(commands, "report", "say what is the matter with a run")
+    report.add_argument("run", metavar="RUN", help="as for export")
+    report.add_argument("--json", action="store_true", help="all of it as a JSON object for programs")
+
+    check = _command(commands, "check", "fail where a run has a grave finding, for CI")
+    check.add_argument("runs", nargs="+", metavar="RUN", help="as for export")
+    check.add_argument(
+        "--fail-on",
+        choices=("critical", "high", "medium", "low", "notice"),
+        default="critical",
+        help="the least severity to fail on (critical)",
+    )
+    for command in (report, check):
+        command.add_argument("--config", metavar="FILE", help="settings of the rules, in TOML")
 
     verify = _command(commands, "verify", "read every record and every checksum of event files and archive")
     verify.add_argument("runs", nargs="+", metavar="RUN", help="as for export")
@@ -152,6 +191,10 @@ def _run(options: argparse.Namespace) -> int:
             from .export import export
 
             return export(options)
+        if options.command in ("report", "check"):
+            from . import diagnosing
+
+            return diagnosing.report(options) if options.command == "report" else diagnosing.check(options)
         from .verify import verify
 
         return verify(options)

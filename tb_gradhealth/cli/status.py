@@ -1,7 +1,7 @@
 """How a command ends."""
 
 DONE = 0
-#: ``verify`` found damage, or ``ls`` no run.
+#: ``verify`` found damage, ``ls`` no run, or ``check`` what it is to fail on.
 FOUND = 1
 #: Wrong usage, no such run, or a file that cannot be read or written.
 FAILED = 2
@@ -11,7 +11,7 @@ CLOSED_PIPE = 128 + 13
 
 HELP = """exit status:
   0    done
-  1    verify: something is damaged; ls: there is no run
+  1    verify: something is damaged; ls: there is no run; check: a finding is grave enough
   2    wrong usage, no such run, or a file that cannot be read or written
   130  interrupted (Ctrl-C)
   141  nobody reads the output any more (| head)

@@ -37,6 +37,11 @@ class Updates(Source):
     def before(
         self, optimizer: Optimizer, parameters: Sequence[torch.Tensor], local: Sequence[torch.Tensor | None]
     ) -> Iterable[Sample]:
+        # What is frozen does not move; that it has no update tells it from what waits for its gradient.
+        local = [
+            one if parameter.requires_grad or parameter.grad is not None else None
+            for one, parameter in zip(local, parameters, strict=True)
+        ]
         chosen = self._chosen(local)
         self._copies = [
             one.clone() if one is not None and fits else None for one, fits in zip(local, chosen, strict=True)

@@ -1,0 +1,1 @@
+"""The proving ground: trainings that are sick or healthy by effect, and how well diagnoses tell them apart."""

@@ -1,0 +1,51 @@
+"""THE table of architectures, and which of them rules may be tuned on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from .contrastive import clip
+from .control import actor_critic
+from .feedforward import autoencoder, mlp, tanh_mlp
+from .images import cnn, resnet
+from .sequences import bag, gru, lstm
+from .task import Knobs, Task
+from .transformers import patches, transformer
+
+Part = Literal["development", "held-out"]
+Trait = Literal["relu", "bounded", "numbers", "residual", "experts", "tokens", "attention", "policy"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """``traits`` say which pathologies and habits it can have; ``numbers`` are inputs that have a scale."""
+
+    name: str
+    part: Part
+    make: Callable[[Knobs, int], Task]
+    traits: frozenset[Trait]
+
+
+def _one(name: str, part: Part, make: Callable[[Knobs, int], Task], *traits: Trait) -> Architecture:
+    return Architecture(name, part, make, frozenset(traits))
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    one.name: one
+    for one in (
+        _one("mlp", "development", mlp, "relu", "numbers", "experts"),
+        _one("cnn", "development", cnn, "relu", "numbers"),
+        _one("lstm", "development", lstm, "relu", "numbers"),
+        _one("transformer", "development", transformer, "bounded", "residual", "experts", "tokens", "attention"),
+        _one("autoencoder", "development", autoencoder, "bounded", "numbers"),
+        _one("actor_critic", "development", actor_critic, "relu", "numbers", "policy"),
+        _one("tanh_mlp", "held-out", tanh_mlp, "bounded", "numbers"),
+        _one("resnet", "held-out", resnet, "relu", "numbers", "residual"),
+        _one("gru", "held-out", gru, "bounded", "numbers"),
+        _one("bag", "held-out", bag, "bounded", "tokens"),
+        _one("patches", "held-out", patches, "relu", "numbers", "residual", "experts", "attention"),
+        _one("clip", "held-out", clip, "relu", "numbers"),
+    )
+}

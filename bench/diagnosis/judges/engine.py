@@ -1,0 +1,21 @@
+"""Our own diagnosis."""
+
+from __future__ import annotations
+
+from tb_gradhealth.diagnosis import diagnose
+from tb_gradhealth.reading.opened import OpenRun
+
+from .judge import Alarm
+
+
+def judge(run: OpenRun) -> list[Alarm]:
+    return [
+        Alarm(
+            finding.type,
+            finding.severity,
+            finding.node,
+            finding.detected,
+            tuple(str(cause) for cause in finding.causes),
+        )
+        for finding in diagnose(run).findings
+    ]

@@ -1,0 +1,110 @@
+"""``gradhealth report`` and ``gradhealth check``: what is the matter with a run, for people and for CI."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ..diagnosis import RULES, SEVERITIES, Diagnosis, Finding, diagnose
+from ..diagnosis.settings import custom_rules
+from ..diagnosis.telling import content, figure, steps, verdict, where
+from ..reading.opened import OpenRun, open_run
+from .map import heatmap
+from .status import DONE, FOUND
+from .terminal import Colour, Progress, coloured, complain, printable
+
+COLOURS: dict[str, Colour] = {"critical": "red", "high": "red", "medium": "yellow", "low": "yellow", "notice": "dim"}
+#: Of a name so many characters are shown; of causes and actions so many of each.
+LONGEST_NAME, LISTED = 80, 3
+
+
+def report(options: argparse.Namespace) -> int:
+    run, diagnosis = _diagnosed(options.run, options.config)
+    if options.json:
+        print(json.dumps({"run": str(run.directory), **content(diagnosis)}, indent=2, allow_nan=False))
+    else:
+        _show(options.run, run, diagnosis)
+    _complain(diagnosis)
+    return DONE
+
+
+def check(options: argparse.Namespace) -> int:
+    """One line for each finding that is grave enough, and the exit status."""
+    grave = SEVERITIES[: SEVERITIES.index(options.fail_on) + 1]
+    failed = False
+    for name in options.runs:
+        _, diagnosis = _diagnosed(name, options.config)
+        found = [one for one in diagnosis.findings if one.severity in grave]
+        failed = failed or bool(found)
+        for one in found:
+            print(f"{printable(name)}: {_headline(one)}")
+        if not found:
+            said = coloured("passed", "green", sys.stdout)
+            print(f"{printable(name)}: {said}, {diagnosis.steps[1] - diagnosis.steps[0]:,} steps")
+        _complain(diagnosis)
+    return FOUND if failed else DONE
+
+
+def _diagnosed(name: str, config: str | None) -> tuple[OpenRun, Diagnosis]:
+    run = open_run(name)
+    with Progress(f"diagnose {name}") as progress:
+        diagnosis = diagnose(run, config, (*RULES, *custom_rules()), progress)
+    return run, diagnosis
+
+
+def _complain(diagnosis: Diagnosis) -> None:
+    for problem in diagnosis.problems:
+        complain(problem)
+
+
+def _show(name: str, run: OpenRun, diagnosis: Diagnosis) -> None:
+    alarms = [one for one in diagnosis.findings if one.severity != "notice"]
+    said = printable(verdict(diagnosis))
+    print(f"{printable(name)}: {coloured(said, COLOURS[alarms[0].severity] if alarms else 'green', sys.stdout)}")
+    for one in alarms:
+        print()
+        _show_finding(one)
+    for line in heatmap(run, diagnosis, sys.stdout):
+        print(line)
+    notices = [one for one in diagnosis.findings if one.severity == "notice"]
+    if notices:
+        print("\nhints, which are no alarm:")
+    for one in notices:
+        print(coloured(f"  {_headline(one)}", "dim", sys.stdout))
+        print(coloured(f"    {printable(one.innocent)}", "dim", sys.stdout))
+    _show_missing(diagnosis)
+
+
+def _headline(one: Finding) -> str:
+    head = f"{coloured(one.severity, COLOURS[one.severity], sys.stdout)} {one.type} in {_name(one)}, {steps(one)}"
+    return f"{head}: {printable('; '.join(map(figure, one.evidence)))}"
+
+
+def _name(one: Finding) -> str:
+    """Of a long name the end, which tells tensors of a model apart."""
+    shown = printable(where(one))
+    return shown if len(shown) <= LONGEST_NAME else "…" + shown[1 - LONGEST_NAME :]
+
+
+def _show_finding(one: Finding) -> None:
+    severity = coloured(f"{one.severity:8}", COLOURS[one.severity], sys.stdout)
+    print(f"{severity} {coloured(f'{one.type} in {_name(one)}', 'bold', sys.stdout)}")
+    lines = [("when", steps(one)), *(("evidence", figure(each)) for each in one.evidence)]
+    lines += [("causes", cause) for cause in one.causes[:LISTED]]
+    lines += [("do", action) for action in one.actions[:LISTED]]
+    lines += [("unless", one.innocent), ("rule", one.rule)]
+    before = ""
+    for head, text in lines:
+        print(f"  {'' if head == before else head:9}{printable(text)}")
+        before = head
+
+
+def _show_missing(diagnosis: Diagnosis) -> None:
+    by_advice: dict[str, list[str]] = {}
+    for one in diagnosis.missing:
+        by_advice.setdefault(one.advice, []).append(one.rule)
+    if by_advice:
+        print("\nnot looked at, since nothing was recorded that tells:")
+    for advice, rules in by_advice.items():
+        print(f"  {', '.join(map(printable, rules))}: {printable(advice)}")

@@ -1,0 +1,157 @@
+"""What a rule remembers of earlier rows, in bounded memory: how long something held, recent values, references.
+
+Durations are given in steps and turned into rows: a rule means the same at every length of a row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..rows import Floats, Ints
+
+Mask = npt.NDArray[np.bool_]
+
+#: Values kept of a history of any length.
+KEPT = 64
+#: What a duration of several steps takes at least: a single sample is no habit.
+LEAST_ROWS = 2
+#: Rows that are kept of any duration.
+MOST_ROWS = 1024
+
+T = TypeVar("T")
+
+
+def rows(steps: float, spacing: int) -> int:
+    """Rows ``spacing`` steps apart that show ``steps`` steps."""
+    return min(MOST_ROWS, max(LEAST_ROWS if steps > 1 else 1, math.ceil(steps / spacing)))
+
+
+class Held(NamedTuple):
+    """``now [node]``: it has held for long enough, and does; ``since [node]``: the first step of that."""
+
+    now: Mask
+    since: Ints
+
+
+class Holding:
+    """Whether a condition of each node held in a share of the last rows."""
+
+    def __init__(self, rows: int, nodes: int, share: float) -> None:
+        self._seen = np.zeros((rows, nodes), np.bool_)
+        self._steps = np.zeros(rows, np.int64)
+        self._count = np.zeros(nodes, np.int64)
+        self._needed = max(1, math.ceil(share * rows))
+        self._taken = self._idle = 0  # rows, and those of them on end in which it held nowhere
+        self._nowhere = np.zeros(nodes, np.bool_)
+
+    def add(self, step: int, holds: Mask) -> Held:
+        place = self._taken % len(self._steps)
+        self._idle = 0 if holds.any() else self._idle + 1
+        if self._idle > len(self._steps):  # nearly always: there is nothing to count
+            self._taken += 1
+            self._steps[place] = step
+            return Held(self._nowhere, self._count)
+        self._count += holds
+        self._count -= self._seen[place]
+        self._seen[place], self._steps[place] = holds, step
+        self._taken += 1
+        now = holds & (self._count >= self._needed)
+        since = np.full(len(holds), step, np.int64)
+        if now.any():
+            order = (np.arange(len(self._steps)) + place + 1) % len(self._steps)  # the oldest first
+            first = self._seen[np.ix_(order, np.flatnonzero(now))].argmax(axis=0)
+            since[now] = self._steps[order][first]
+        return Held(now, since)
+
+
+class Lasting:
+    """The same for one condition, with less to do."""
+
+    def __init__(self, rows: int, share: float) -> None:
+        self._seen: deque[tuple[int, bool]] = deque(maxlen=rows)
+        self._needed, self._count = max(1, math.ceil(share * rows)), 0
+
+    def add(self, step: int, holds: bool) -> int | None:
+        """The first step of its hold, None while it does not."""
+        if len(self._seen) == self._seen.maxlen:
+            self._count -= self._seen[0][1]
+        self._seen.append((step, holds))
+        self._count += holds
+        if not holds or self._count < self._needed:
+            return None
+        return next(seen for seen, held in self._seen if held)
+
+
+class Recent:
+    """The last values, scalars or ``[node]``."""
+
+    def __init__(self, rows: int, shape: tuple[int, ...]) -> None:
+        # Each value twice, so that any so many on end lie together.
+        self._values = np.full((2 * rows, *shape), np.nan)
+        self._rows, self._taken = rows, 0
+
+    def add(self, value: float | Floats) -> Floats:
+        """``[row, ...]``, the oldest first; fewer than asked for as long as there are no more."""
+        place = self._taken % self._rows
+        self._values[place] = self._values[place + self._rows] = value
+        self._taken += 1
+        first = place + self._rows + 1 - min(self._taken, self._rows)
+        return self._values[first : place + self._rows + 1]
+
+
+class Past:
+    """A history of any length in at most :data:`KEPT` evenly spaced values."""
+
+    def __init__(self) -> None:
+        self._values: list[float] = []
+        self._every, self._taken = 1, 0
+
+    def add(self, value: float) -> None:
+        if self._taken % self._every == 0 and np.isfinite(value):
+            self._values.append(value)
+            if len(self._values) > KEPT:
+                self._values, self._every = self._values[::2], 2 * self._every
+        self._taken += 1
+
+    def median(self) -> float:
+        return sorted(self._values)[(len(self._values) - 1) // 2] if self._values else math.nan
+
+
+class Memory:
+    """Everything that one rule remembers, by names that it chooses. ``spacing``: steps from row to row."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[object, object]] = {}
+        self.spacing = 1
+
+    def keep(self, name: str, make: Callable[[], T], fits: object = None) -> T:
+        """The object called ``name``, made when it is first asked for, and anew for another ``fits``."""
+        known = self._kept.get(name)
+        if known is None or known[0] != fits:
+            known = self._kept[name] = fits, make()
+        return known[1]  # type: ignore[return-value]
+
+    def held(self, name: str, holds: Mask, step: int, steps: float, share: float = 1.0) -> Held:
+        count = rows(steps, self.spacing)
+        return self.keep(name, lambda: Holding(count, len(holds), share), (count, len(holds))).add(step, holds)
+
+    def lasted(self, name: str, holds: bool, step: int, steps: float, share: float = 1.0) -> int | None:
+        count = rows(steps, self.spacing)
+        return self.keep(name, lambda: Lasting(count, share), count).add(step, holds)
+
+    def recent(self, name: str, value: float | Floats, steps: int) -> Floats:
+        """``[row, ...]``, the values of the last ``steps`` steps, this one's included."""
+        count, shape = rows(steps, self.spacing), np.shape(value)
+        return self.keep(name, lambda: Recent(count, shape), (count, shape)).add(value)
+
+
+def median(values: Floats) -> float:
+    """The lower median of those that are not NaN: of two values the smaller, so that one large one does not count."""
+    known: list[float] = sorted(value for value in values.tolist() if value == value)
+    return known[(len(known) - 1) // 2] if known else math.nan

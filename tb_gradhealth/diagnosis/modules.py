@@ -1,0 +1,96 @@
+"""What modules do, told from what they return: which of them are activation functions, and whose output they get."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .memory import Mask
+from .row import MAX, MEAN, MIN, Frame, Tensors
+from .structure import Parameters, module_of
+
+#: What a module looks like so far; the names of the functions stand for all that have their range.
+RELU, TANH, SIGMOID, GELU = "relu", "tanh", "sigmoid", "gelu"
+#: Of tanh half of all outputs are negative; the least of GELU and SiLU is -0.17 and -0.28.
+_BELOW_GELU = -0.3
+
+
+class Modules:
+    """The modules of the stream of activations. Kinds of modules are not recorded: their range tells, over all rows."""
+
+    def __init__(self, tensors: Tensors, parameters: Parameters) -> None:
+        self.tensors = tensors
+        count = len(tensors)
+        self._low, self._high = np.full(count, np.inf), np.full(count, -np.inf)
+        self._zeros = np.zeros(count, np.bool_)
+        self._like: dict[str, Mask] = {}
+        #: Activation functions that have a limit, at which they have no slope.
+        self.limited = np.zeros(count, np.bool_)
+        #: Linear layers, convolutions, activation functions and recurrent layers, whose outputs are the hidden signal.
+        self.hidden = np.zeros(count, np.bool_)
+        with_weights = {
+            module_of(name): place for place, name in enumerate(parameters.names) if parameters.matrix[place]
+        }
+        self._recurrent = np.array([self._is_recurrent(name, parameters) for name in tensors.names], np.bool_)
+        #: Whether a module has a matrix of its own.
+        self.layer = np.array([name in with_weights for name in tensors.names], np.bool_)
+        #: For each module the one with weights that it is, or that comes before it; "" where there is none.
+        self.owner: list[str] = []
+        last = ""
+        for name in tensors.names:
+            last = name if name in with_weights else last
+            self.owner.append(last)
+        #: The tensor that is an owner's matrix.
+        self.matrix_of = with_weights
+        self.units = np.array([_units(shape) for shape in tensors.shapes], np.float64)
+
+    @staticmethod
+    def _is_recurrent(module: str, parameters: Parameters) -> bool:
+        return any(
+            recurrent and module_of(name) == module
+            for name, recurrent in zip(parameters.names, parameters.recurrent, strict=True)
+        )
+
+    def see(self, frame: Frame) -> None:
+        """One more row; metrics that there are not tell nothing."""
+        nothing = np.full((3, len(self.tensors)), np.nan)
+        low, high = frame.values.get("minimum", nothing)[MIN], frame.values.get("maximum", nothing)[MAX]
+        zeros = frame.values.get("zero_fraction", nothing)[MEAN] > 0
+        limited = ~np.isnan(frame.values.get("limit_fraction", nothing)[MEAN])
+        if (low < self._low).any() or (high > self._high).any() or (zeros > self._zeros).any():
+            self._like.clear()
+        self._low, self._high = np.fmin(self._low, low), np.fmax(self._high, high)
+        self._zeros |= zeros
+        self.limited |= limited
+        units = ~np.isnan(frame.values.get("dead_unit_fraction", nothing)[MEAN])
+        self.hidden |= units | (self._recurrent & (frame.with_data > 0))
+
+    def like(self, kind: str) -> Mask:
+        """Those whose outputs so far are in the range of a function."""
+        if kind not in self._like:
+            self._like[kind] = self._looks_like(kind)
+        return self._like[kind]
+
+    def _looks_like(self, kind: str) -> Mask:
+        low, high = self._low, self._high
+        if kind == RELU:
+            fits = (low == 0) & self._zeros
+        elif kind == TANH:
+            fits = (low < _BELOW_GELU) & (low >= -1.001) & (high <= 1.001)
+        elif kind == SIGMOID:
+            fits = (low >= 0) & (high <= 1.001) & ~self._zeros
+        else:
+            fits = (low < 0) & (low >= _BELOW_GELU)
+        found: Mask = self.limited & fits
+        return found
+
+    def bounded_first(self) -> bool:
+        """Whether the first function that the input meets, behind its layer, saturates on both sides."""
+        for place in np.flatnonzero(~self.layer | self._recurrent).tolist():
+            if np.isfinite(self._low[place]):
+                return bool(self.like(TANH)[place] or self.like(SIGMOID)[place] or self._recurrent[place])
+        return False
+
+
+def _units(shape: tuple[int, ...]) -> float:
+    """Of an output without its batch: channels of images, features of all else."""
+    return float(shape[0] if len(shape) == 3 else shape[-1]) if shape else 1.0

@@ -1,0 +1,56 @@
+"""Inputs far from mean 0 and standard deviation 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..finding import Evidence, Severity
+from ..rule import Cause, Hit, Rule, View
+
+
+def look(view: View) -> Iterable[Hit]:
+    now = view.now
+    frame = now.row.frames["inputs"]
+    mean, std = now.values("inputs", "mean"), now.values("inputs", "std")
+    off = (np.abs(mean) > view.by_node("mean", frame.tensors.names)) | (std > view.by_node("std", frame.tensors.names))
+    held = view.held("off", off, 6, 5 / 6)
+    if not held.now.any():
+        return
+    # Functions with a limit on both sides cannot absorb it; where they are not known to come first, it is a hint as
+    # long as the loss takes no harm.
+    bounded = now.modules.bounded_first() if now.modules is not None else bool(now.parameters.recurrent.any())
+    severity: Severity = "medium" if bounded or (now.positive and now.harmed) else "notice"
+    for place in np.flatnonzero(held.now).tolist():
+        name = frame.tensors.names[place]
+        told = (
+            Evidence(f"mean of {name}", float(mean[place]), 0.0, "per element"),
+            Evidence(f"standard deviation of {name}", float(std[place]), 1.0, "per element"),
+        )
+        yield Hit(_first_layer(view) or name, int(held.since[place]), told, severity)
+
+
+def _first_layer(view: View) -> str:
+    """The module that gets the inputs."""
+    parameters = view.now.parameters
+    places = np.flatnonzero(parameters.matrix)
+    return parameters.names[places[0]].rpartition(".")[0] if len(places) else ""
+
+
+RULE = Rule(
+    name="input_scale",
+    type="SCALE_MISMATCH",
+    severity="medium",
+    look=look,
+    needs={"gradients": (), "inputs": ("mean", "std")},
+    logged=("loss",),
+    uses={"activations": ("minimum", "maximum", "limit_fraction")},
+    causes=(Cause("features that were not standardised"), Cause("a sensor, or a preprocessing step, that changed")),
+    actions=(
+        "standardise each feature to mean 0 and standard deviation 1, with figures of the training set",
+        "put LayerNorm in front of the first layer (remedies: LayerNorm before a linear layer)",
+    ),
+    innocent="ReLU, or normalisation behind the first layer, absorbs the scale; token ids are no features",
+    thresholds={"mean": 2.5, "std": 5.0},
+)

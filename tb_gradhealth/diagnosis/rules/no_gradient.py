@@ -1,0 +1,79 @@
+"""A parameter that is to be trained, in a module that runs, and to which no gradient comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..finding import Severity
+from ..rule import Cause, Hit, Rule, View, evidence
+from ..structure import module_of
+
+
+def look(view: View) -> Iterable[Hit]:
+    now = view.now
+    names = now.parameters.names
+    if not names or not now.live.any():
+        return
+    state = view.once("had", lambda: {"had": np.zeros(len(names), np.bool_)}, id(names))
+    state["had"] |= now.live
+    runs = view.once("runs", lambda: _Runs(names), id(names))
+    ran, known = runs.see(view)
+    updates = now.frame("updates")
+    # Of a parameter that is frozen no update is recorded; one that waits for its gradient has one, of 0.
+    waits = ~np.isnan(now.update) if updates is not None else np.zeros(len(names), np.bool_)
+    held = view.held("absent", ~now.live & (state["had"] | waits) & (ran | ~known), view["steps"])
+    if not held.now.any():
+        return
+    place = int((held.now * (1 + now.parameters.weight)).argmax())  # the first weight, else the first bias
+    sure = bool(state["had"][place]) or bool(known[place])
+    severity: Severity | None = None if sure else "notice"
+    told = evidence("tensors without gradient", held.now.sum(), len(names), "tensors")
+    node = view.once("node", lambda: names[place], id(names))
+    yield Hit(node, int(held.since[place]), told, severity)
+
+
+class _Runs:
+    """Which parameters are those of modules whose output was seen."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._modules = [module_of(name).removesuffix(".out_proj") for name in names]
+        self._place: np.ndarray | None = None
+        self._of: object = None
+
+    def see(self, view: View) -> tuple[np.ndarray, np.ndarray]:
+        """``ran [tensor]`` in this row, and of which tensors that is ``known``."""
+        frame = view.now.frame("activations")
+        if frame is None:
+            nothing = np.zeros(len(self._modules), np.bool_)
+            return nothing, nothing
+        if self._of is not frame.tensors:
+            places = {name: place for place, name in enumerate(frame.tensors.names)}
+            self._place = np.array([places.get(name, -1) for name in self._modules], np.intp)
+            self._of = frame.tensors
+        assert self._place is not None
+        known = self._place >= 0
+        return known & (frame.with_data[self._place] > 0), known
+
+
+RULE = Rule(
+    name="no_gradient",
+    type="STALLED_COMPONENT",
+    severity="medium",
+    look=look,
+    needs={"gradients": ()},
+    uses={"updates": ("norm",), "activations": ()},
+    causes=(
+        Cause("the output is detached: detach(), no_grad(), .item(), numpy or an argmax on the way to the loss"),
+        Cause("the output does not enter the loss"),
+        Cause("a branch that is switched off"),
+    ),
+    actions=(
+        "follow the output of the module to the loss, and look where requires_grad is lost",
+        "freeze what is not to learn (requires_grad_(False)), so that the optimizer does not carry it",
+    ),
+    innocent="optimizers that take turns, idle experts and unused heads have no gradient for a while; modules that did "
+    "not run are left out",
+    thresholds={"steps": 20},
+)

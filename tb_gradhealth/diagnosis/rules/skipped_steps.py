@@ -1,0 +1,33 @@
+"""A GradScaler that keeps skipping steps: the model overflows in float16 at every scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..rule import Cause, Hit, Rule, View, evidence
+
+
+def look(view: View) -> Iterable[Hit]:
+    now = view.now
+    share = len(now.skipped) / max(1, now.stop - now.start)
+    recent = view.recent("skipped", share, 20)
+    if len(recent) * view.spacing >= 20 and recent.mean() > view["share"] and share > 0:
+        since = now.stop - len(recent) * view.spacing
+        yield Hit("", since, evidence("steps skipped", recent.mean(), view["share"], "share of steps"))
+
+
+RULE = Rule(
+    name="skipped_steps",
+    type="NUMERICAL",
+    severity="critical",
+    look=look,
+    needs={"gradients": ()},
+    causes=(
+        Cause("values grow until they overflow float16 at any scale", ("EXPLODING",)),
+        Cause("a layer whose outputs are beyond 65504: attention scores, an unnormalised sum", ("SCALE_MISMATCH",)),
+    ),
+    actions=("train in bfloat16, or keep the layer that overflows in float32", "normalise what goes into that layer"),
+    innocent="some steps are skipped at the start, and now and then when the scale is raised; these are more",
+    thresholds={"share": 0.4},
+    always=True,
+)

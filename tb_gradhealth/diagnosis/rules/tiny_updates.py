@@ -1,0 +1,46 @@
+"""Steps too small to go anywhere: the update beside the weight, of all matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..rule import Cause, Hit, Rule, View, evidence
+
+#: A rate that fell or rose by at least this factor within the window follows a schedule, up to the one that is a jump.
+SCHEDULED, JUMPED = 1.02, 100.0
+
+
+def look(view: View) -> Iterable[Hit]:
+    now = view.now
+    which = now.matrices & now.live
+    ratios = now.values("updates", "update_ratio")[which] if len(which) == len(now.update) else now.update[:0]
+    # Where fewer than half of them are low, the median is not.
+    few = 2 * np.count_nonzero(ratios < view["ratio"]) < len(ratios)
+    ratio = np.nan if few or not (ratios > 0).any() else float(np.nanmedian(ratios))
+    rates = view.recent("rates", now.lr, 20)
+    moved = max(rates[0] / now.lr, now.lr / rates[0]) if now.lr > 0 and rates[0] > 0 else np.inf
+    scheduled = SCHEDULED < moved < JUMPED or now.lr == 0
+    low = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
+    since = view.lasted("low", low, 20, 0.9)
+    if since is not None:
+        yield Hit("", since, evidence("update : weight, median", ratio, 1e-3, "ratio of norms, usual is 0.001"))
+
+
+RULE = Rule(
+    name="tiny_updates",
+    type="STALLED_COMPONENT",
+    severity="medium",
+    look=look,
+    needs={"gradients": (), "updates": ("norm", "update_ratio")},
+    logged=("lr", "loss"),
+    causes=(
+        Cause("a learning rate that is far too low"),
+        Cause("gradients that are lost on their way", ("VANISHING", "UNDERFLOW")),
+        Cause("clipping at a norm that is far too small"),
+    ),
+    actions=("raise the learning rate until update : weight is about 0.001", "look at the schedule and the clipping"),
+    innocent="warm-up and the end of a schedule, where the rate moves, and a loss near zero are left out",
+    thresholds={"ratio": 2e-6},
+)

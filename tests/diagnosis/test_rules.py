@@ -1,0 +1,414 @@
+"""Each rule on made-up rows: where it fires and at which step, and that it does not on the innocent beside it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tb_gradhealth.diagnosis import RULES, Tensors
+
+from .made import NAMES, TENSORS, Step, at, found, healthy, with_figure
+
+SIZE = len(NAMES)
+#: Norms of torch's default initialisation: sqrt(count / (3 fan_in)).
+DEFAULT = math.sqrt(32 / 3)
+HEADS = {**TENSORS, "attention": Tensors(("blocks.0.attn.head0",), ((8, 8),), ("float32",))}
+
+
+def weights(share: float) -> tuple[float, ...]:
+    """Norms of the weights, as a share of the default."""
+    return (*(share * DEFAULT,) * (SIZE - 1), share * math.sqrt(4 / 3))
+
+
+def tanh(mean_abs: float, std: float) -> Step:
+    """The first activation function is a tanh, of such a size, behind a layer of such a spread."""
+    step = with_figure("activations", "minimum", (-9, -1, -2, 0, -2, 0, -2))
+    step = with_figure("activations", "maximum", (9, 1, 2, 2, 2, 2, 2), step)
+    step = with_figure("activations", "limit_fraction", at(0.01, 1, of=7, others=math.nan), step)
+    step = with_figure("activations", "mean_abs", at(mean_abs, 1, of=7, others=0.4), step)
+    return with_figure("activations", "std", at(std, 0, of=7, others=0.5), step)
+
+
+def dead(share: float, place: int, loss: float = 1.0) -> Step:
+    step = Step(logged={"loss": loss})
+    return with_figure("activations", "dead_unit_fraction", at(share, place, of=7, others=0.0), step)
+
+
+#: Rule → rows of a step each; type, severity and node; the step it began, the one it was said at.
+SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
+    "nonfinite": (
+        [*healthy(7), Step(bad={"gradients": ("net.0.weight", "net.2.weight")})],
+        "NUMERICAL",
+        "critical",
+        "net.2.weight",
+        7,
+        7,
+    ),
+    "skipped_steps": (
+        [step for _ in range(20) for step in (Step(), Step(skipped=True))],
+        "NUMERICAL",
+        "critical",
+        "",
+        0,
+        19,
+    ),
+    "norm_jump": (
+        [*healthy(30), *(Step(whole={("gradients", "norm"): 0.2 * 12.5}) for _ in range(3))],
+        "EXPLODING",
+        "critical",
+        "",
+        31,
+        31,
+    ),
+    "loss_growth": (
+        [*healthy(30), *(with_figure("updates", "norm", 0.5, Step(logged={"loss": 2.6})) for _ in range(4))],
+        "EXPLODING",
+        "critical",
+        "",
+        32,
+        32,
+    ),
+    "norm_and_loss": (
+        [*healthy(30), *(Step(logged={"loss": 1.2}, whole={("gradients", "norm"): 8.1}) for _ in range(4))],
+        "EXPLODING",
+        "critical",
+        "",
+        32,
+        32,
+    ),
+    "weight_growth": (
+        [*healthy(5), with_figure("weights", "norm", at(6.1 * DEFAULT, 2, of=SIZE, others=1.0))],
+        "EXPLODING",
+        "critical",
+        "net.2.weight",
+        5,
+        5,
+    ),
+    "large_start": (
+        [with_figure("weights", "norm", weights(3.1))],
+        "EXPLODING",
+        "critical",
+        "net.0.weight",
+        0,
+        0,
+    ),
+    "depth_growth": (
+        [with_figure("gradients", "rms", at(0.2, 0, of=SIZE, others=0.01)) for _ in range(12)],
+        "EXPLODING",
+        "critical",
+        "net.0.weight",
+        0,
+        9,
+    ),
+    "depth_drop": (
+        [with_figure("gradients", "rms", at(0.9e-5, 0, 1, 2, of=SIZE, others=0.01)) for _ in range(20)],
+        "VANISHING",
+        "critical",
+        "net.0.weight",
+        0,
+        17,
+    ),
+    "small_start": (
+        [with_figure("weights", "norm", weights(0.3), with_figure("activations", "rms", 0.02))],
+        "VANISHING",
+        "critical",
+        "net.0.weight",
+        0,
+        0,
+    ),
+    "weight_shrink": (
+        [*healthy(5), *(with_figure("weights", "norm", at(0.1, 2, 4, of=SIZE, others=3.0)) for _ in range(10))],
+        "VANISHING",
+        "critical",
+        "net.2.weight",
+        5,
+        12,
+    ),
+    "constant_signal": (
+        [*healthy(3), *(with_figure("activations", "batch_spread", (0.5, 0.5, *(0.002,) * 5)) for _ in range(20))],
+        "VANISHING",
+        "critical",
+        "net.2",
+        3,
+        22,
+    ),
+    "dead_units": (
+        [*healthy(25), dead(0.6, 3)],
+        "DEAD",
+        "high",
+        "net.2",
+        6,
+        25,
+    ),
+    "progressive_death": (
+        [
+            *healthy(20),
+            *(dead(k / 64, 1) for k in range(1, 40)),
+        ],
+        "PROGRESSIVE_DEATH",
+        "high",
+        "net.0",
+        19,
+        48,
+    ),
+    "dead_rows": (
+        [
+            with_figure(
+                "dead_rows", "dead_row_fraction", at(0.95, 2, of=SIZE, others=0), Step(without=("activations",))
+            )
+            for _ in range(20)
+        ],
+        "DEAD",
+        "high",
+        "net.2.weight",
+        0,
+        19,
+    ),
+    "input_scale": ([with_figure("inputs", "std", 5.1) for _ in range(6)], "SCALE_MISMATCH", "notice", "net.0", 0, 4),
+    "dead_features": (
+        [with_figure("inputs", "dead_features", 0.1) for _ in range(20)],
+        "SCALE_MISMATCH",
+        "notice",
+        "x",
+        0,
+        19,
+    ),
+    "no_gradient": (
+        [*healthy(5), *(Step(absent=("net.2.weight", "net.2.bias")) for _ in range(20))],
+        "STALLED_COMPONENT",
+        "medium",
+        "net.2.weight",
+        5,
+        24,
+    ),
+    "never_updated": (
+        [with_figure("updates", "norm", at(0.0, 4, of=SIZE, others=0.003)) for _ in range(20)],
+        "STALLED_COMPONENT",
+        "medium",
+        "net.4.weight",
+        0,
+        19,
+    ),
+    "starved": (
+        [
+            with_figure(
+                "updates",
+                "rms",
+                at(1e-9, 2, of=SIZE, others=1e-4),
+                with_figure("gradients", "rms", at(0.9e-6, 2, of=SIZE, others=0.01)),
+            )
+            for _ in range(20)
+        ],
+        "STALLED_COMPONENT",
+        "medium",
+        "net.2.weight",
+        0,
+        19,
+    ),
+    "tiny_updates": (
+        [with_figure("updates", "update_ratio", 1e-6) for _ in range(20)],
+        "STALLED_COMPONENT",
+        "medium",
+        "",
+        0,
+        17,
+    ),
+    "bottleneck": (
+        [with_figure("spectrum", "rank", at(1.1, 4, of=SIZE, others=8.0)) for _ in range(20)],
+        "BOTTLENECK",
+        "medium",
+        "net.4.weight",
+        0,
+        19,
+    ),
+    "prediction_collapse": (
+        [with_figure("predictions", "batch_spread", 0.9 if step < 50 else 0.03) for step in range(60)],
+        "MODE_COLLAPSE",
+        "high",
+        "net.6",
+        59,
+        59,
+    ),
+    "constant_input": (
+        [with_figure("inputs", "batch_spread", 0.0) for _ in range(5)],
+        "MODE_COLLAPSE",
+        "high",
+        "x",
+        0,
+        4,
+    ),
+    "large_updates": (
+        [with_figure("updates", "norm", at(0.09 * DEFAULT, 2, of=SIZE, others=0.003)) for _ in range(31)],
+        "UNSTABLE",
+        "medium",
+        "net.2.weight",
+        30,
+        30,
+    ),
+    "underflow": (
+        [
+            with_figure(
+                "exponents",
+                "exponent_-32_-30",
+                0.8,
+                with_figure("exponents", "exponent_-20_-18", 0.2, Step(logged={"loss_scale": 1024.0})),
+            )
+            for _ in range(10)
+        ],
+        "UNDERFLOW",
+        "critical",
+        "",
+        0,
+        9,
+    ),
+    "overfitting": (
+        [Step(logged={"loss": 0.3, "val_loss": 0.5 if step < 5 else 0.7}) for step in range(8)],
+        "OVERFITTING",
+        "low",
+        "",
+        5,
+        7,
+    ),
+    "plateau": (
+        [Step(logged={"val_loss": 1.0}) for _ in range(11)],
+        "PLATEAU",
+        "low",
+        "",
+        0,
+        10,
+    ),
+    "gradient_zeros": (
+        [with_figure("gradients", "near_zero_fraction", at(0.2, 2, of=SIZE, others=0.05)) for _ in range(20)],
+        "DEAD",
+        "notice",
+        "net.2.weight",
+        0,
+        19,
+    ),
+    "norm_limits": (
+        [Step(whole={("gradients", "norm"): 101.0}) for _ in range(20)],
+        "EXPLODING",
+        "notice",
+        "",
+        0,
+        19,
+    ),
+    "attention_entropy": (
+        [with_figure("attention", "attention_entropy", 0.01) for _ in range(100)],
+        "STALLED_COMPONENT",
+        "notice",
+        "blocks.0.attn.head0",
+        0,
+        99,
+    ),
+    "saturated": ([tanh(0.95, 9.5) for _ in range(10)], "SATURATED", "high", "net.0", 0, 9),
+}
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+def test_a_rule_fires_where_and_when_it_should(rule: str) -> None:
+    steps, kind, severity, node, start, detected = SICK[rule]
+    one = found(steps, rule=rule, tensors=HEADS)[0]
+    assert (one.type, one.severity, one.node, one.start, one.detected) == (kind, severity, node, start, detected)
+    assert one.stop == len(steps)
+    assert one.evidence
+    assert one.causes
+    assert one.actions
+    assert one.innocent
+
+
+quiet = [Step(whole={("gradients", "norm"): 0.05}) for _ in range(3)]
+
+#: What is beside a disease, and is none: rows, and the rules that must be silent (all of them for none named).
+INNOCENT: dict[str, tuple[list[Step], tuple[str, ...]]] = {
+    "health": (healthy(120), ()),
+    "one spike of the norm": (
+        [*healthy(30), Step(whole={("gradients", "norm"): 100.0}), *healthy(30)],
+        (),
+    ),
+    "a step that was skipped": ([*healthy(9), Step(skipped=True, bad={"gradients": NAMES}), *healthy(9)], ()),
+    "growth from nothing, as after convergence": (
+        [*healthy(30), *(Step(whole={("gradients", "norm"): 1e-4}) for _ in range(80)), *quiet],
+        ("norm_jump",),
+    ),
+    "warm-up": (
+        [
+            with_figure("updates", "update_ratio", 1e-8 * (step + 1), Step(logged={"lr": 1e-8 * (step + 1)}))
+            for step in range(60)
+        ],
+        ("tiny_updates",),
+    ),
+    "a loss near zero": (
+        [
+            with_figure("updates", "update_ratio", 1e-7, Step(logged={"loss": 1.0 if s < 5 else 0.01}))
+            for s in range(60)
+        ],
+        ("tiny_updates",),
+    ),
+    "optimizers that take turns": (
+        [Step(absent=("net.2.weight", "net.2.bias") if step // 5 % 2 else ()) for step in range(60)],
+        (),
+    ),
+    "a frozen parameter": (
+        [
+            with_figure("updates", "norm", at(math.nan, 2, of=SIZE, others=0.003), Step(absent=("net.2.weight",)))
+            for _ in range(40)
+        ],
+        (),
+    ),
+    "a weight that began at zero": (
+        [with_figure("weights", "norm", at(step, 2, of=SIZE, others=3.0)) for step in range(40)],
+        ("weight_growth", "large_start"),
+    ),
+    "fast growth of the last layer": (
+        [with_figure("weights", "norm", at(1.0 + step, SIZE - 1, of=SIZE, others=3.0)) for step in range(40)],
+        ("weight_growth",),
+    ),
+    "a tanh in its middle behind a wide layer": ([tanh(0.6, 9.5) for _ in range(20)], ("saturated",)),
+    "a ReLU of large inputs": ([with_figure("activations", "std", 20.0) for _ in range(20)], ("saturated",)),
+    "units that died at once": ([*healthy(25), *(dead(0.6, 1) for _ in range(60))], ("progressive_death",)),
+}
+
+
+@pytest.mark.parametrize("case", INNOCENT)
+def test_the_innocent_beside_it_raises_no_alarm(case: str) -> None:
+    steps, silent = INNOCENT[case]
+    alarms = [one for one in found(steps) if one.severity != "notice"]
+    assert [one for one in alarms if not silent or one.rule in silent] == []
+
+
+def test_half_of_the_units_silent_from_the_beginning_is_a_hint_where_the_loss_falls() -> None:
+    falling = [dead(0.6 if step >= 19 else 0.0, 1, loss=1.0 / (1 + step / 10)) for step in range(100)]
+    assert [one.severity for one in found(falling, rule="dead_units")] == ["notice"]
+    stuck = [dead(0.6 if step >= 19 else 0.0, 1) for step in range(100)]
+    (one,) = found(stuck, rule="dead_units")
+    assert (one.severity, one.start) == ("high", 0)
+
+
+def test_the_key_biases_are_zero_by_design() -> None:
+    """A third of in_proj_bias, and all of a bias of keys: allowed beside the share that is allowed to all."""
+    names = ("attn.in_proj_weight", "attn.in_proj_bias", "attn.k_proj.bias", "emb.weight", "out.weight")
+    shapes = ((48, 16), (48,), (16,), (30, 16), (16, 16))
+    tensors = {"gradients": Tensors(names, shapes, ("float32",) * 5)}
+    others = ("weights", "updates", "spectrum", "dead_rows", "activations", "inputs", "predictions")
+
+    def zeros(*shares: float) -> list[Step]:
+        step = Step(without=others)
+        return [with_figure("gradients", "near_zero_fraction", shares, step) for _ in range(20)]
+
+    assert found(zeros(0.05, 0.42, 1.0, 0.9, 0.05), rule="gradient_zeros", tensors=tensors) == ()
+    (one,) = found(zeros(0.05, 0.75, 1.0, 0.9, 0.05), rule="gradient_zeros", tensors=tensors)
+    assert one.node == "attn.in_proj_bias"
+    assert "keys" in one.innocent
+    assert one.evidence[0].baseline == pytest.approx(1 / 3 + 0.2)
+
+
+def test_rows_of_ten_steps_say_so_two_rows_later_at_most() -> None:
+    """Durations are in steps; a single sample is no habit."""
+    for rule in ("depth_drop", "constant_signal", "no_gradient", "tiny_updates", "never_updated"):
+        steps, kind, severity, node, _, _ = SICK[rule]
+        begin = [step for step in steps if step == Step()][:3]
+        one = found([*begin, *steps[-5:]], every=10, rule=rule)[0]
+        assert (one.type, one.severity, one.node) == (kind, severity, node), rule
+        assert one.detected < 10 * (len(begin) + 3), rule
