@@ -27,9 +27,11 @@ def look(view: View) -> Iterable[Hit]:
     modules = now.modules
     if modules is None:
         return
-    values = {metric: now.values("activations", metric) for metric in ("mean", "std", "limit_fraction", "mean_abs")}
     tanh, sigmoid = modules.like(TANH), modules.like(SIGMOID)
     places = np.flatnonzero(tanh | sigmoid | modules.like(GELU))
+    if not len(places):
+        return
+    values = {metric: now.values("activations", metric) for metric in ("mean", "std", "limit_fraction", "mean_abs")}
     share = np.zeros(len(modules.tensors))
     both = (tanh | sigmoid)[places] & (places > 0)
     before = places[both] - 1  # what the function gets comes from the module before it
