@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-VIEWING = ("tensorboard", "numpy", "google-crc32c")
+VIEWING = ("tensorboard", "numpy", "google-crc32c", *(("tomli",) if sys.version_info < (3, 11) else ()))
 
 
 def command(*arguments: str | Path, cwd: Path | None = None) -> str:

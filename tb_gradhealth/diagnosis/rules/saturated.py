@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..modules import GELU, SIGMOID, TANH
+from ...rows import Floats
+from ..memory import Mask
+from ..modules import GELU, SIGMOID, TANH, Modules
 from ..rule import Cause, Hit, Rule, View, evidence
 
 #: |x| beyond which tanh, GELU and their kin have lost their slope.
@@ -15,11 +17,11 @@ EDGE = 3.0
 _normal = np.frompyfunc(math.erfc, 1, 1)
 
 
-def beyond(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+def beyond(mean: Floats, std: Floats) -> Floats:
     """The share of |x| > 3 of a normal distribution: what a layer passes on is about that."""
     wide = np.maximum(std, 1e-12) * math.sqrt(2)
-    share: np.ndarray = (_normal((EDGE - mean) / wide) + _normal((EDGE + mean) / wide)).astype(np.float64) / 2
-    return share
+    share: Floats = np.asarray(_normal((EDGE - mean) / wide) + _normal((EDGE + mean) / wide), np.float64)
+    return share / 2
 
 
 def look(view: View) -> Iterable[Hit]:
@@ -27,26 +29,31 @@ def look(view: View) -> Iterable[Hit]:
     modules = now.modules
     if modules is None:
         return
-    values = {metric: now.values("activations", metric) for metric in ("mean", "std", "limit_fraction", "mean_abs")}
-    tanh, sigmoid = modules.like(TANH), modules.like(SIGMOID)
-    places = np.flatnonzero(tanh | sigmoid | modules.like(GELU))
-    share = np.zeros(len(modules.tensors))
-    both = (tanh | sigmoid)[places] & (places > 0)
-    before = places[both] - 1  # what the function gets comes from the module before it
-    share[places[both]] = np.nan_to_num(beyond(values["mean"][before], values["std"][before]))
-    if len(before):
-        size = values["mean_abs"][places[both]]
-        # Of a sigmoid the distance from 1/2 is not recorded; its standard deviation and mean tell as much.
-        root = np.sqrt((values["mean"][places[both]] - 0.5) ** 2 + values["std"][places[both]] ** 2) * 2
-        size = np.where(sigmoid[places[both]], root, size)
-        share[places[both]] = np.where(size >= view["size"], share[places[both]], 0)
-    share = np.fmax(share, np.where(modules.limited & ~np.isnan(values["limit_fraction"]), values["limit_fraction"], 0))
-    allowed = np.zeros(len(share), np.bool_)
-    allowed[places] = True
-    held = view.held("high", allowed & (share > view.by_node("share", modules.tensors.names)), 10)
+    both, one_sided = modules.like(TANH) | modules.like(SIGMOID), modules.like(GELU)
+    if not (both | one_sided).any():
+        return
+    # Of GELU and SiLU it was counted, of the others where no digit of their slope is left.
+    counted = np.fmax(now.values("activations", "limit_fraction"), 0)
+    share = np.fmax(counted, _estimated(view, modules, both))
+    held = view.held("high", (both | one_sided) & (share > view.by_node("share", modules.tensors.names)), 10)
     for place in np.flatnonzero(held.now).tolist():
         told = evidence("share beyond |x| = 3", share[place], view["share"], "share of elements")
         yield Hit(modules.owner[place] or modules.tensors.names[place], int(held.since[place]), told)
+
+
+def _estimated(view: View, modules: Modules, both: Mask) -> Floats:
+    """For functions with limits on ``both`` sides the share of what they get that is beyond them, as long as what they
+    return agrees: a gain or a normalisation may lie between them and the module before."""
+    now = view.now
+    mean, std = now.values("activations", "mean"), now.values("activations", "std")
+    share = np.zeros(len(both))
+    places = np.flatnonzero(both[1:]) + 1
+    share[places] = np.fmax(beyond(mean[places - 1], std[places - 1]), 0)
+    # Of a sigmoid the distance from 1/2 is what |y| is of tanh: its mean and standard deviation tell as much.
+    from_half = 2 * np.sqrt((mean - 0.5) ** 2 + std**2)
+    size = np.where(modules.like(SIGMOID), from_half, now.values("activations", "mean_abs"))
+    found: Floats = np.where(size >= view["size"], share, 0)
+    return found
 
 
 RULE = Rule(
