@@ -83,7 +83,7 @@ def test_ends_are_typed_exactly_and_moved_by_keys(board: TensorBoard, open_tab: 
 def test_a_diverging_scale_has_a_centre_of_no_hue(board: TensorBoard, open_tab: Any) -> None:
     for dark in (False, True):
         tab = opened(open_tab(board.url, dark=dark))
-        tab.part("scale").get_by_text("diverging").click()
+        tab.part("scale").locator("[value=diverging]").click(force=True)
         settled(tab)
         query = "health.state().metric"
         assert tab.ask(query) == "norm"
