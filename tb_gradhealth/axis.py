@@ -164,9 +164,9 @@ class StepAxis(Guard):
         if not self._closed:
             self._guarded(self._drop, watch, inverse_scale)
 
-    def inverse_scale(self) -> torch.Tensor | None:
-        """What a loss-scaled gradient must be multiplied with now; None where no scaler is in use."""
-        return next((one for one in (watch.inverse_scale() for watch in self._watches) if one is not None), None)
+    def loss_scale(self) -> torch.Tensor | None:
+        """What a loss is multiplied with before its backward pass; None where no scaler is in use."""
+        return next((one for one in (watch.loss_scale() for watch in self._watches) if one is not None), None)
 
     def reevaluates(self) -> bool:
         """Whether an optimizer calls its closure again within a step: that belongs to none."""

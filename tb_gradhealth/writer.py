@@ -225,7 +225,7 @@ def _recording(
         monitor = Monitor(settings, _unhook)
         if settings.activations:
             how = settings.activations, settings.every, settings.near_zero
-            monitor.watch_with(Activations(names, *how, monitor.report, monitor.reevaluates, monitor.inverse_scale))
+            monitor.watch_with(Activations(names, *how, monitor.report, monitor.reevaluates, monitor.loss_scale))
         return names, monitor
     options.check_alone(given)
     if not isinstance(beside, GradHealthWriter) or _KEY not in beside.__dict__:

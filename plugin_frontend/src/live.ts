@@ -15,7 +15,7 @@ export class Live {
   /** After an outage the server may be another process, whose revisions mean something else. */
   private distrusted = false;
   /** What is likely to be asked for first, under way beside the list of runs. */
-  private ahead: Promise<Meta | null> | null = null;
+  private ahead: { readonly run: string | null; readonly meta: Promise<Meta | null> } | null = null;
 
   constructor(
     private readonly store: Store,
@@ -24,8 +24,9 @@ export class Live {
   ) {}
 
   start(): void {
+    const [run, stream] = [this.store.runName.peek(), this.store.streamName.peek()];
     // A failure is told by what is asked for again.
-    this.ahead = this.api.meta(this.store.runName.peek(), this.store.streamName.peek()).catch(() => null);
+    if (this.isVisible()) this.ahead = { run, meta: this.api.meta(run, stream).catch(() => null) };
     effect(() => {
       const run = this.store.run.value;
       const stream = this.store.streamName.value;
@@ -93,7 +94,7 @@ export class Live {
   }
 
   private async metaOf(run: string, stream: string | null): Promise<Meta> {
-    const ahead = await this.ahead;
+    const ahead = this.ahead?.run === null || this.ahead?.run === run ? await this.ahead.meta : null;
     this.ahead = null;
     const wanted = ahead?.run === run && (stream === null || stream === ahead.stream);
     return wanted ? ahead : this.api.meta(run, stream);

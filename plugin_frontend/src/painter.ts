@@ -34,8 +34,11 @@ export class Painter {
       lockRange(this.store, scene, rows, 'tiles');
     const painted = this.heatmap.draw(scene, rows, this.store.tables.peek(), PALETTES[this.theme()]);
     if (!samePainted(painted, this.store.painted.peek())) this.store.painted.value = painted;
+    const run = this.store.layer.peek()?.run;
     if (!this.store.pictured.peek() && (painted.complete || this.store.tiles.idle))
-      afterFrame(() => (this.store.pictured.value = true));
+      afterFrame(() => {
+        if (this.store.layer.peek()?.run === run) this.store.pictured.value = true;
+      });
   }
 
   /** All that is coming has come; before, the range would depend on which tile was first. */

@@ -208,8 +208,13 @@ class Watch:
         if self._attempt is not None:
             self._attempt.left = gradients.marks(self.parameters())
 
+    def loss_scale(self) -> torch.Tensor | None:
+        """What a loss is multiplied with before its backward pass, as far as a scaler was seen."""
+        scaler = None if self._scaler is None else self._scaler()
+        return None if scaler is None else scaler._scale
+
     def inverse_scale(self) -> torch.Tensor | None:
-        """What the gradients must be multiplied with now, as far as a scaler was seen."""
+        """What the gradients must be multiplied with now: nothing once the scaler has unscaled them."""
         scaler = None if self._scaler is None else self._scaler()
         if scaler is None or scaler._scale is None or self._stage(scaler) is not OptState.READY:
             return None

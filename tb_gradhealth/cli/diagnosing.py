@@ -11,7 +11,7 @@ from ..diagnosis.settings import custom_rules
 from ..diagnosis.telling import content, figure, steps, verdict, where
 from ..reading.opened import OpenRun, open_run
 from .map import heatmap
-from .status import DONE, FOUND
+from .status import DONE, FAILED, FOUND
 from .terminal import Colour, Progress, coloured, complain, printable
 
 COLOURS: dict[str, Colour] = {"critical": "red", "high": "red", "medium": "yellow", "low": "yellow", "notice": "dim"}
@@ -32,18 +32,24 @@ def report(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     """One line for each finding that is grave enough, and the exit status."""
     grave = SEVERITIES[: SEVERITIES.index(options.fail_on) + 1]
-    failed = False
+    status = DONE
     for name in options.runs:
         _, diagnosis = _diagnosed(name, options.config)
         found = [one for one in diagnosis.findings if one.severity in grave]
-        failed = failed or bool(found)
+        count = diagnosis.steps[1] - diagnosis.steps[0]
         for one in found:
             print(f"{printable(name)}: {_headline(one)}")
-        if not found:
-            said = coloured("passed", "green", sys.stdout)
-            print(f"{printable(name)}: {said}, {diagnosis.steps[1] - diagnosis.steps[0]:,} steps")
+        if found:
+            status = FOUND
+        elif diagnosis.problems or not count:
+            # What was not looked at has not passed.
+            said = "not looked at as a whole" if count else "no row yet"
+            print(f"{printable(name)}: {coloured(said, 'yellow', sys.stdout)}, {count:,} steps")
+            status = status or FAILED
+        else:
+            print(f"{printable(name)}: {coloured('passed', 'green', sys.stdout)}, {count:,} steps")
         _complain(diagnosis)
-    return FOUND if failed else DONE
+    return status
 
 
 def _diagnosed(name: str, config: str | None) -> tuple[OpenRun, Diagnosis]:

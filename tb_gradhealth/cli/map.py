@@ -39,7 +39,10 @@ def heatmap(run: OpenRun, diagnosis: Diagnosis, stream: TextIO) -> Sequence[str]
     finite = logs[np.isfinite(logs)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     first, end = int(found.steps[0, 0]), int(found.steps[-1, 1])
-    lines = ["", f"{metric} of the layers at fault, steps {first} to {end - 1}, log {10**low:.2g} to {10**high:.2g}"]
+    lines = [
+        "",
+        f"{printable(metric)} of the layers at fault, steps {first} to {end - 1}, log {10**low:.2g} to {10**high:.2g}",
+    ]
     for node, values, flags in zip(found.nodes, logs, found.flags, strict=True):
         spans = [(one.start, one.stop) for one in alarms if one.node == node]
         cells = [

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from .finding import SEVERITIES, Finding, Missing, order
-from .memory import Memory
-from .missing import missing
+from .memory import Memory, Spacing
+from .missing import kinds, missing
 from .row import Row, Tensors
 from .rule import MOST_HITS, Cause, Hit, Rule, View
 from .signals import READ, Signals
@@ -18,8 +17,6 @@ from .signals import READ, Signals
 GAP_ROWS = 20
 #: Findings of one rule; more of them say nothing more.
 MOST_FINDINGS = 50
-#: Gaps between the rows that a rule looked at lately, the least of which is how far they are apart.
-GAPS = 8
 
 
 @dataclass
@@ -37,28 +34,24 @@ class _Running:
         self.rule = rule
         self.failed = ""
         self._now = now
-        self.found: dict[str, _Open] = {}  # the last one of each node
+        self.found: dict[tuple[str, str], _Open] = {}  # the last one of each node and type
         self.closed: list[Finding] = []
         self.forget()
 
     def forget(self) -> None:
-        self._memory, self._gaps, self._last = Memory(), deque[int](maxlen=GAPS), -1
+        self._memory, self._spacing = Memory(), Spacing()
         self._view = View(self._now, self._memory, self.rule.thresholds, self.rule.patterns)
 
     def look(self, row: Row, number: int) -> Iterator[Finding]:
         """Findings that are new, or whose evidence goes on."""
-        gap = max(1, row.start - self._last if self._last >= 0 else row.stop - row.start)
-        if self._last >= 0:
-            self._gaps.append(gap)
-        self._last = row.start
-        if gap != self._memory.spacing:
-            self._memory.spacing = min(self._gaps, default=gap)
+        self._memory.spacing = self._spacing.add(row.start, row.stop)
         for hit in islice(self.rule.look(self._view), MOST_HITS):
             if (found := self._take(hit, row, number)) is not None:
                 yield found
 
     def _take(self, hit: Hit, row: Row, number: int) -> Finding | None:
-        known = self.found.get(hit.node)
+        key = hit.node, hit.type or self.rule.type
+        known = self.found.get(key)
         if known is not None and number - known.row <= GAP_ROWS:
             known.row = number
             known.finding = replace(known.finding, stop=row.stop)
@@ -72,10 +65,10 @@ class _Running:
             self.closed.append(known.finding)
         rule = self.rule
         finding = Finding(
-            hit.type or rule.type,
+            key[1],
             hit.severity or rule.severity,
             hit.node,
-            hit.since,
+            int(hit.since),
             row.stop,
             row.stop - 1,
             hit.evidence,
@@ -84,7 +77,7 @@ class _Running:
             rule.innocent if hit.innocent is None else hit.innocent,
             rule.name,
         )
-        self.found[hit.node] = _Open(finding, number)
+        self.found[key] = _Open(finding, number)
         return finding
 
     def findings(self) -> list[Finding]:
@@ -99,6 +92,7 @@ class Engine:
         self._rules = [_Running(rule, self.signals) for rule in rules]
         self._rows = 0
         self._streams: dict[str, Tensors] = {}
+        self._metrics: dict[str, frozenset[str]] = {}
         self._logged: set[str] = set()
 
     @property
@@ -118,7 +112,7 @@ class Engine:
         """The row behind those before it; findings that it is evidence for, new ones and those that go on."""
         self._adopt(row)
         self.signals.update_row(row)
-        self._logged |= row.logged.keys()
+        self._logged |= kinds(row.logged)
         self._rows += 1
         found = []
         sound = self.signals.applied and not self.signals.lost
@@ -138,7 +132,7 @@ class Engine:
         for name, frame in row.frames.items():
             known = self._streams.get(name)
             changed |= known is not None and known is not frame.tensors
-            self._streams[name] = frame.tensors
+            self._streams[name], self._metrics[name] = frame.tensors, frozenset(frame.values)
         if changed:
             self.signals.forget()
             for running in self._rules:
@@ -154,7 +148,7 @@ class Engine:
     @property
     def missing(self) -> tuple[Missing, ...]:
         """Rules for which nothing has come yet, and what to record for them."""
-        return missing([running.rule for running in self._rules], self._streams.keys(), self._logged)
+        return missing([running.rule for running in self._rules], self._metrics, self._logged)
 
 
 def _ranked(causes: Sequence[Cause], one: Finding, every: Sequence[Finding]) -> tuple[str, ...]:

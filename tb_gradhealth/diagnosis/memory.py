@@ -24,6 +24,9 @@ LEAST_ROWS = 2
 #: Rows that are kept of any duration.
 MOST_ROWS = 1024
 
+#: Gaps between rows of which the usual one is taken.
+GAPS = 8
+
 T = TypeVar("T")
 
 
@@ -121,6 +124,21 @@ class Past:
 
     def median(self) -> float:
         return sorted(self._values)[(len(self._values) - 1) // 2] if self._values else math.nan
+
+
+class Spacing:
+    """Steps from row to row, as usual lately: a single short row, as at the end of a session, changes nothing."""
+
+    def __init__(self) -> None:
+        self._gaps: deque[int] = deque(maxlen=GAPS)
+        self._last: int | None = None
+
+    def add(self, start: int, stop: int) -> int:
+        """Behind one more row, ``[start, stop)``."""
+        if self._last is not None:
+            self._gaps.append(max(1, start - self._last))
+        self._last = start
+        return sorted(self._gaps)[(len(self._gaps) - 1) // 2] if self._gaps else max(1, stop - start)
 
 
 class Memory:

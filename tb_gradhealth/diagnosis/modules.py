@@ -30,7 +30,10 @@ class Modules:
         with_weights = {
             module_of(name): place for place, name in enumerate(parameters.names) if parameters.matrix[place]
         }
-        self._recurrent = np.array([self._is_recurrent(name, parameters) for name in tensors.names], np.bool_)
+        recurrent = {
+            module_of(name) for name, is_one in zip(parameters.names, parameters.recurrent, strict=True) if is_one
+        }
+        self._recurrent = np.array([name in recurrent for name in tensors.names], np.bool_)
         #: Whether a module has a matrix of its own.
         self.layer = np.array([name in with_weights for name in tensors.names], np.bool_)
         #: For each module the one with weights that it is, or that comes before it; "" where there is none.
@@ -42,13 +45,6 @@ class Modules:
         #: The tensor that is an owner's matrix.
         self.matrix_of = with_weights
         self.units = np.array([_units(shape) for shape in tensors.shapes], np.float64)
-
-    @staticmethod
-    def _is_recurrent(module: str, parameters: Parameters) -> bool:
-        return any(
-            recurrent and module_of(name) == module
-            for name, recurrent in zip(parameters.names, parameters.recurrent, strict=True)
-        )
 
     def see(self, frame: Frame) -> None:
         """One more row; metrics that there are not tell nothing."""

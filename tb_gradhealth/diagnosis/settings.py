@@ -41,7 +41,10 @@ def custom_rules() -> tuple[Rule, ...]:
     """Rules of installed packages. Code of theirs runs: never for a run that somebody else looks at."""
     found = []
     for point in metadata.entry_points(group=GROUP):
-        rule = point.load()
+        try:
+            rule = point.load()
+        except Exception as error:
+            raise SettingsError(f"entry point {point.name!r}: {type(error).__name__}: {error}") from error
         if not isinstance(rule, Rule):
             raise SettingsError(f"entry point {point.name!r}: expected a Rule, got {type(rule).__name__}")
         found.append(rule)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..rows import NEVER, Floats
 from ..store.scalars import Scalar
-from .memory import Memory, Past, median
+from .memory import Memory, Past, Spacing, median
 from .modules import Modules
 from .row import MAX, MEAN, Frame, Row, Tensors
 from .structure import Parameters, parameters
@@ -44,7 +44,7 @@ class Signals:
     """The row that came last, and what is known of those before it. Scalars are NaN where nothing is known."""
 
     def __init__(self) -> None:
-        self._memory = Memory()
+        self._memory, self._spacing = Memory(), Spacing()
         self.parameters: Parameters = _nobody()
         self.modules: Modules | None = None
         self.row = Row(0, 1, {})
@@ -130,7 +130,7 @@ class Signals:
         self.row = row
         if self.began < 0:
             self.began = row.start
-        self._memory.spacing = max(1, row.stop - row.start)
+        self._memory.spacing = self._spacing.add(row.start, row.stop)
         self.skipped = frozenset(note.step for note in row.notes if note.kind == "skipped")
         self.applied = len(self.skipped) < row.stop - row.start
         self._logged(row.logged)

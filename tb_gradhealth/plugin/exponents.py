@@ -26,9 +26,10 @@ def has_histogram(timeline: Timeline) -> bool:
 
 
 def histogram_of(timelines: Iterable[Timeline], asked: Timeline) -> Timeline | None:
-    """The stream ``asked``, or the first one with a histogram of the same nodes."""
+    """The stream ``asked``, or one with a histogram of the same nodes: of the same kind of tensor, or the first one."""
     alike = [one for one in timelines if has_histogram(one) and one.tree.names == asked.tree.names]
-    return asked if asked in alike else next(iter(alike), None)
+    nearest = sorted(alike, key=lambda one: (one is not asked, one.what != asked.what))
+    return next(iter(nearest), None)
 
 
 def exponents(timeline: Timeline, node: int, begin: int, end: int) -> dict[str, Any]:

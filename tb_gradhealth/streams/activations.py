@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from .. import shards
+from ..boundary import amp
 from ..boundary.names import Names
 from . import figures, module_hooks
 from .calls import Calls
@@ -35,7 +36,7 @@ class Activations:
 
     A call is measured while its output is there; calls between two steps are merged: those of one forward pass, of
     accumulated ones, of replicas. A forward pass that a checkpoint repeats does not count. Gradients are those that
-    autograd hands on, each time that it does, multiplied with ``inverse_scale`` where a GradScaler is in use. ``skips``
+    autograd hands on, each time that it does, divided by ``loss_scale`` where a GradScaler is in use. ``skips``
     tells that what runs now belongs to no step.
     """
 
@@ -47,11 +48,12 @@ class Activations:
         near_zero: float,
         tell: Callable[[str], None],
         skips: Callable[[], bool],
-        inverse_scale: Callable[[], torch.Tensor | None],
+        loss_scale: Callable[[], torch.Tensor | None],
     ) -> None:
         self._names, self._every, self._tell, self._skips = names, every, tell, skips
-        self._inverse_scale = inverse_scale
-        self._factors: list[torch.Tensor | None] = []  # of the gradients of this look, once there was one
+        self._loss_scale = loss_scale
+        self._scaled: set[bool] = set()  # whether the gradients of this look are
+        self._inverse: tuple[torch.Tensor, int, torch.Tensor] | None = None  # of which scale, and of its which value
         self._row = self._step = -1
         self._look = 0  # number of the current one; tensors' hooks of another are too late
         self._looking = False
@@ -92,7 +94,7 @@ class Activations:
         self._looking = False
         self._inside.remove()
         outputs, gradients = self._outputs.take(), self._gradients.take()
-        if self._factors and (self._factors[0] is None) != (self._inverse_scale() is None):
+        if self._scaled and self._scaled != {self._loss_scale() is not None}:
             gradients = None  # who measured them did not know yet, or not any more, that they are loss-scaled
         # Hooks that nobody called would only be in the way of a compiler that looks once more.
         self._early = outputs is not None or not self._looked
@@ -126,7 +128,7 @@ class Activations:
         self._inside.remove()
         self._outputs.take()
         self._gradients.take()
-        self._factors = []
+        self._scaled = set()
         for place in self._places:
             place.figures.forget()
             place.called = False
@@ -213,10 +215,21 @@ class Activations:
         try:
             if not (gradient.is_cuda and torch.cuda.is_current_stream_capturing()):
                 with _unseen():
-                    self._factors = self._factors or [self._inverse_scale()]
-                    self._gradients.measure(index, _here(gradient), self._factors[0])
+                    inverse = self._unscaling()
+                    self._scaled.add(inverse is not None)
+                    self._gradients.measure(index, _here(gradient), inverse)
         except Exception as error:
             self._tell(f"{type(error).__name__}: {error}")
+
+    def _unscaling(self) -> torch.Tensor | None:
+        """What a gradient of this backward pass must be multiplied with; other optimizers' passes have it, too."""
+        scale = self._loss_scale()
+        if scale is None:
+            return None
+        known = self._inverse
+        if known is None or known[0] is not scale or known[1] != scale._version:
+            known = self._inverse = scale, scale._version, amp.inverse(scale)
+        return known[2]
 
     # What people are told
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gradhealth_kernels import metrics
 from tb_gradhealth.cli.command import main
+from tb_gradhealth.diagnosis import RULES
+from tb_gradhealth.diagnosis.rule import Hit, View
 from tests.planted import STEPS, planted
 from tests.synthetic import Recording, gradients, measured
 
@@ -43,21 +48,24 @@ def test_report_as_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     } in told["missing"]
 
 
-@pytest.mark.parametrize(("level", "status"), [("critical", 1), ("notice", 1)])
-def test_check_fails_on_what_is_grave_enough(
-    runs: Path, capsys: pytest.CaptureFixture[str], level: str, status: int
-) -> None:
-    assert main(["check", str(runs / "exp1"), "--fail-on", level]) == status
+def test_check_fails_on_what_is_grave_enough(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "rules.toml"
+    run = str(runs / "exp1")
+    assert main(["check", run]) == 1
     assert "critical NUMERICAL in embed, steps 41 to 69" in capsys.readouterr().out
+    config.write_text('[rules.nonfinite]\nseverity = "medium"\n')
+    assert main(["check", run, "--fail-on", "medium", "--config", str(config)]) == 1
+    assert "medium NUMERICAL in embed" in capsys.readouterr().out
+    assert main(["check", run, "--fail-on", "critical", "--config", str(config)]) == 0
+    assert capsys.readouterr().out == f"{run}: passed, {STEPS} steps\n"
 
 
 def test_check_passes_where_the_settings_say_so(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "rules.toml"
     config.write_text('skip = ["nonfinite"]\n')
-    healthy = tmp_path / "healthy"
-    Recording(measured(gradients(30, 6))).write(healthy / "gradhealth")
-    assert main(["check", str(healthy), "--fail-on", "critical", "--config", str(config)]) == 0
-    assert capsys.readouterr().out == f"{healthy}: passed, 30 steps\n"
+    healthy = str(runs / "exp1")
+    assert main(["check", healthy, "--config", str(config)]) == 0
+    assert capsys.readouterr().out == f"{healthy}: passed, {STEPS} steps\n"
     config.write_text("[rules.nonfinites]\n")
     assert main(["check", str(healthy), "--config", str(config)]) == 2
     assert "got 'nonfinites'" in capsys.readouterr().err
@@ -67,7 +75,8 @@ def test_names_from_a_file_cannot_command_a_terminal(tmp_path: Path, capsys: pyt
     hostile = "\x1b]0;owned\x07.\u202eweight"
     run = planted()
     names = (hostile, *run.recording.names[1:])
-    run.recording.again(names=names).write(tmp_path / "gradhealth")
+    chosen = tuple(replace(one, name=hostile) if one.name == "norm" else one for one in run.recording.chosen)
+    run.recording.again(names=names, chosen=chosen).write(tmp_path / "gradhealth")
     for command in (["report", str(tmp_path)], ["check", str(tmp_path)]):
         main(command)
         shown = capsys.readouterr().out
@@ -79,3 +88,26 @@ def test_the_commands_end_with_a_status_of_their_own(runs: Path) -> None:
     assert gradhealth("check", runs / "exp1").returncode == 1
     missing = gradhealth("report", runs / "nowhere")
     assert (missing.returncode, missing.stdout) == (2, "")
+
+
+def test_what_was_not_looked_at_has_not_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Recording(measured(gradients(30, 6))).write(tmp_path / "healthy" / "gradhealth")
+
+    def look(view: View) -> Iterable[Hit]:
+        raise ValueError("no such layer")
+
+    broken = replace(RULES[0], name="broken", look=look)
+    monkeypatch.setattr("tb_gradhealth.cli.diagnosing.custom_rules", lambda: (broken,))
+    assert main(["check", str(tmp_path / "healthy")]) == 2
+    said = capsys.readouterr()
+    assert "passed" not in said.out
+    assert "rule broken: ValueError: no such layer" in said.err
+
+
+def test_a_metric_that_was_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Recording(measured(gradients(30, 6)), chosen=metrics.select(["near_zero_fraction"]))
+    run.write(tmp_path / "gradhealth")
+    assert main(["report", str(tmp_path)]) == 0
+    assert "  norm_jump, norm_limits: metrics= with norm\n" in capsys.readouterr().out

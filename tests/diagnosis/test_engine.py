@@ -14,7 +14,7 @@ from tb_gradhealth.diagnosis import RULES, Cause, Engine, Hit, Rule, SettingsErr
 from tb_gradhealth.diagnosis.replay import replay
 from tb_gradhealth.diagnosis.settings import apply, custom_rules, read
 from tb_gradhealth.reading.opened import open_run
-from tests.planted import SPIKE, STEPS, written
+from tests.planted import STEPS, written
 
 from .made import NAMES, Step, at, found, healthy, rows, with_figure
 
@@ -53,7 +53,6 @@ def test_a_run_that_grows_is_diagnosed_as_one_that_was_fed_row_by_row(tmp_path: 
     assert {one.rule for one in half.findings} <= {one.rule for one in engine.findings}
     (bad,) = (one for one in engine.findings if one.type == "NUMERICAL" and one.start == 41)
     assert bad.node == "embed"
-    assert SPIKE < STEPS
 
 
 def test_evidence_that_comes_back_after_long_is_another_finding() -> None:

@@ -67,7 +67,7 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         "critical",
         "",
         32,
-        32,
+        33,
     ),
     "norm_and_loss": (
         [*healthy(30), *(Step(logged={"loss": 1.2}, whole={("gradients", "norm"): 8.1}) for _ in range(4))],
@@ -412,3 +412,6 @@ def test_rows_of_ten_steps_say_so_two_rows_later_at_most() -> None:
         one = found([*begin, *steps[-5:]], every=10, rule=rule)[0]
         assert (one.type, one.severity, one.node) == (kind, severity, node), rule
         assert one.detected < 10 * (len(begin) + 3), rule
+    jump = [Step(whole={("gradients", "norm"): 0.2 * 12.5}) for _ in range(3)]
+    (one,) = found([*healthy(5), *jump], every=10, rule="norm_jump")
+    assert (one.start, one.detected) == (60, 69), "one large row may be one hard batch"

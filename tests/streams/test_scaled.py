@@ -70,3 +70,38 @@ def test_every_row_and_metric(tmp_path: Path, how: str) -> None:
 
     further = {"minimum": extreme(np.min), "maximum": extreme(np.max)}
     assert_rows(open_run(tmp_path), "activation_gradients", sampled, further)
+
+
+def test_another_optimizer_that_shares_the_scaler(tmp_path: Path) -> None:
+    """The generator's backward pass goes through the discriminator when that has stepped, and the scale not changed."""
+    torch.manual_seed(0)
+    generator, model = nn.Linear(4, 6), nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
+    scaler = torch.amp.GradScaler("cpu", init_scale=SCALE, growth_interval=2)
+    other: Any = torch.optim.SGD(generator.parameters(), lr=1e-3)
+    optimizer: Any = torch.optim.SGD(model.parameters(), lr=1e-3)
+    optimizer = GradHealthWriter(optimizer, model, logdir=tmp_path, every=1, activations=True)
+    graded: dict[int, dict[str, list[Any]]] = {}
+
+    def judged(x: torch.Tensor, step: int) -> torch.Tensor:
+        scale = scaler.get_scale()
+        for name, module in model.named_children():
+            x = module(x)
+            x.register_hook(lambda g, name=name: graded.setdefault(step, {}).setdefault(name, []).append(g / scale))
+        return x.mean()
+
+    for step in range(SCALED):
+        scaler.scale(judged(torch.randn(16, 6), step)).backward()
+        scaler.step(optimizer)
+        scaler.scale(judged(generator(torch.randn(16, 4)), step + 1)).backward()
+        scaler.step(other)
+        scaler.update()
+        optimizer.zero_grad()
+        other.zero_grad()
+    assert optimizer.gradhealth.problems == 0
+    optimizer.gradhealth.close()
+    rows = open_run(tmp_path).read("activation_gradients", "norm", nodes="1", steps=(1, SCALED), width=SCALED)
+    wanted = [
+        np.linalg.norm(np.concatenate([g.double().numpy().ravel() for g in graded[step]["1"]]))
+        for step in range(1, SCALED)
+    ]
+    assert rows.values[0].tolist() == pytest.approx(wanted, rel=1e-3)

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..finding import Severity
 from ..rule import Cause, Hit, Rule, View, evidence
 
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    if not now.is_first:
+    if not now.is_first or now.start > 0:  # what goes on has weights that were trained
         return
     ratio = now.initial_ratio
     if ratio > view["times"]:
@@ -25,7 +26,8 @@ def look(view: View) -> Iterable[Hit]:
     rms = np.where(now.modules.layer, np.nan_to_num(now.values("activations", "rms")), 0)
     if len(rms) and rms.max() > limit:
         told = evidence("output RMS", rms.max(), now.input_scale, "against the scale of the inputs")
-        yield Hit(now.modules.tensors.names[int(rms.argmax())], now.start, told)
+        severity: Severity | None = None if known else "medium"
+        yield Hit(now.modules.tensors.names[int(rms.argmax())], now.start, told, severity)
 
 
 RULE = Rule(
@@ -43,6 +45,6 @@ RULE = Rule(
         "initialise with Xavier (gain 0.6 for linear layers, 0.8 for attention) or Kaiming",
         "put LayerNorm in front of the layer, or scale residual branches by 0.1",
     ),
-    innocent="very narrow layers may have weights of this size by design",
+    innocent="very narrow layers may have weights of this size by design, and so may a model that was trained before",
     thresholds={"times": 3.0, "output": 10.0, "output_alone": 20.0},
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..finding import Severity
 from ..rule import Cause, Hit, Rule, View, evidence
 
 
@@ -14,9 +15,11 @@ def look(view: View) -> Iterable[Hit]:
         return
     grown = now.loss_5 > view["times"] * now.loss_reference and now.large_steps and now.age > view["after"]
     far = now.loss_5 > view["far"] * now.loss_reference and now.loss_5 > 2 * now.loss_start
-    since = view.lasted("high", grown or far, 1)
+    since = view.lasted("high", grown or far, 2)
     if since is not None:
-        yield Hit("", since, evidence("loss", now.loss_5, now.loss_reference, "against the largest of its first steps"))
+        told = evidence("loss", now.loss_5, now.loss_reference, "against the largest of its first steps")
+        severity: Severity | None = None if far or now.step_size_20 > 0 else "high"
+        yield Hit("", since, told, severity)
 
 
 RULE = Rule(

@@ -22,8 +22,8 @@ def look(view: View) -> Iterable[Hit]:
     ran, known = runs.see(view)
     updates = now.frame("updates")
     # Of a parameter that is frozen no update is recorded; one that waits for its gradient has one, of 0.
-    waits = ~np.isnan(now.update) if updates is not None else np.zeros(len(names), np.bool_)
-    held = view.held("absent", ~now.live & (state["had"] | waits) & (ran | ~known), view["steps"])
+    waits = ~np.isnan(now.update) if updates is not None else state["had"]
+    held = view.held("absent", ~now.live & waits & (ran | ~known), view["steps"])
     if not held.now.any():
         return
     place = int((held.now * (1 + now.parameters.weight)).argmax())  # the first weight, else the first bias
@@ -73,7 +73,7 @@ RULE = Rule(
         "follow the output of the module to the loss, and look where requires_grad is lost",
         "freeze what is not to learn (requires_grad_(False)), so that the optimizer does not carry it",
     ),
-    innocent="optimizers that take turns, idle experts and unused heads have no gradient for a while; modules that did "
-    "not run are left out",
+    innocent="optimizers that take turns, idle experts, unused heads and layers that are frozen later on have no "
+    "gradient for a while; modules that did not run are left out",
     thresholds={"steps": 20},
 )

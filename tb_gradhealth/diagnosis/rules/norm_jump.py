@@ -19,12 +19,12 @@ def look(view: View) -> Iterable[Hit]:
     if not math.isfinite(now.norm) or now.skipped:
         return
     norms = view.recent("norms", now.norm, BACK + RISE)
-    lately = -max(1, RISE // view.spacing)
-    before = norms[:lately]
+    window = max(2, math.ceil(3 / view.spacing))
+    before = norms[: -max(window, RISE // view.spacing)]
     if len(before) * view.spacing < LEAST - RISE or len(before) < 2:
         return
     usual = float(np.nanmax(before))
-    held = median(norms[-max(2, math.ceil(3 / view.spacing)) :])
+    held = median(norms[-window:])
     since = view.lasted("high", held > view["times"] * usual and held > view["of_start"] * now.norm_start, 1)
     if since is not None:
         yield Hit("", since, evidence("global gradient norm", held, usual, "L2, against the largest before"))
