@@ -84,7 +84,7 @@ export function HeatmapView(props: Props) {
         tabIndex={0}
         role="application"
         aria-roledescription="heatmap"
-        aria-label={`${label}. Arrow keys move from cell to cell, Enter opens the cell, plus and minus zoom the steps, 0 shows the whole run, question mark lists all keys.`}
+        aria-label={`${label}. Arrow keys move by cells, Enter opens one, plus and minus zoom, 0 shows the whole run, question mark lists all keys.`}
       />
       {children}
       <Frames store={store} pointing={pointing} navigation={navigation} />
