@@ -131,7 +131,7 @@ export function RangeControl({ store }: { store: Store }) {
         <button
           type="button"
           data-testid="fit"
-          title="Fit the colours to the cells in view, without their rarest extremes; until then the range stays as it is"
+          title="Fit the colours to the cells in view, without their rarest extremes"
           onClick={() => {
             fitRange(store);
           }}

@@ -36,10 +36,7 @@ export function Message({ store }: { store: Store }) {
       return (
         <Sorry
           title="Waiting for the first row"
-          text={
-            run?.problem ??
-            'The run has begun; the heatmap appears here as soon as its first steps are written.'
-          }
+          text={run?.problem ?? 'The run has begun; the heatmap appears when its first steps are written.'}
         />
       );
     case 'unreadable':
@@ -143,7 +140,7 @@ export function Notices({ store, children }: { store: Store; children?: Componen
       {screen === 'heatmap' && store.meta.value?.overview === true && (
         <div class="notice" data-testid="notice">
           Overview only: this run’s archive is not to be had here, or has been cut to its newest rows, so some
-          steps show as part of a longer interval. No spike is lost in it.
+          steps show as part of a longer interval. No spike is lost.
         </div>
       )}
       {screen === 'heatmap' && store.refusal.value !== null && (
