@@ -26,6 +26,7 @@ HEALTH: Mapping[tuple[str, str], Values] = {
     ("gradients", "norm"): 0.1,
     ("gradients", "rms"): 0.01,
     ("gradients", "near_zero_fraction"): 0.01,
+    ("gradients", "zero_fraction"): 0.01,
     ("weights", "norm"): tuple(
         float(np.sqrt(np.prod(shape) / (3 * shape[-1]))) if len(shape) > 1 else 1.0 for shape in SHAPES
     ),

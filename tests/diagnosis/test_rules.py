@@ -206,6 +206,22 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         0,
         19,
     ),
+    "zero_gradient": (
+        [with_figure("gradients", "norm", (0, 0.1, 0, 0.1, 0.1, 0.1, 0.1)) for _ in range(20)],
+        "STALLED_COMPONENT",
+        "high",
+        "net.2.weight",
+        0,
+        19,
+    ),
+    "lost_gradients": (
+        [with_figure("gradients", "zero_fraction", (0.9, 0, 0.8, 0, 0.9, 0, 0.55)) for _ in range(20)],
+        "DEAD",
+        "high",
+        "",
+        0,
+        19,
+    ),
     "tiny_updates": (
         [with_figure("updates", "update_ratio", 1e-6) for _ in range(20)],
         "STALLED_COMPONENT",
@@ -328,6 +344,14 @@ INNOCENT: dict[str, tuple[list[Step], tuple[str, ...]]] = {
         (),
     ),
     "a step that was skipped": ([*healthy(9), Step(skipped=True, bad={"gradients": NAMES}), *healthy(9)], ()),
+    "layers of which most units are silent, but not the last": (
+        [with_figure("gradients", "zero_fraction", (0.99, 0.9, 0.99, 0.9, 0.95, 0.9, 0.4)) for _ in range(40)],
+        ("lost_gradients", "zero_gradient"),
+    ),
+    "a gradient of nothing at all": (
+        [with_figure("gradients", "norm", 0.0, Step(whole={("gradients", "norm"): 0.0})) for _ in range(40)],
+        ("zero_gradient",),
+    ),
     "growth from nothing, as after convergence": (
         [*healthy(30), *(Step(whole={("gradients", "norm"): 1e-4}) for _ in range(80)), *quiet],
         ("norm_jump",),

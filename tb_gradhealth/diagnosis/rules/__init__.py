@@ -17,6 +17,7 @@ from . import (
     large_start,
     large_updates,
     loss_growth,
+    lost_gradients,
     never_updated,
     no_gradient,
     nonfinite,
@@ -35,6 +36,7 @@ from . import (
     underflow,
     weight_growth,
     weight_shrink,
+    zero_gradient,
 )
 
 RULES: tuple[Rule, ...] = (
@@ -57,7 +59,9 @@ RULES: tuple[Rule, ...] = (
     saturated.RULE,
     input_scale.RULE,
     dead_features.RULE,
+    lost_gradients.RULE,
     no_gradient.RULE,
+    zero_gradient.RULE,
     never_updated.RULE,
     starved.RULE,
     tiny_updates.RULE,

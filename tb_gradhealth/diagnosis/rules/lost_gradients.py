@@ -1,0 +1,42 @@
+"""Zeros where gradients should be, in all matrices at once: they were too small for the format, or nothing is alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..rule import Cause, Hit, Rule, View, evidence
+
+
+def look(view: View) -> Iterable[Hit]:
+    now = view.now
+    which = now.parameters.matrix & now.live
+    zeros = now.values("gradients", "zero_fraction")[which]
+    lost = False
+    if len(zeros) > 1 and not now.converged:
+        lost = zeros.min() > view["each"] and float(np.median(zeros)) > view["median"]
+    since = view.lasted("lost", lost, 20)
+    if since is not None:
+        told = evidence("zeros in the gradients", float(np.median(zeros)), view["median"], "share, median of matrices")
+        yield Hit("", since, (*told, *evidence("in the matrix with fewest", float(zeros.min()), view["each"], "share")))
+
+
+RULE = Rule(
+    name="lost_gradients",
+    type="DEAD",
+    severity="high",
+    look=look,
+    needs={"gradients": ("zero_fraction",)},
+    causes=(
+        Cause("underflow: gradients too small for float16, without a loss scale or with one that is too small"),
+        Cause("nearly all units are dead", ("EXPLODING", "PROGRESSIVE_DEATH")),
+        Cause("a loss that is masked nearly everywhere"),
+    ),
+    actions=(
+        "use torch.amp.GradScaler, or train in bfloat16",
+        'record streams=["exponents"] and activations="auto", which tell the two apart',
+    ),
+    innocent="a model that has converged has gradients near zero; sparse ReLU networks have zeros in some layers alone",
+    thresholds={"each": 0.5, "median": 0.75},
+)
