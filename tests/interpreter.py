@@ -1,7 +1,8 @@
-"""A plugin of pytest that makes Triton's interpreter twice as fast, see :mod:`tests.triton_processes`.
+"""A plugin of pytest that makes Triton's interpreter several times as fast, see :mod:`tests.triton_processes`.
 
-The interpreter puts functions of its own in the place of the language's when a kernel is launched, and then again for
-each call within it, where they are already. So here that is done once a launch for each module that kernels use.
+It computes what the interpreter computes, but not again: what the interpreter puts in the place of the language's
+functions when a kernel is launched, it puts there for each call within it too; and it derives a tensor's shape, size
+and type in NumPy anew for each tensor of a type.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from typing import Any
 
 
 def pytest_configure() -> None:
+    patch_once_a_launch()
+    remember_types()
+
+
+def patch_once_a_launch() -> None:
     from triton import language
     from triton.runtime import interpreter
 
@@ -30,3 +36,35 @@ def pytest_configure() -> None:
         return launch(self, *arguments, **options)
 
     interpreter._patch_lang, interpreter.GridExecutor.__call__ = patch_once, launch_anew
+
+
+def remember_types() -> None:
+    """A type keeps what was derived from it. Blocks of equal elements and shape share that."""
+    from triton.language import core
+    from triton.runtime import interpreter
+
+    new_block, new_tensor, numpy_type = core.block_type.__init__, core.tensor.__init__, interpreter._get_np_dtype
+
+    def block(self: Any, element_ty: Any, shape: Any) -> None:
+        blocks = element_ty.__dict__.setdefault("blocks", {})
+        sizes = tuple(getattr(size, "value", size) for size in shape)
+        if sizes not in blocks:
+            new_block(self, element_ty, shape)
+            blocks[sizes] = self.__dict__
+        self.__dict__ = blocks[sizes]
+
+    def tensor(self: Any, handle: Any, type: Any) -> None:
+        derived = type.__dict__.get("of_tensors")
+        if derived is None:
+            new_tensor(self, handle, type)
+            type.of_tensors = {"shape": self.shape, "numel": self.numel, "type": type, "dtype": self.dtype}
+        else:
+            self.__dict__.update(derived, handle=handle)
+
+    def in_numpy(dtype: Any) -> Any:
+        found = dtype.__dict__.get("in_numpy")
+        if found is None:
+            found = dtype.in_numpy = numpy_type(dtype)
+        return found
+
+    core.block_type.__init__, core.tensor.__init__, interpreter._get_np_dtype = block, tensor, in_numpy

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gradhealth_kernels import metrics, reference
+from gradhealth_kernels import figures, reference
 from gradhealth_kernels.elements import BITS
 from gradhealth_kernels.statistics import ENTRIES, ENTRY_DTYPE, Entries, Entry, merge
 
@@ -116,8 +116,8 @@ QUANTITIES: dict[str, Callable[[Entries], tuple[Values, Values]]] = {
     **{entry.name: _entry(entry) for entry in ENTRIES},
     "total": _total,
     "total_abs": _of_magnitudes(lambda entries: entries["sum_abs"]),
-    "total_sq": _of_magnitudes(lambda entries: metrics.norm(entries) ** 2),
-    "norm": _of_magnitudes(metrics.norm),
+    "total_sq": _of_magnitudes(lambda entries: figures.norm(entries) ** 2),
+    "norm": _of_magnitudes(figures.norm),
     "largest": _exact(lambda entries: entries["abs_max"] + _poison(entries, signed=False)),
     "inf": _exact(lambda entries: (entries["pos_inf"] + entries["neg_inf"]).astype(np.float64)),
 }

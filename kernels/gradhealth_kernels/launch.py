@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from . import metrics
+from . import figures
 from .cpu import CpuMeter
 from .device_ring import DeviceRing, Taken
 from .elements import Item, Unmeasurable, prepare, stays
@@ -142,10 +142,10 @@ class StepRing:
         if any(parameter.grad is not None and not parameter.grad.is_cpu for parameter in parameters):
             return None
         entries = self._host[slot]
-        norm = math.hypot(*metrics.norm(entries).tolist())
+        norm = math.hypot(*figures.norm(entries).tolist())
         if entries["nan"].any():
             norm = math.nan
-        elif metrics.nonfinite(entries).any():
+        elif figures.nonfinite(entries).any():
             norm = math.inf
         return torch.tensor(norm, dtype=torch.float64, device="cpu")
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from gradhealth_kernels import metrics
+from gradhealth_kernels import figures
 from gradhealth_kernels.elements import EIGHT_BIT, saturated_from
 from gradhealth_kernels.statistics import BIG_FROM, COUNTS, NEAR_ZERO, SMALL_BELOW, table_of
 
@@ -115,7 +115,7 @@ def differences(got: np.void, expected: np.void) -> list[str]:
     allowed["sum"] = TOLERANCE * float(expected["sum_abs"])
     found = {entry.name: (float(got[entry.name]), float(expected[entry.name])) for entry in entries}
     with np.errstate(over="ignore"):
-        found["norm"] = (float(metrics.norm(np.asarray(got))), float(metrics.norm(np.asarray(expected))))
+        found["norm"] = (float(figures.norm(np.asarray(got))), float(figures.norm(np.asarray(expected))))
     allowed["norm"] = TOLERANCE * found["norm"][1]
     # Overflow to infinity is right where the reference overflows too; its sign depends on the order of adding.
     return [

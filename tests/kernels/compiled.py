@@ -21,7 +21,7 @@ from gradhealth_kernels.exponents import MERGE_BLOCK, FusedExponents
 from gradhealth_kernels.pair import FusedPair
 from gradhealth_kernels.statistics import NEAR_ZERO
 
-from .sass import Compiled, compiled
+from .sass import Cubin, compiled, read
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def settings() -> Iterator[tuple[int, bool, bool, Variant]]:
 
 
 def main() -> None:
-    made = {}
+    made: dict[str, Cubin] = {}
     for (capability, asm, signed, variant), dtype in product(settings(), DTYPES):
         if asm and dtype is torch.float64:
             continue  # has none
@@ -52,24 +52,22 @@ def main() -> None:
         words.append("" if variant is READ else str(variant))
         kernel, pointers = pair._kernels.chunk_entries, CHUNKS | FACTORS[variant]
         name = " ".join(filter(None, words))
-        made[name] = compiled(kernel, pointers, NUMBERS, constants, capability).as_json()
+        made[name] = compiled(kernel, pointers, NUMBERS, constants, capability)
     pointers = TABLES | {"starts": "*i32", "stops": "*i32", "out": "*i64"}
     for capability in (80, 90):
         pair = FusedPair(CPU, 1, NEAR_ZERO)
         merge = compiled(pair._kernels.tensor_entries, pointers, ["tensors"], pair._merge, capability)
-        made[f"sm_{capability} merge"] = merge.as_json()
+        made[f"sm_{capability} merge"] = merge
         norm = compiled(
             pair._kernels.total_norm, {"rows": "*i64", "norm": "*fp64"}, ["tensors"], pair._norm, capability
         )
-        made[f"sm_{capability} norm"] = norm.as_json()
-    for name, kernel in exponents():
-        made[f"sm_90 exponents {name}"] = kernel.as_json()
-    for name, kernel in rows():
-        made[f"sm_90 rows {name}"] = kernel.as_json()
-    json.dump(made, sys.stdout)
+        made[f"sm_{capability} norm"] = norm
+    made |= {f"sm_90 exponents {name}": cubin for name, cubin in exponents()}
+    made |= {f"sm_90 rows {name}": cubin for name, cubin in rows()}
+    json.dump({name: kernel.as_json() for name, kernel in read(made).items()}, sys.stdout)
 
 
-def exponents() -> Iterator[tuple[str, Compiled]]:
+def exponents() -> Iterator[tuple[str, Cubin]]:
     fused: Any = FusedExponents(CPU, 1)
     pointers = {"table": "*i64", "chunk_tensor": "*i32", "chunk_index": "*i32", "chunk_counts": "*i32"}
     for dtype, scaled in product(DTYPES, (False, True)):
@@ -81,7 +79,7 @@ def exponents() -> Iterator[tuple[str, Compiled]]:
     yield "merge", compiled(fused._kernels.tensor_exponents, pointers, [], {"BINS": BINS, "BLOCK": MERGE_BLOCK})
 
 
-def rows() -> Iterator[tuple[str, Compiled]]:
+def rows() -> Iterator[tuple[str, Cubin]]:
     fused: Any = dead_rows.FusedRows(CPU, 1, NEAR_ZERO)
     pointers = {"table": "*i64", "tile_tensor": "*i32", "tile_index": "*i32", "alive": "*u8"}
     for dtype, aligned, scaled in product(DTYPES, (False, True), (False, True)):

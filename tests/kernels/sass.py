@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +45,29 @@ class Compiled:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Cubin:
+    """``elf`` holds one kernel."""
+
+    capability: int
+    elf: bytes
+
+    def code(self) -> bytes:
+        """The kernel's instructions."""
+        (headers,) = struct.unpack_from("<Q", self.elf, 0x28)
+        sections, names = struct.unpack_from("<HH", self.elf, 0x3C)
+        found = [struct.unpack_from("<IIQQQQ", self.elf, headers + 64 * index) for index in range(sections)]
+        (code,) = (
+            self.elf[offset : offset + size]
+            for name, _, _, _, offset, size in found
+            if self.elf.startswith(b".text.", found[names][4] + name)
+        )
+        return code
+
+
 def compiled(
     kernel: Any, pointers: dict[str, str], numbers: list[str], constants: dict[str, Any], capability: int = 90
-) -> Compiled:
+) -> Cubin:
     """``kernel`` for a capability (90: sm_90), its pointers 16-byte aligned; ``numbers`` are int32 arguments."""
     names = kernel.arg_names
     signature = {name: pointers.get(name, "i32" if name in numbers else "constexpr") for name in names}
@@ -57,23 +79,33 @@ def compiled(
     )
     options = {"num_warps": 4, "enable_fp_fusion": True}
     binary = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm["cubin"]
-    return read(binary)
+    return Cubin(capability, binary)
 
 
-def read(cubin: bytes) -> Compiled:
+def read(cubins: Mapping[str, Cubin]) -> dict[str, Compiled]:
+    """By the same names. The disassembler takes most of its time to start, so it reads a capability's all at once."""
+    made = {}
+    for capability in sorted({cubin.capability for cubin in cubins.values()}):
+        codes = {name: cubin.code() for name, cubin in cubins.items() if cubin.capability == capability}
+        listing = _said("nvdisasm", b"".join(codes.values()), "--binary", f"SM{capability}")
+        instructions = [(int(at, 16), opcode, rest) for at, opcode, rest in _INSTRUCTION.findall(listing)]
+        begin = 0
+        for name, code in codes.items():
+            own = [instruction for instruction in instructions if begin <= instruction[0] < begin + len(code)]
+            begin += len(code)
+            usage = _said("cuobjdump", cubins[name].elf, "-res-usage")
+            sizes = {kind: int(size) for kind, size in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
+            opcodes = Counter(opcode.split(".")[0] for _, opcode, _ in own)
+            made[name] = Compiled(sizes["REG"], sizes["STACK"], sizes["LOCAL"], dict(opcodes), _loops(own))
+    return made
+
+
+def _said(tool: str, about: bytes, *arguments: str) -> str:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
+        file.write(about)
         file.flush()
-        usage = _said("cuobjdump", "-res-usage", file.name)
-        listing = _said("cuobjdump", "-sass", file.name)
-    sizes = {name: int(size) for name, size in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
-    instructions = [(int(at, 16), opcode, rest) for at, opcode, rest in _INSTRUCTION.findall(listing)]
-    opcodes = Counter(opcode.split(".")[0] for _, opcode, _ in instructions)
-    return Compiled(sizes["REG"], sizes["STACK"], sizes["LOCAL"], dict(opcodes), _loops(instructions))
-
-
-def _said(tool: str, *arguments: str) -> str:
-    return subprocess.run([TOOLS / tool, *arguments], check=True, capture_output=True, text=True).stdout
+        command = [TOOLS / tool, *arguments, file.name]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _loops(instructions: list[tuple[int, str, str]]) -> list[Loop]:

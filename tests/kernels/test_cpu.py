@@ -185,7 +185,7 @@ def test_the_same_bits_for_every_thread_count() -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    assert run("1") == run("2") == digested()
+    assert run("2" if torch.get_num_threads() == 1 else "1") == digested()
 
 
 def test_nothing_around_is_touched() -> None:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradhealth_kernels import metrics
+from gradhealth_kernels import figures
 from gradhealth_kernels.reference import measure
 from gradhealth_kernels.statistics import COUNTS, ENTRIES, Entries, merge
 
@@ -45,7 +45,7 @@ def test_nothing_and_nothing_finite() -> None:
 @pytest.mark.parametrize("scale", [1e-320, 1e-200, 1.0, 1e200, 1e300])
 def test_the_norm_of_extreme_float64_neither_overflows_nor_vanishes(scale: float) -> None:
     found = measure(torch.tensor([3.0, 4.0], dtype=torch.float64) * scale)
-    assert metrics.norm(np.asarray(found)) == pytest.approx(5 * scale, rel=1e-3 if scale < 1e-300 else 1e-15)
+    assert figures.norm(np.asarray(found)) == pytest.approx(5 * scale, rel=1e-3 if scale < 1e-300 else 1e-15)
 
 
 def test_thresholds_are_compared_in_real_arithmetic() -> None:
