@@ -12,7 +12,7 @@ its files hold every gradient of every step; nothing is printed unless that hold
 On CUDA the 1.3 B GPT trains, with deterministic algorithms, and as many pairs at a time as memory holds. After each
 such batch ``--json`` is written, so that a run which is ended leaves what it has.
 
-With ``--memory`` a tiny GPT trains for 10,000 steps with every stream instead, and what the process holds is printed.
+With ``--memory`` a tiny GPT trains for 24,000 steps with every stream instead, and what the process holds is printed.
 """
 
 from __future__ import annotations

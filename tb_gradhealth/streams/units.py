@@ -21,7 +21,7 @@ class Units:
 
     def see(self, output: torch.Tensor, dimension: int) -> None:
         """One call in this look; units lie along ``dimension`` of ``output``. No autograd."""
-        silent = _silent(output, dimension)
+        silent = silent_units(output, dimension)
         if self._silent is not None and _alike(self._silent, silent):
             silent = silent & self._silent
         self._silent = silent
@@ -57,7 +57,7 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.shape == other.shape and one.device == other.device
 
 
-def _silent(output: torch.Tensor, dimension: int) -> torch.Tensor:
+def silent_units(output: torch.Tensor, dimension: int) -> torch.Tensor:
     """``[unit]``: whether all elements are below SILENT; one that is NaN is not."""
     dimension %= output.dim()
     first = -(-output.shape[0] // _FIRST) if output.is_cpu and dimension else output.shape[0]

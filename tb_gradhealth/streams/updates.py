@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.optim import Optimizer
 
-from gradhealth_kernels import metrics
+from gradhealth_kernels import figures
 from gradhealth_kernels.launch import StepRing
 
 from .stream import Sample, Source, Stream
@@ -63,7 +63,7 @@ class Updates(Source):
                 torch.sub(now, copy, out=copy)
 
         def weight_sq() -> npt.NDArray[np.float64]:
-            squares: npt.NDArray[np.float64] = metrics.norm(weights.entries()[0]) ** 2
+            squares: npt.NDArray[np.float64] = figures.norm(weights.entries()[0]) ** 2
             return squares
 
         yield Sample(UPDATES, copies, {"weight_sq": weight_sq})

@@ -27,7 +27,8 @@ class Weights(Source):
 
 
 class Spectrum(Source):
-    """The participation ratio of each matrix: the number of singular values, if they were all alike.
+    """The participation ratio of each matrix: the number of singular values, if they were all alike. A kernel of a
+    convolution is the matrix of its output channels by all else.
 
     It takes 2·min(m, n, 512)²·max(m, n) operations for an m × n matrix, so it is looked at in every tenth row alone.
     Only matrices that are whole on this rank have it; of one with more than 512 rows and columns it is that of 512
@@ -45,7 +46,7 @@ class Spectrum(Source):
         ]
         if not any(matrix is not None for matrix in matrices):
             return
-        ranks = [None if matrix is None else participation(matrix) for matrix in matrices]
+        ranks = [None if matrix is None else participation(matrix.flatten(1)) for matrix in matrices]
         device = next(rank.device for rank in ranks if rank is not None)
         missing = torch.full((), np.nan, dtype=torch.float64, device=device)
         found = torch.stack([missing if rank is None else rank.to(device, non_blocking=True) for rank in ranks])
@@ -58,7 +59,8 @@ class Spectrum(Source):
 
 
 def _is_matrix(tensor: torch.Tensor) -> bool:
-    return tensor.dim() == 2 and min(tensor.shape) > 1 and tensor.is_floating_point() and not tensor.is_sparse
+    dense = tensor.is_floating_point() and not tensor.is_sparse
+    return dense and tensor.dim() > 1 and min(tensor.shape[0], tensor.shape[1:].numel()) > 1
 
 
 def participation(matrix: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ from tb_gradhealth.boundary.names import Names
 from tb_gradhealth.monitor import GradHealthWarning
 from tb_gradhealth.streams import spread
 from tb_gradhealth.streams.choosing import choose, kind_of
-from tests.boundary.test_memory import drain
+from tests.boundary.test_memory import drain, tensors
 
 
 class Loop:
@@ -507,11 +507,10 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     loop = Loop(mlp(nn.GELU()), tmp_path, every=2)
     loop.steps(100)
     drain(loop.optimizer)
-    gc.collect()
-    tensors = sum(type(one) is torch.Tensor for one in gc.get_objects())
+    alive = tensors()
     tracemalloc.start()
     before = tracemalloc.take_snapshot()
-    loop.steps(300)
+    loop.steps(150)
     drain(loop.optimizer)
     gc.collect()
     grown = [
@@ -520,8 +519,8 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         if Path(one.traceback[0].filename).parent == Path(spread.__file__).parent
     ]
     tracemalloc.stop()
-    assert sum(type(one) is torch.Tensor for one in gc.get_objects()) <= tensors + 20
-    assert sum(one.size_diff for one in grown) < 100_000
+    assert tensors() <= alive + 20
+    assert sum(one.size_diff for one in grown) < 50_000
 
 
 def test_a_figure_that_a_step_lacks_is_that_of_the_last_time(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tb_gradhealth import GradHealthWriter, open_run
+from tb_gradhealth.streams.weights import Spectrum
 from tests.writer.loops import Net, losses
 
 from .golden import Step, assert_rows
@@ -109,7 +110,7 @@ def test_effective_rank_is_the_participation_ratio_of_the_singular_values(tmp_pa
     run = open_run(tmp_path)
     sampled = {step: kept.before[step] for step in range(0, STEPS, 10 * EVERY)}
     matrices = {
-        step: {n: one for n, one in tensors.items() if one.ndim == 2 and min(one.shape) > 1}
+        step: {n: one for n, one in tensors.items() if one.ndim > 1 and min(len(one), one[0].size) > 1}
         for step, tensors in sampled.items()
     }
 
@@ -117,7 +118,7 @@ def test_effective_rank_is_the_participation_ratio_of_the_singular_values(tmp_pa
         found = []
         for name in names:
             if name in matrices[step]:
-                values = np.linalg.svd(matrices[step][name], compute_uv=False)
+                values = np.linalg.svd(matrices[step][name].reshape(len(matrices[step][name]), -1), compute_uv=False)
                 found.append(float((values**2).sum() ** 2 / (values**4).sum()) if values.any() else 0.0)
         return found
 
@@ -130,3 +131,14 @@ def test_effective_rank_is_the_participation_ratio_of_the_singular_values(tmp_pa
             "rank_least": lambda step, names: min(ranks(step, names), default=np.nan),
         },
     )
+
+
+def test_a_kernel_is_the_matrix_of_its_output_channels() -> None:
+    torch.manual_seed(0)
+    kernel, depthwise = torch.randn(6, 4, 3, 3), torch.randn(5, 1, 1, 1)
+    flat = torch.outer(torch.randn(6), torch.randn(36)).view(6, 4, 3, 3)
+    parameters = [kernel, depthwise, flat]
+    (sample,) = Spectrum().before(torch.optim.SGD(parameters), parameters, parameters)
+    values = np.linalg.svd(kernel.reshape(6, -1).double().numpy(), compute_uv=False)
+    expected = [(values**2).sum() ** 2 / (values**4).sum(), np.nan, 1.0]
+    np.testing.assert_allclose(sample.further["rank"](), expected, rtol=1e-5)
