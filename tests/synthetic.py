@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,16 @@ class Recording:
         return [encode([code(row, 0, schema)], schema) for row in self.rows()]
 
     def write(
-        self, directory: Path, archive: bool | int = False, event_bytes: int = 32 << 20, together: int = 1
+        self,
+        directory: Path,
+        archive: bool | int = False,
+        event_bytes: int = 32 << 20,
+        together: int = 1,
+        between: Callable[[], object] = lambda: None,
     ) -> Path:
         """All levels into an event file, and into an archive that keeps so many bytes (True: all); ``together`` rows of
-        level 0 between two flushes. What the encoder's thread does, one thing after the other."""
+        level 0 between two flushes, after each of which ``between`` is called. What the encoder's thread does, one
+        thing after the other."""
         schema, levels, file = self.schema, Levels(self.every), EventFile(directory, self.session)
         events = EventTier(file, schema, event_bytes)
         keep = ArchiveWriter(directory / DIRECTORY, schema, None if archive is True else archive) if archive else None
@@ -143,6 +149,7 @@ class Recording:
                 events.flush()
                 if keep is not None:
                     keep.flush()
+                between()
         events.close()
         if keep is not None:
             keep.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import stat
@@ -31,6 +32,15 @@ def archive_files(directory: Path) -> list[Path]:
 def holds_run(directory: Path) -> bool:
     """Whether a writer of ours has written into ``directory`` itself."""
     return any(map(_is_ours, event_files(directory))) or bool(archive_files(directory))
+
+
+def last_written(directory: Path) -> float:
+    """When a run's files were last written to, in seconds since the epoch; 0 where there is none."""
+    times = [0.0]
+    for file in (*event_files(directory), *archive_files(directory)):
+        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, as a full archive does
+            times.append(file.stat().st_mtime)
+    return max(times)
 
 
 def runs_below(root: Path, looked_into: Callable[[int], None] = lambda _: None) -> Iterator[Path]:

@@ -29,10 +29,10 @@ class RowOfNodes:
 
 
 def rows_of_nodes(
-    timeline: Timeline, metrics: Sequence[str], which: Index, begin: int, end: int, steps: int = 1
+    timeline: Timeline, metrics: Sequence[str], which: Index, begin: int, end: int, steps: int = 1, given: int = 0
 ) -> Iterator[RowOfNodes]:
     """The rows that hold steps of ``[begin, end)``, the finest or those that show intervals of so many ``steps``; in
-    bounded memory."""
+    bounded memory. Steps before ``given`` are left out of the first."""
 
     def read(span: RowSpan) -> list[RowOfNodes]:
         planes = {name: span.metric(name, which) for name in metrics}
@@ -51,5 +51,5 @@ def rows_of_nodes(
         ]
 
     most = max(1, BATCH_VALUES // max(1, 3 * len(which) * (len(metrics) + 1)))
-    for rows in each(timeline, begin, end, read, steps, most) if begin < end else ():
+    for rows in each(timeline, begin, end, read, steps, most, given) if begin < end else ():
         yield from rows

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gradhealth_kernels.exponent_table import spans_of
 
+from ..findings import Finding
 from ..nodes import NodeKind
 from ..notes import Note
 from ..rows import Floats, Ints
@@ -138,6 +139,12 @@ class OpenRun:
             )
             for session in self.timeline().sessions
         ]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the diagnosis found during the training, worst first, of the steps that survive; ``diagnose`` looks at
+        the rows once more."""
+        return self._run.findings
 
     @property
     def full(self) -> bool:

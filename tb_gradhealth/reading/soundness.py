@@ -14,6 +14,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
 
+from ..store import findings
 from ..store.archive import DIRECTORY, MAGIC, SCHEMA, Entry, Name, is_session, open_file
 from ..store.files import event_files
 from ..store.format import MAX_SCHEMA_BYTES, PLUGIN, FormatError, Schema, Tag, check_metadata
@@ -97,6 +98,9 @@ class Check:
             if value.metadata.plugin_data.plugin_name != PLUGIN and not value.tag.startswith(f"{PLUGIN}/"):
                 continue
             try:
+                if findings.session_of(value.tag) is not None:
+                    gaps.findings(offset, value.tensor.tensor_content)
+                    continue
                 tag = Tag.parse(value.tag)
                 # Events of format 1 have metadata only where a tag begins.
                 if value.metadata.plugin_data.content:
@@ -197,6 +201,13 @@ class _Gaps:
     def damaged(self, offset: int, what: str) -> None:
         self._waiting.append((offset, what))
         self._behind = set()
+
+    def findings(self, offset: int, data: bytes) -> None:
+        """A record of what was found, which rows have no part in."""
+        try:
+            findings.decode(data)
+        except FormatError as error:
+            self._found.damages.append(Damage(self._path, offset, str(error), "findings that no other record has"))
 
     def sound(self, key: Key, level: int, table: Table) -> None:
         """Rows that can be read, ``table``."""

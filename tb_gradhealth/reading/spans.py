@@ -14,15 +14,21 @@ T = TypeVar("T")
 
 
 def each(
-    timeline: Timeline, begin: int, end: int, read: Callable[[RowSpan], T], steps: int = 1, most: int = SPAN_ROWS
+    timeline: Timeline,
+    begin: int,
+    end: int,
+    read: Callable[[RowSpan], T],
+    steps: int = 1,
+    most: int = SPAN_ROWS,
+    given: int = 0,
 ) -> Iterator[T]:
     """``read`` of the rows that hold steps of ``[begin, end)``, in step order, at most ``most`` at a time: the finest,
     or those that show intervals of so many ``steps``.
 
     Where rows turn out to be unreadable, coarser ones that cover their steps are read instead. Of these, too, each step
-    is given once: one that begins in rows already given begins behind them.
+    is given once: one that begins in rows already given, as those before the step ``given`` are, begins behind them.
     """
-    at, given, most = begin, 0, min(most, SPAN_ROWS)
+    at, most = begin, min(most, SPAN_ROWS)
     while (span := _next(timeline, at, end, steps)) is not None:
         if len(span) > most:
             span = _next(timeline, at, int(span.start[most]), steps)

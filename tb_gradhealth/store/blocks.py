@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gradhealth_kernels import metrics
+from gradhealth_kernels import figures, metrics
 from gradhealth_kernels.statistics import Entries, merge
 
 from ..nodes import Index
@@ -91,7 +91,7 @@ def number(value: Number) -> float:
 def notes_of(block: Block, entries: Entries, attempts: Sequence[Attempt], names: Sequence[str]) -> list[Note]:
     """What is to be said of a block of the tensors ``names``; ``entries [step, tensor]``."""
     if block.dropped:
-        if not entries["abs_max"].any() and not metrics.nonfinite(entries).any():
+        if not entries["abs_max"].any() and not figures.nonfinite(entries).any():
             return []  # zeros, that something else than the optimizer's zero_grad left
         return [_note(block.first_step, "not_stepped", entries[0], names, {})]
     found = list(block.notes)
@@ -105,7 +105,7 @@ def notes_of(block: Block, entries: Entries, attempts: Sequence[Attempt], names:
 
 
 def _note(step: int, kind: str, entries: Entries, names: Sequence[str], values: dict[str, float]) -> Note:
-    bad = np.flatnonzero(metrics.nonfinite(entries))
+    bad = np.flatnonzero(figures.nonfinite(entries))
     faults = [
         Fault(names[i], int(entries["nan"][i]), int(entries["pos_inf"][i]), int(entries["neg_inf"][i]))
         for i in bad[:MAX_TENSORS]

@@ -65,6 +65,11 @@ class RowBuilder:
                 self._open = None
         return done
 
+    @property
+    def sample(self) -> PendingRow | None:
+        """What is known of the row under construction, of a sampled stream; its steps are those up to the row's end."""
+        return self._open if self._sampled else None
+
     def cut(self) -> list[PendingRow]:
         """The row under construction, ended early, and a row without a step for the notes that no other can take."""
         done = self._end()

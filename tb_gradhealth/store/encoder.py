@@ -50,8 +50,19 @@ class Tier(Protocol):
     def close(self) -> None: ...
 
 
+class Feed(Protocol):
+    """Gets the rows of a stream beside its files; neither waits nor raises."""
+
+    def add(self, row: PendingRow) -> None:
+        """The row behind those before it, or more of the sample that came last."""
+        ...
+
+    def end(self) -> None: ...
+
+
 class Encoder:
-    """One stream's way into its files. ``report`` is told each problem; nothing raises to the caller."""
+    """One stream's way into its files, and to ``feed``. ``report`` is told each problem; nothing raises to
+    the caller."""
 
     def __init__(
         self,
@@ -60,13 +71,14 @@ class Encoder:
         schema: Schema,
         builder: RowBuilder,
         report: Callable[[str], None],
+        feed: Feed | None = None,
     ) -> None:
-        self._events, self._archive = events, archive
+        self._events, self._archive, self._feed = events, archive, feed
         self._schema, self._builder, self._report = schema, builder, report
         self._levels = Levels(schema.every)
-        self._tiers = [_Retried(events, "log directory", report)]
+        self._tiers = [Retried(events, "log directory", report)]
         if archive is not None:
-            self._tiers.append(_Retried(archive, "archive", report))
+            self._tiers.append(Retried(archive, "archive", report))
         self._blocks: deque[Block] = deque()
         self._rows: deque[PendingRow] = deque()
         self._max_blocks = max(2, min(MAX_BLOCKS, MAX_BYTES // builder.block_bytes))
@@ -126,6 +138,8 @@ class Encoder:
                 self._guarded(lambda: self._queue(self._builder.cut()))
             self._pass_on()
             if closing:
+                if self._feed is not None:
+                    self._feed.end()
                 self._end()
                 return
             if time.monotonic() >= self._due():
@@ -174,6 +188,9 @@ class Encoder:
                 block = self._blocks.popleft()
             try:
                 self._queue(self._builder.add(block))
+                # What is sampled is known before its row is over; others are handed on as they are written.
+                if self._feed is not None and (sample := self._builder.sample) is not None:
+                    self._feed.add(sample)
             except Exception as error:  # a broken block must cost itself, not the session
                 self._report(
                     f"steps from {block.first_step} on could not be summarised ({type(error).__name__}: {error})"
@@ -212,6 +229,8 @@ class Encoder:
             self._archive.add(coded)
 
     def _write_all(self, row: PendingRow) -> None:
+        if self._feed is not None and not self._schema.sampled:
+            self._feed.add(row)
         for level, done in self._levels.add(row):
             self._write(level, done)
 
@@ -223,7 +242,7 @@ class Encoder:
             self._report(f"a row could not be encoded ({type(error).__name__}: {error})")
 
 
-class _Retried:
+class Retried:
     """A tier whose failures are told, and tried again later and later."""
 
     def __init__(self, tier: Tier, name: str, report: Callable[[str], None]) -> None:

@@ -213,15 +213,7 @@ class EventTier:
         self._segments[level] = (number + 1, 0) if size > SEGMENT_BYTES else (number, size)
 
     def _tensor(self, tag: Tag, data: bytes) -> Summary.Value:
-        value = Summary.Value(tag=str(tag))
-        value.tensor.dtype = DT_UINT8
-        value.tensor.tensor_shape.dim.add(size=len(data))
-        value.tensor.tensor_content = data
-        # TensorBoard keeps a tag's first metadata; standing in each event, a damaged first one costs only itself.
-        value.metadata.data_class = DATA_CLASS_TENSOR
-        value.metadata.plugin_data.plugin_name = PLUGIN
-        value.metadata.plugin_data.content = metadata(self._schema.start_step, self._schema.wall_time)
-        return value
+        return tensor_value(str(tag), data, metadata(self._schema.start_step, self._schema.wall_time))
 
     def _summary(self, row: PendingRow) -> list[Summary.Value]:
         """Ordinary scalars for TensorBoard's own tab: the whole stream's main metrics, and what was logged."""
@@ -234,6 +226,19 @@ class EventTier:
         for name, scalar in row.scalars.items():
             values[f"logged/{name}"] = scalar.sum / scalar.count
         return [_scalar(tag, number) for tag, number in values.items()]
+
+
+def tensor_value(tag: str, data: bytes, about: bytes) -> Summary.Value:
+    """A payload of ours; ``about`` is the metadata."""
+    value = Summary.Value(tag=tag)
+    value.tensor.dtype = DT_UINT8
+    value.tensor.tensor_shape.dim.add(size=len(data))
+    value.tensor.tensor_content = data
+    # TensorBoard keeps a tag's first metadata; standing in each event, a damaged first one costs only itself.
+    value.metadata.data_class = DATA_CLASS_TENSOR
+    value.metadata.plugin_data.plugin_name = PLUGIN
+    value.metadata.plugin_data.content = about
+    return value
 
 
 def _scalar(tag: str, number: float) -> Summary.Value:

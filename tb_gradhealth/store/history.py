@@ -114,6 +114,10 @@ class History:
         """Whether every step that survives is there at full resolution, not only in an overview."""
         return all(session.is_full() for session in self.sessions)
 
+    def complete_until(self, steps: int) -> int:
+        """The step up to which rows that show intervals of so many steps stay as they are while the run is recorded."""
+        return self.sessions[-1].complete_until(steps)
+
     def covered(self, grid: Grid) -> tuple[int, int] | None:
         """First and end step of the rows that ``grid`` touches; None when there is none."""
         found = [

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..findings import Finding, stitched
+from . import findings
 from .archive import DIRECTORY
 from .archive_reader import PART_BYTES, Archive
 from .files import FileSource
@@ -44,6 +46,7 @@ class Run:
         self._problems: dict[str, str] = {}
         self._flawed: dict[str, dict[int, tuple[str, Exception]]] = {}  # session → first step of rows → what, why
         self._timelines: dict[str, Timeline] = {}
+        self._found: dict[str, findings.Found] = {}
 
     @property
     def problems(self) -> list[str]:
@@ -70,6 +73,22 @@ class Run:
         with self._lock:
             return self._timelines[stream]
 
+    @property
+    def diagnosed(self) -> bool:
+        """Whether findings were recorded, were there any."""
+        with self._lock:
+            return bool(self._found)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found in the steps that survive, worst first."""
+        with self._lock:
+            lead = next(iter(self._timelines.values()), None)
+            begins = dict(lead.begins) if lead is not None else {}
+            found = {(one.wall_time, session): one for session, one in self._found.items()}
+            begins |= {key: min(one.start, begins.get(key, one.start)) for key, one in found.items()}
+            return stitched([(begins[key], found[key].findings if key in found else ()) for key in sorted(begins)])
+
     def latest(self, contents: Mapping[str, Content]) -> int:
         """The revision that an update with these tags will lead to."""
         return revision(contents, 0 if self._archive is None else self._archive.progress())
@@ -80,8 +99,11 @@ class Run:
             contents = source.tags()
             # Not "!=": what another thread listed before us, and hands in after us, is no news.
             grown = [text for text, content in contents.items() if content.progress > self._seen.get(text, -1)]
-            changed = self._wanted({text: contents[text] for text in grown})
-            payloads = source.read(list(changed)) if changed else {}
+            told = [text for text in grown if findings.session_of(text) is not None]
+            changed = self._wanted({text: contents[text] for text in grown if text not in told})
+            payloads = source.read([*told, *changed]) if told or changed else {}
+            for text in told:
+                self._take_found(text, contents[text], payloads.get(text))
             for text, tag in changed.items():
                 if text in payloads:
                     self._seen[text] = contents[text].progress
@@ -95,7 +117,7 @@ class Run:
                 self._rebuild()
             if grown or archived:
                 self.revision = revision(contents, max(0, self._archived))
-            return bool(changed) or archived or again
+            return bool(changed or told) or archived or again
 
     def _try_again(self) -> bool:
         """Forgets what could not be read for a reason that may pass, as when too many files were open; returns whether
@@ -138,6 +160,23 @@ class Run:
                 self._problems[text] = f"session {tag.session} has rows but no readable schema yet"
                 del found[text]
         return dict(sorted(found.items(), key=lambda item: item[1].level is not None))
+
+    def _take_found(self, text: str, content: Content, payloads: list[bytes] | None) -> None:
+        """Each record has all of its session, so the last one that can be read counts."""
+        session = findings.session_of(text) or ""
+        self._problems.pop(text, None)
+        if payloads is None:
+            self._problems[text] = f"findings of session {session} could not be read; it is tried again"
+            return
+        self._seen[text] = content.progress
+        self._bytes[text] = sum(map(len, payloads[-1:]))
+        for data in reversed(payloads):
+            try:
+                check_metadata(content.metadata)
+                self._found[session] = findings.decode(data)
+                return
+            except FormatError as error:
+                self._problems[text] = f"findings of session {session} are damaged and left out ({error})"
 
     def _take(self, text: str, tag: Tag, payloads: list[bytes]) -> None:
         key = tag.session, tag.stream

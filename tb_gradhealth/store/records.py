@@ -164,6 +164,9 @@ class EventFile:
             self._records.append(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
         self._records.append(event.SerializeToString())
 
+    def flush(self) -> None:
+        """Nothing: what was appended is with the system."""
+
     def close(self) -> None:
         self._records.close()
 

@@ -23,6 +23,7 @@ from ..notes import Note
 from ..rows import NEVER, Floats, Ints
 from . import scalars as logged
 from .cache import CACHE
+from .coded import coded
 from .codes import CODES, ESCAPED
 from .columns import ALL_KINDS, Codes, Column, columns, deflate, pack, unpack
 from .format import MAX_STEP, FormatError, Schema, inflate
@@ -83,26 +84,13 @@ def code(row: PendingRow, level: int, schema: Schema) -> CodedRow:
     # Zero is what is almost always so: every step has finite elements, none is bad.
     bad = np.where(first_bad == NEVER, 0, NO_STEP - (first_bad - start))
     first: list[Codes] = [np.stack([steps, steps - finite, bad]).astype("<u4"), rows.counts[:, 0].astype("<u8")]
-    coded: list[tuple[int, Codes]] = []
+    found: list[tuple[int, Codes]] = []
     exact: dict[int, Floats] = {}
-    alike = [(metric.kind, metric.over) for metric in schema.metrics]
-    # Those of a kind together: a model's few nodes would hardly pay for the calls.
-    for kind, over in dict.fromkeys(alike):
-        which = [position for position, own in enumerate(alike) if own == (kind, over)]
-        defined = rows.steps_of(over)[0].astype(np.float64)
-        planes = np.empty((len(which), 3, len(steps)))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for own, at in zip(planes, which, strict=True):
-                own[0], own[1], own[2] = rows.sum[at, 0] / defined, rows.min[at, 0], rows.max[at, 0]
-        planes[..., defined == 0] = np.nan
-        never = planes[:, 1] > planes[:, 2]  # the node never has it, as a stream has none of other shapes' metrics
-        if never.any():
-            planes.transpose(0, 2, 1)[never] = np.nan
-        codes = CODES[kind].code(planes)
-        coded += zip(which, codes, strict=True)
+    for kind, which, planes, codes in coded(rows, schema, range(len(schema.metrics))):
+        found += zip(which, codes, strict=True)
         escaped = (codes == ESCAPED).any(axis=(1, 2)) if kind == "magnitude" else ()
         exact |= {2 + which[at]: planes[at] for at in np.flatnonzero(escaped)}
-    columns_coded = [*first, *(codes for _, codes in sorted(coded, key=itemgetter(0)))]
+    columns_coded = [*first, *(codes for _, codes in sorted(found, key=itemgetter(0)))]
     scalars, notes = logged.encode(row.scalars), noted.encode(noted.bounded(row.notes))
     return CodedRow(level, start, stop, int(rows.recorded[0]), columns_coded, exact, scalars, notes)
 

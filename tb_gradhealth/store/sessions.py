@@ -15,7 +15,7 @@ from ..rows import NEVER, Floats, Ints
 from .cache import CACHE
 from .columns import columns
 from .cover import Cover, by_level, surviving
-from .format import FormatError, Schema
+from .format import FACTOR, FormatError, Schema
 from .levels import top, width
 from .part import Part
 from .rowgroup import HAS_NOTES, HAS_SCALARS, NO_STEP, Chunk, RowGroup, values
@@ -63,13 +63,39 @@ class Session:
     def cover(self, steps: float) -> Cover:
         """The surviving rows that show intervals of so many steps: the coarsest that fit in them, finer or coarser ones
         where these are not there. Only the last may reach over :attr:`until`."""
-        level, most = 0, top(self.schema.every)
-        while level < most and width(self.schema.every, level + 1) <= steps:
-            level += 1
-        known = self._known
+        level, known = self.level_of(steps), self._known
         if level not in known.covers:
             known.covers[level] = surviving(known.levels, level, self.until)
         return known.covers[level]
+
+    def level_of(self, steps: float) -> int:
+        """The coarsest level whose rows fit in so many steps."""
+        level, most = 0, top(self.schema.every)
+        while level < most and width(self.schema.every, level + 1) <= steps:
+            level += 1
+        return level
+
+    def complete_until(self, steps: float) -> int:
+        """The step up to which the rows of :meth:`cover` stay as they are while the session is being written: behind it
+        may be some that a full one will replace."""
+        rows = self.cover(steps)
+        full = self.schema.every * FACTOR ** np.maximum(rows.level, self.level_of(steps))
+        ends = rows.stop[rows.stop % full == 0]
+        return int(ends[-1]) if len(ends) else self.start
+
+    def is_closed(self) -> bool:
+        """Whether the rows that were under way have been cut, as a writer does when it ends. A killed one does not.
+
+        Before, none but a tail ends elsewhere than a full row of its level. That is of one level, and of a tier whose
+        level 0 does not come so far.
+        """
+        last = {
+            level: self._parts[rows.part[np.flatnonzero(rows.stop == self.stop)[-1]]]
+            for level, rows in self._known.levels.items()
+            if (rows.stop == self.stop).any()
+        }
+        cut = [level for level in last if level and self.stop % width(self.schema.every, level)]
+        return len(cut) > 1 or (bool(cut) and 0 in last and last[0].in_memory == last[cut[0]].in_memory)
 
     def is_full(self) -> bool:
         """Whether all surviving steps are there at full resolution."""

@@ -213,6 +213,8 @@ def read_events(data: bytes) -> dict[Key, Session]:
             if parts[0] != "gradhealth":
                 continue
             assert (value.plugin, value.data_class, value.dtype, value.size) == ("gradhealth", 2, 4, len(value.payload))
+            if parts[2:] == ["findings"]:
+                continue
             key = parts[1], parts[2]
             about = json.loads(value.about)
             assert about["format"] == 2
