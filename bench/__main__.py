@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import boundary, diagnosis_engine, fuzz, tune
+from . import boundary, diagnosis_doctor, diagnosis_engine, fuzz, tune
 from .diagnosis import command as diagnosis
 from .frontend import command as frontend
 from .kernels import command as kernels
@@ -20,6 +20,7 @@ COMMANDS = {
     "store": store,
     "frontend": frontend,
     "diagnosis": diagnosis,
+    "diagnosis_doctor": diagnosis_doctor,
     "diagnosis_engine": diagnosis_engine,
     "fuzz": fuzz,
     "tune": tune,

@@ -14,6 +14,9 @@ from torch.optim import Optimizer
 from .boundary import clipping
 from .boundary.options import Settings
 from .boundary.watch import Watch
+from .findings import Finding
+from .live.actions import Alarm, TrainingStopped
+from .live.board import Board
 from .problems import Guard
 from .ranks import Membership
 from .rates import Rates
@@ -40,6 +43,7 @@ class StepAxis(Guard):
         self._attempting: set[Watch] = set()  # in the current step
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
+        self._board = Board(Alarm(settings.on_finding, self.report))
         self._closed = False
         #: Names of all parameters that are recorded.
         self.names: set[str] = set()
@@ -89,6 +93,19 @@ class StepAxis(Guard):
             self._guarded(self._observe, self.step - 1)
         self._attempting.add(watch)
         return self.step - 1
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the diagnosis has found so far, worst first; some rows behind the training. In a distributed run the
+        rank that writes has them."""
+        return self._board.findings
+
+    def stop_if_asked(self) -> None:
+        """Raises TrainingStopped where ``on_finding`` says so, once for each finding; between two steps."""
+        alarm = self._board.alarm
+        if alarm.stop is not None and not self._closed:
+            finding, alarm.stop = alarm.stop, None
+            raise TrainingStopped(finding)
 
     def is_current(self, step: int) -> bool:
         """Whether ``step`` is the one that attempts are in now."""
@@ -181,7 +198,7 @@ class StepAxis(Guard):
         """The session, a new one if the parameters changed since; raises what building one raises."""
         if self._session is None or not self._session.covers(self._watches):
             self._end_session()
-            self._session = Session(self._settings, step, self._watches, self.report)
+            self._session = Session(self._settings, step, self._watches, self._board, self.report)
         return self._session
 
     def _current_session(self) -> Session | None:

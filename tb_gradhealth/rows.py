@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradhealth_kernels import metrics
+from gradhealth_kernels import figures, metrics
 from gradhealth_kernels.statistics import COUNTS, Entries
 
 #: "No bad step": the neutral element of min over step numbers.
@@ -58,14 +58,14 @@ def from_steps(first_step: int, entries: Entries, chosen: Sequence[metrics.Metri
     """One row a step from ``entries [step, node]`` of the steps ``first_step, first_step + 1, …``."""
     start = np.arange(first_step, first_step + len(entries), dtype=np.int64)
     values = metrics.compute(entries, chosen)
-    bad = metrics.nonfinite(entries) > 0
+    bad = figures.nonfinite(entries) > 0
     missing = np.isnan(values)
     return Rows(
         start=start,
         stop=start + 1,
         recorded=np.ones(len(start), np.int64),
         steps=(entries["count"] > 0).astype(np.int64),
-        finite_steps=(metrics.finite(entries) > 0).astype(np.int64),
+        finite_steps=(figures.finite(entries) > 0).astype(np.int64),
         first_bad=np.where(bad, start[:, None], NEVER),
         counts=np.stack([entries[name] for name in COUNTS]),
         **{name: np.where(missing, neutral, values) for name, _, neutral in AGGREGATES},

@@ -89,8 +89,9 @@ PATHOLOGIES: dict[str, Pathology] = {
             ("EXPLODING", "UNSTABLE", "SATURATED"),
             faults.LargeWeights,
             ALL,
-            "gradients",
+            "weights",
             r"init|weight",
+            "behind a normalisation gradients are as before, and from the start there is nothing to compare with",
             mechanisms=("EXPLODING", "SATURATED"),
         ),
         Pathology(

@@ -72,8 +72,10 @@ class Trial:
 
     def _watch(self, logdir: Path) -> Any:
         first, *others = self.optimizers
+        every = self.cell.every
+        # The judges diagnose what is recorded, each in its own way.
         watched = GradHealthWriter(
-            first, self.model, logdir=logdir, every=self.cell.every, streams=STREAMS, activations="auto"
+            first, self.model, logdir=logdir, every=every, streams=STREAMS, activations="auto", diagnose=False
         )
         for other in others:
             GradHealthWriter(other, self.model, beside=watched)

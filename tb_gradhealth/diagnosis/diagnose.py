@@ -11,7 +11,7 @@ from ..reading.opened import OpenRun, open_run
 from . import settings as configured
 from .engine import Engine
 from .finding import Finding, Missing, Severity
-from .replay import replay
+from .replay import MOST_ROWS, replay
 from .rule import Rule
 from .rules import RULES
 
@@ -38,11 +38,13 @@ def diagnose(
     settings: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     rules: Sequence[Rule] = RULES,
     progress: Callable[[float, float], None] = lambda done, total: None,
+    most: int = MOST_ROWS,
 ) -> Diagnosis:
     """Everything that ``rules`` find in a run that is finished, or as far as it has come.
 
-    ``settings`` are those of a TOML file, as a mapping or as its path; ``progress`` is told how far it is. Raises
-    FileNotFoundError where there is no run, and SettingsError for settings that name what there is not.
+    ``settings`` are those of a TOML file, as a mapping or as its path; ``progress`` is told how far it is. A run of
+    more than ``most`` rows is looked at in coarser ones. Raises FileNotFoundError where there is no run, and
+    SettingsError for settings that name what there is not.
     """
     opened = run if isinstance(run, OpenRun) else open_run(run)
     if settings is not None and not isinstance(settings, Mapping):
@@ -50,14 +52,13 @@ def diagnose(
     engine = Engine(configured.apply(settings, rules))
     begin, last = opened.steps if opened.streams else (0, 0)
     first = end = begin
-    for number, row in enumerate(replay(opened, engine.wanted)):
+    for number, row in enumerate(replay(opened, engine.wanted, most=most)):
         first, end = row.start if number == 0 else first, row.stop
         engine.add(row)
         progress(end - begin, last - begin)
-    return Diagnosis(
-        engine.findings,
-        engine.missing,
-        (first, end),
-        tuple(opened.streams),
-        (*engine.problems, *opened.problems),
-    )
+    return concluded(engine, opened, (first, end))
+
+
+def concluded(engine: Engine, run: OpenRun, steps: tuple[int, int]) -> Diagnosis:
+    """What ``engine`` makes of the rows of ``steps`` that it was fed."""
+    return Diagnosis(engine.findings, engine.missing, steps, tuple(run.streams), (*engine.problems, *run.problems))

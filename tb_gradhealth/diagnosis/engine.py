@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from .finding import SEVERITIES, Finding, Missing, order
+from .following import explained
 from .memory import Memory, Spacing
 from .missing import kinds, missing
 from .row import Row, Tensors
@@ -39,12 +41,12 @@ class _Running:
         self.forget()
 
     def forget(self) -> None:
-        self._memory, self._spacing = Memory(), Spacing()
+        self._memory = Memory()
         self._view = View(self._now, self._memory, self.rule.thresholds, self.rule.patterns)
 
-    def look(self, row: Row, number: int) -> Iterator[Finding]:
+    def look(self, row: Row, number: int, spacing: int) -> Iterator[Finding]:
         """Findings that are new, or whose evidence goes on."""
-        self._memory.spacing = self._spacing.add(row.start, row.stop)
+        self._memory.spacing = spacing
         for hit in islice(self.rule.look(self._view), MOST_HITS):
             if (found := self._take(hit, row, number)) is not None:
                 yield found
@@ -84,12 +86,25 @@ class _Running:
         return [*self.closed, *(one.finding for one in self.found.values())]
 
 
+class _Group:
+    """Rules that look at the same rows: those in which all streams ``needed`` have something new."""
+
+    def __init__(self, needed: frozenset[str], always: bool) -> None:
+        self.needed, self.always = needed, always
+        self.rules: list[_Running] = []
+        self.spacing = Spacing()
+
+
 class Engine:
     """Looks at rows in step order with ``rules``. A rule that raises is told of in :attr:`problems` and left out."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.signals = Signals()
         self._rules = [_Running(rule, self.signals) for rule in rules]
+        self._groups: dict[tuple[frozenset[str], bool], _Group] = {}
+        for running in self._rules:
+            key = frozenset(running.rule.needs), running.rule.always
+            self._groups.setdefault(key, _Group(*key)).rules.append(running)
         self._rows = 0
         self._streams: dict[str, Tensors] = {}
         self._metrics: dict[str, frozenset[str]] = {}
@@ -114,25 +129,32 @@ class Engine:
         self.signals.update_row(row)
         self._logged |= kinds(row.logged)
         self._rows += 1
-        found = []
         sound = self.signals.applied and not self.signals.lost
-        for running in self._rules:
-            rule = running.rule
-            if running.failed or not (sound or rule.always) or not rule.needs.keys() <= row.frames.keys():
-                continue
-            try:
-                found += list(running.look(row, self._rows))
-            except Exception as error:  # a rule, perhaps somebody's own, must not cost what the others see
-                running.failed = f"rule {rule.name}: {type(error).__name__}: {error}"
+        found: list[Finding] = []
+        for group in self._groups.values():
+            if (sound or group.always) and group.needed <= row.frames.keys():
+                spacing = group.spacing.add(row.start, row.stop)
+                for running in group.rules:
+                    found += self._looked(running, row, spacing)
         return found
+
+    def _looked(self, running: _Running, row: Row, spacing: int) -> list[Finding]:
+        if running.failed:
+            return []
+        try:
+            return list(running.look(row, self._rows, spacing))
+        except Exception as error:  # a rule, perhaps somebody's own, must not cost what the others see
+            running.failed = f"rule {running.rule.name}: {type(error).__name__}: {error}"
+            return []
 
     def _adopt(self, row: Row) -> None:
         """Where a stream has other tensors than before, what was remembered of each is void."""
         changed = False
         for name, frame in row.frames.items():
             known = self._streams.get(name)
-            changed |= known is not None and known is not frame.tensors
-            self._streams[name], self._metrics[name] = frame.tensors, frozenset(frame.values)
+            if known is not frame.tensors:
+                changed |= known is not None
+                self._streams[name], self._metrics[name] = frame.tensors, frozenset(frame.values)
         if changed:
             self.signals.forget()
             for running in self._rules:
@@ -142,8 +164,12 @@ class Engine:
     def findings(self) -> tuple[Finding, ...]:
         """All so far, worst first, with the likeliest of their causes first."""
         every = sorted((one for running in self._rules for one in running.findings()), key=order)
-        causes = {running.rule.name: running.rule.causes for running in self._rules}
-        return tuple(replace(one, causes=_ranked(causes[one.rule], one, every)) for one in every)
+        rules = {running.rule.name: running.rule for running in self._rules}
+        telling = [one for one in every if rules[one.rule].severity != "notice"]  # the others are hints by nature
+        blind = {one.rule for one in self.missing}
+        looked_for = {rule.type for rule in rules.values() if rule.name not in blind}
+        ranked = [replace(one, causes=_ranked(rules[one.rule].causes, one, telling, looked_for)) for one in every]
+        return explained(ranked, self.signals.parameters.names, self.signals.spacing)
 
     @property
     def missing(self) -> tuple[Missing, ...]:
@@ -151,9 +177,19 @@ class Engine:
         return missing([running.rule for running in self._rules], self._metrics, self._logged)
 
 
-def _ranked(causes: Sequence[Cause], one: Finding, every: Sequence[Finding]) -> tuple[str, ...]:
-    """Those first that were seen no later than the finding itself ended, in the order of their rule."""
-    seen: Mapping[str, int] = {}
-    seen = {other.type: min(other.start, seen.get(other.type, other.start)) for other in every}
-    likelier = [cause for cause in causes if any(seen.get(kind, one.stop) < one.stop for kind in cause.seen_with)]
-    return tuple(cause.text for cause in (*likelier, *(cause for cause in causes if cause not in likelier)))
+def _ranked(
+    causes: Sequence[Cause], one: Finding, every: Sequence[Finding], looked_for: AbstractSet[str]
+) -> tuple[str, ...]:
+    """Those first beside which other findings stand that began before this one ended; those last beside which some
+    would have to, that were looked for and not found."""
+    seen: dict[str, int] = {}
+    for other in every:
+        if other is not one:
+            seen[other.type] = min(other.start, seen.get(other.type, other.start))
+
+    def place(cause: Cause) -> int:
+        if any(seen.get(kind, one.stop) < one.stop for kind in cause.seen_with):
+            return 0
+        return 2 if cause.seen_with and looked_for >= set(cause.seen_with) else 1
+
+    return tuple(cause.text for cause in sorted(causes, key=place))

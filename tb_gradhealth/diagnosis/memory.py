@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -51,15 +51,15 @@ class Holding:
         self._count = np.zeros(nodes, np.int64)
         self._needed = max(1, math.ceil(share * rows))
         self._taken = self._idle = 0  # rows, and those of them on end in which it held nowhere
-        self._nowhere = np.zeros(nodes, np.bool_)
+        self._nowhere = Held(np.zeros(nodes, np.bool_), self._count)
 
     def add(self, step: int, holds: Mask) -> Held:
         place = self._taken % len(self._steps)
-        self._idle = 0 if holds.any() else self._idle + 1
+        self._idle = 0 if np.count_nonzero(holds) else self._idle + 1
         if self._idle > len(self._steps):  # nearly always: there is nothing to count
             self._taken += 1
             self._steps[place] = step
-            return Held(self._nowhere, self._count)
+            return self._nowhere
         self._count += holds
         self._count -= self._seen[place]
         self._seen[place], self._steps[place] = holds, step
@@ -114,16 +114,24 @@ class Past:
     def __init__(self) -> None:
         self._values: list[float] = []
         self._every, self._taken = 1, 0
+        self._median: float | None = math.nan  # None where it must be looked for
 
     def add(self, value: float) -> None:
-        if self._taken % self._every == 0 and np.isfinite(value):
+        if self._taken % self._every == 0 and math.isfinite(value):
             self._values.append(value)
             if len(self._values) > KEPT:
                 self._values, self._every = self._values[::2], 2 * self._every
+            self._median = None
         self._taken += 1
 
+    def back(self, share: float) -> float:
+        """The value before the last ``share`` of all that there were; NaN where there was none."""
+        return self._values[-1 - int(share * len(self._values))] if self._values else math.nan
+
     def median(self) -> float:
-        return sorted(self._values)[(len(self._values) - 1) // 2] if self._values else math.nan
+        if self._median is None:
+            self._median = sorted(self._values)[(len(self._values) - 1) // 2]
+        return self._median
 
 
 class Spacing:
@@ -132,13 +140,19 @@ class Spacing:
     def __init__(self) -> None:
         self._gaps: deque[int] = deque(maxlen=GAPS)
         self._last: int | None = None
+        self._usual = 1
 
     def add(self, start: int, stop: int) -> int:
         """Behind one more row, ``[start, stop)``."""
-        if self._last is not None:
-            self._gaps.append(max(1, start - self._last))
+        if self._last is None:
+            self._usual = max(1, stop - start)
+        else:
+            gap = max(1, start - self._last)
+            self._gaps.append(gap)
+            if gap != self._usual:
+                self._usual = sorted(self._gaps)[(len(self._gaps) - 1) // 2]
         self._last = start
-        return sorted(self._gaps)[(len(self._gaps) - 1) // 2] if self._gaps else max(1, stop - start)
+        return self._usual
 
 
 class Memory:
@@ -153,20 +167,21 @@ class Memory:
         known = self._kept.get(name)
         if known is None or known[0] != fits:
             known = self._kept[name] = fits, make()
-        return known[1]  # type: ignore[return-value]
+        return cast(T, known[1])
 
     def held(self, name: str, holds: Mask, step: int, steps: float, share: float = 1.0) -> Held:
-        count = rows(steps, self.spacing)
-        return self.keep(name, lambda: Holding(count, len(holds), share), (count, len(holds))).add(step, holds)
+        count = len(holds)
+        return self.keep(name, lambda: Holding(rows(steps, self.spacing), count, share), (self.spacing, count)).add(
+            step, holds
+        )
 
     def lasted(self, name: str, holds: bool, step: int, steps: float, share: float = 1.0) -> int | None:
-        count = rows(steps, self.spacing)
-        return self.keep(name, lambda: Lasting(count, share), count).add(step, holds)
+        return self.keep(name, lambda: Lasting(rows(steps, self.spacing), share), self.spacing).add(step, holds)
 
     def recent(self, name: str, value: float | Floats, steps: int) -> Floats:
         """``[row, ...]``, the values of the last ``steps`` steps, this one's included."""
-        count, shape = rows(steps, self.spacing), np.shape(value)
-        return self.keep(name, lambda: Recent(count, shape), (count, shape)).add(value)
+        shape = value.shape if isinstance(value, np.ndarray) else ()
+        return self.keep(name, lambda: Recent(rows(steps, self.spacing), shape), (self.spacing, shape)).add(value)
 
 
 def median(values: Floats) -> float:

@@ -80,6 +80,11 @@ class Signals:
         return self.row.stop
 
     @property
+    def spacing(self) -> int:
+        """Steps from row to row."""
+        return self._memory.spacing
+
+    @property
     def age(self) -> int:
         """Steps from the first one of all to the end of this row."""
         return self.row.stop - self.began
@@ -96,9 +101,15 @@ class Signals:
         return np.full(len(frame.tensors), np.nan)
 
     @property
+    def usual_step(self) -> float:
+        """The median update beside its weight among matrices."""
+        ratios = self.ratio[self.matrices & self.live] if len(self.ratio) else self.ratio
+        return float(np.nanmedian(ratios)) if np.isfinite(ratios).any() else math.nan
+
+    @property
     def lost(self) -> bool:
         """Whether gradients that are not finite were used: nothing else that is seen then means anything."""
-        return bool(self.bad.any())
+        return bool(np.count_nonzero(self.bad))
 
     @property
     def positive(self) -> bool:
@@ -107,7 +118,7 @@ class Signals:
 
     @property
     def converged(self) -> bool:
-        return self.positive and self.loss_5 < CONVERGED * self.loss_start
+        return self.loss_start > 0 <= self.loss_best and self.loss_5 < CONVERGED * self.loss_start
 
     @property
     def learns(self) -> bool:
@@ -188,7 +199,7 @@ class Signals:
         self.bad = frame.first_bad < NEVER
         if self.skipped:
             self.bad &= ~np.isin(frame.first_bad, sorted(self.skipped))
-        if not self.skipped and not self.bad.any() and "norm" in frame.whole:
+        if not self.skipped and not self.lost and "norm" in frame.whole:
             self.norm = float(frame.whole["norm"][MEAN])
             if self.age <= REFERENCE_STEPS or math.isnan(self.norm_start):
                 self._norms.add(float(frame.whole["norm"][MAX]))
@@ -206,7 +217,7 @@ class Signals:
         else:
             return
         new = np.isnan(self.first_weight) & ~np.isnan(self.weight)
-        if new.any():
+        if np.count_nonzero(new):
             self.first_weight = np.where(new, self.weight, self.first_weight)
             self.zero_init = self.first_weight <= ZERO_INIT * np.nan_to_num(self.parameters.default)
             self._choose()

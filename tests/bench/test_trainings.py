@@ -10,7 +10,7 @@ import torch
 
 from bench.overhead.hooks import GradientHooks
 from bench.overhead.trainings import SIZES, Size, Training, deterministic
-from gradhealth_kernels import metrics
+from gradhealth_kernels import figures
 from gradhealth_kernels.launch import StepRing
 from tb_gradhealth.demo.model import GPT, GPTConfig
 
@@ -46,8 +46,8 @@ def test_hooks_write_what_the_writer_measures(tmp_path: Path) -> None:
     assert hooks.steps() == 2
     for step, measured in enumerate(entries):
         expected = {
-            "norm": metrics.norm(measured),
-            "mean": metrics.mean(measured),
+            "norm": figures.norm(measured),
+            "mean": figures.mean(measured),
             "max": measured["abs_max"],
             "zero_fraction": measured["zero"] / measured["count"],
             "nan": measured["nan"],

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tb_gradhealth.diagnosis import RULES, Cause, Engine, Hit, Rule, SettingsError, View, diagnose, evidence
+from tb_gradhealth.diagnosis import RULES, Cause, Engine, Finding, Hit, Rule, SettingsError, View, diagnose, evidence
 from tb_gradhealth.diagnosis.replay import replay
 from tb_gradhealth.diagnosis.settings import apply, custom_rules, read
+from tb_gradhealth.diagnosis.telling import grouped
 from tb_gradhealth.reading.opened import open_run
 from tests.planted import STEPS, written
 
@@ -146,3 +147,13 @@ def test_settings_change_thresholds_for_all_or_for_a_pattern(tmp_path: Path) -> 
 def test_settings_that_name_what_there_is_not(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         apply(settings)
+
+
+def test_what_a_finding_explains_stands_under_it() -> None:
+    def one(node: str, rule: str, follows: str = "") -> Finding:
+        return Finding("UNSTABLE", "high", node, 0, 1, 0, (), (), (), "", rule, follows)
+
+    root, twin, other = one("a", "root"), one("b", "root"), one("c", "other")
+    first, second, lone = one("d", "first", "root"), one("e", "second", "root"), one("f", "lone", "never found")
+    listed = [first, root, other, twin, second, lone]
+    assert grouped(listed) == [(root, [first, second]), (other, []), (twin, []), (lone, [])]

@@ -21,6 +21,10 @@ def weights(share: float) -> tuple[float, ...]:
     return (*(share * DEFAULT,) * (SIZE - 1), share * math.sqrt(4 / 3))
 
 
+def gradients(rms: tuple[float, ...], norm: tuple[float, ...]) -> Step:
+    return with_figure("gradients", "norm", norm, with_figure("gradients", "rms", rms))
+
+
 def tanh(mean_abs: float, std: float) -> Step:
     """The first activation function is a tanh, of such a size, behind a layer of such a spread."""
     step = with_figure("activations", "minimum", (-9, -1, -2, 0, -2, 0, -2))
@@ -61,6 +65,33 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         31,
         31,
     ),
+    "norm_spikes": (
+        [Step(whole={("gradients", "norm"): 0.2 * (60.0 if step in (30, 45) else 1.0)}) for step in range(46)],
+        "UNSTABLE",
+        "medium",
+        "",
+        30,
+        45,
+    ),
+    "input_outliers": (
+        [with_figure("inputs", "std", 30.0 if step in (8, 12) else 1.0) for step in range(14)],
+        "SCALE_MISMATCH",
+        "medium",
+        "net.0",
+        8,
+        13,
+    ),
+    "held_weight": (
+        [
+            with_figure("updates", "norm", 0.1, with_figure("weights", "norm", at(0.1, 2, of=SIZE, others=3.0)))
+            for _ in range(20)
+        ],
+        "VANISHING",
+        "critical",
+        "net.2.weight",
+        0,
+        19,
+    ),
     "loss_growth": (
         [*healthy(30), *(with_figure("updates", "norm", 0.5, Step(logged={"loss": 2.6})) for _ in range(4))],
         "EXPLODING",
@@ -94,7 +125,7 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         0,
     ),
     "depth_growth": (
-        [with_figure("gradients", "rms", at(0.2, 0, of=SIZE, others=0.01)) for _ in range(12)],
+        [gradients(at(0.2, 0, of=SIZE, others=0.01), at(2.0, 0, of=SIZE, others=0.1)) for _ in range(12)],
         "EXPLODING",
         "critical",
         "net.0.weight",
@@ -102,7 +133,10 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         9,
     ),
     "depth_drop": (
-        [with_figure("gradients", "rms", at(0.9e-5, 0, 1, 2, of=SIZE, others=0.01)) for _ in range(20)],
+        [
+            gradients(at(0.9e-5, 0, 1, 2, of=SIZE, others=0.01), at(1e-4, 0, 1, 2, of=SIZE, others=0.1))
+            for _ in range(20)
+        ],
         "VANISHING",
         "critical",
         "net.0.weight",
@@ -131,7 +165,7 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         "critical",
         "net.2",
         3,
-        22,
+        12,
     ),
     "dead_units": (
         [*healthy(25), dead(0.6, 3)],
@@ -165,6 +199,22 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         0,
         19,
     ),
+    "dead_biases": (
+        [
+            with_figure(
+                "gradients",
+                "zero_fraction",
+                at(0.9, 3, of=SIZE, others=0.3),
+                Step(without=("activations", "dead_rows")),
+            )
+            for _ in range(20)
+        ],
+        "DEAD",
+        "high",
+        "net.2.bias",
+        0,
+        19,
+    ),
     "input_scale": ([with_figure("inputs", "std", 5.1) for _ in range(6)], "SCALE_MISMATCH", "notice", "net.0", 0, 4),
     "dead_features": (
         [with_figure("inputs", "dead_features", 0.1) for _ in range(20)],
@@ -180,7 +230,7 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         "medium",
         "net.2.weight",
         5,
-        24,
+        14,
     ),
     "never_updated": (
         [with_figure("updates", "norm", at(0.0, 4, of=SIZE, others=0.003)) for _ in range(20)],
@@ -212,15 +262,15 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         "high",
         "net.2.weight",
         0,
-        19,
+        9,
     ),
     "lost_gradients": (
-        [with_figure("gradients", "zero_fraction", (0.9, 0, 0.8, 0, 0.9, 0, 0.55)) for _ in range(20)],
+        [with_figure("gradients", "zero_fraction", (0.9, 0, 0.8, 0, 0.9, 0, 0.2)) for _ in range(20)],
         "DEAD",
         "high",
         "",
         0,
-        19,
+        9,
     ),
     "tiny_updates": (
         [with_figure("updates", "update_ratio", 1e-6) for _ in range(20)],
@@ -228,7 +278,7 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         "medium",
         "",
         0,
-        17,
+        8,
     ),
     "bottleneck": (
         [with_figure("spectrum", "rank", at(1.1, 4, of=SIZE, others=8.0)) for _ in range(20)],
@@ -236,7 +286,7 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         "medium",
         "net.4.weight",
         0,
-        19,
+        0,
     ),
     "prediction_collapse": (
         [with_figure("predictions", "batch_spread", 0.9 if step < 50 else 0.03) for step in range(60)],
@@ -311,7 +361,7 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         19,
     ),
     "attention_entropy": (
-        [with_figure("attention", "attention_entropy", 0.01) for _ in range(100)],
+        [with_figure("attention", "attention_entropy", 0.9995) for _ in range(100)],
         "STALLED_COMPONENT",
         "notice",
         "blocks.0.attn.head0",
@@ -345,7 +395,7 @@ INNOCENT: dict[str, tuple[list[Step], tuple[str, ...]]] = {
     ),
     "a step that was skipped": ([*healthy(9), Step(skipped=True, bad={"gradients": NAMES}), *healthy(9)], ()),
     "layers of which most units are silent, but not the last": (
-        [with_figure("gradients", "zero_fraction", (0.99, 0.9, 0.99, 0.9, 0.95, 0.9, 0.4)) for _ in range(40)],
+        [with_figure("gradients", "zero_fraction", (0.99, 0.9, 0.99, 0.9, 0.95, 0.9, 0.1)) for _ in range(40)],
         ("lost_gradients", "zero_gradient"),
     ),
     "a gradient of nothing at all": (
@@ -391,6 +441,44 @@ INNOCENT: dict[str, tuple[list[Step], tuple[str, ...]]] = {
     ),
     "a tanh in its middle behind a wide layer": ([tanh(0.6, 9.5) for _ in range(20)], ("saturated",)),
     "a ReLU of large inputs": ([with_figure("activations", "std", 20.0) for _ in range(20)], ("saturated",)),
+    "a kernel of few elements that are used in many places": (
+        [gradients(at(0.2, 0, of=SIZE, others=0.01), (0.1,) * SIZE) for _ in range(20)],
+        ("depth_growth",),
+    ),
+    "a large embedding before small layers": (
+        [gradients(at(0.9e-5, 0, 1, 2, of=SIZE, others=0.01), (0.1,) * SIZE) for _ in range(20)],
+        ("depth_drop",),
+    ),
+    "scores that a mask leaves out": (
+        [Step(bad={"activations": ("net.2",)}) for _ in range(20)],
+        ("nonfinite",),
+    ),
+    "a scale that begins far too high": (
+        [*(Step(skipped=True, logged={"loss_scale": 2.0 ** (28 - step)}) for step in range(14)), *healthy(30)],
+        (),
+    ),
+    "inputs whose scale changes once": (
+        [with_figure("inputs", "std", 0.05 if step < 20 else 1.0) for step in range(40)],
+        ("input_outliers",),
+    ),
+    "a weight that began near zero, and grows": (
+        [
+            with_figure(
+                "updates", "norm", 0.05, with_figure("weights", "norm", at(0.02 * step, 2, of=SIZE, others=3.0))
+            )
+            for step in range(60)
+        ],
+        ("held_weight",),
+    ),
+    "targets with a large mean": (
+        [
+            with_figure(
+                "predictions", "batch_spread", 0.1, Step(logged={"loss": 0.9**step, "val_loss": 0.9**step + 1e-3})
+            )
+            for step in range(80)
+        ],
+        ("prediction_collapse", "overfitting"),
+    ),
     "units that died at once": ([*healthy(25), *(dead(0.6, 1) for _ in range(60))], ("progressive_death",)),
 }
 
@@ -439,3 +527,79 @@ def test_rows_of_ten_steps_say_so_two_rows_later_at_most() -> None:
     jump = [Step(whole={("gradients", "norm"): 0.2 * 12.5}) for _ in range(3)]
     (one,) = found([*healthy(5), *jump], every=10, rule="norm_jump")
     assert (one.start, one.detected) == (60, 69), "one large row may be one hard batch"
+
+
+def test_a_forward_pass_that_is_not_finite_is_none_of_the_loss_scale() -> None:
+    """A GradScaler lowers its scale for gradients; a loss that is NaN in step after step it cannot mend."""
+    bad = {"gradients": NAMES, "activations": ("net.2", "net.3", "net.4", "net.5", "net.6")}
+    nan = Step(skipped=True, bad=bad, logged={"loss": math.nan})
+    one = found([*healthy(3), *(nan for _ in range(6))], rule="nonfinite")[0]
+    assert (one.node, one.start, one.detected) == ("net.2", 7, 7)
+    assert found([*healthy(3), nan, *healthy(9), nan, *healthy(9)], rule="nonfinite") == ()
+
+
+def test_what_was_infinite_on_purpose_is_not_blamed_later() -> None:
+    masked = [Step(bad={"activations": ("net.0",)}) for _ in range(5)]
+    broken = Step(bad={"activations": ("net.0", "net.4", "net.5"), "gradients": NAMES})
+    (one,) = found([*masked, broken], rule="nonfinite")
+    assert (one.node, one.start) == ("net.4", 5)
+
+
+def test_inputs_that_are_not_finite_are_named_before_what_they_pass_through() -> None:
+    broken = Step(bad={"inputs": ("x",), "activations": ("net.0",), "gradients": NAMES})
+    (one,) = found([*healthy(5), broken], rule="nonfinite")
+    assert one.node == "x"
+    assert "inputs" in one.causes[0]
+
+
+def test_attention_that_is_peaked_before_training_or_all_at_once_is_saturated() -> None:
+    def heads(*entropies: float) -> list[Step]:
+        return [with_figure("attention", "attention_entropy", entropy) for entropy in entropies]
+
+    (large,) = found(heads(*(0.4,) * 12), rule="attention_entropy", tensors=HEADS)
+    assert (large.type, large.severity, large.node, large.start) == ("SATURATED", "medium", "blocks.0.attn", 0)
+    (fallen,) = found(heads(*(0.9,) * 30, *(0.2,) * 12), rule="attention_entropy", tensors=HEADS)
+    assert (fallen.type, fallen.start, fallen.detected) == ("SATURATED", 30, 39)
+    assert found(heads(*(0.95 - 0.005 * step for step in range(150))), rule="attention_entropy", tensors=HEADS) == ()
+
+
+def test_a_constant_that_was_learnt_by_heart_is_no_answer() -> None:
+    """Predictions share nearly all from the start; that is wrong where held-out samples tell so."""
+
+    def learning(held_out: float) -> list[Step]:
+        logged = ({"loss": 0.8**step, "val_loss": held_out} for step in range(60))
+        return [with_figure("predictions", "batch_spread", 0.1, Step(logged=one)) for one in logged]
+
+    assert found(learning(0.02), rule="prediction_collapse") == ()
+    (one,) = found(learning(3.0), rule="prediction_collapse")
+    assert (one.type, one.node) == ("MODE_COLLAPSE", "net.6")
+
+
+def test_a_loss_that_hovers_above_its_best_beside_large_steps_is_unstable() -> None:
+    def hovering(share: float, loss: float) -> tuple[str, ...]:
+        norms = tuple(share * norm for norm in weights(1.0))
+        losses = [*(1.0,) * 9, *(0.2,) * 21, *(loss,) * 60]
+        steps = [with_figure("updates", "norm", norms, Step(logged={"loss": one})) for one in losses]
+        return tuple(one.type for one in found(steps, rule="large_updates") if one.severity == "medium")
+
+    assert hovering(0.02, 0.3) == ("UNSTABLE",)
+    assert hovering(0.005, 0.3) == ()
+    assert hovering(0.02, 0.2) == ()
+
+
+def test_the_end_of_a_long_schedule_is_none_of_a_rate_that_is_too_low() -> None:
+    """A rate that moves by 1.7 % in 20 steps, and by 2.5 % in a tenth of the training so far; and one that stands."""
+
+    def rates(moving: bool) -> list[Step]:
+        return [
+            with_figure(
+                "updates",
+                "update_ratio",
+                1e-3 if step < 280 else 1e-6,
+                Step(logged={"lr": 1e-3 * (1 - step / 1500 if moving else 1)}),
+            )
+            for step in range(300)
+        ]
+
+    assert found(rates(moving=True), rule="tiny_updates") == ()
+    assert [one.start for one in found(rates(moving=False), rule="tiny_updates")] == [280]

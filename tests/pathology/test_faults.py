@@ -22,7 +22,7 @@ from bench.diagnosis.faults import (
     Stuck,
     Underflow,
 )
-from bench.diagnosis.pathologies import PATHOLOGIES
+from bench.diagnosis.pathologies import PATHOLOGIES, Onset
 from bench.diagnosis.probes import mechanisms, probe
 from bench.diagnosis.trial import Trial
 
@@ -41,9 +41,9 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def _trial(pathology: str | None, onset: str = "sudden", architecture: str | None = None, seed: int = 1) -> Trial:
+def _trial(pathology: str | None, onset: Onset = "sudden", architecture: str | None = None, seed: int = 1) -> Trial:
     name = architecture or WHERE[pathology or "high_rate"]
-    return Trial(Cell("development", name, "plain", seed, pathology, onset if pathology else None), None)  # type: ignore[arg-type]
+    return Trial(Cell("development", name, "plain", seed, pathology, onset if pathology else None), None)
 
 
 @pytest.mark.parametrize("name", list(PATHOLOGIES))

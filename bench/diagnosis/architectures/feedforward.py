@@ -18,7 +18,7 @@ def mlp(knobs: Knobs, seed: int) -> Task:
     depth, widths = 5, [FEATURES] + [WIDTH] * 5
     blocks = [Block(nn.Linear(before, after), nn.ReLU(), knobs.dropout) for before, after in itertools.pairwise(widths)]
     for block in blocks:  # He's initialisation: without it five layers hardly start to learn
-        nn.init.kaiming_normal_(block.layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
+        nn.init.kaiming_normal_(block.get_parameter("layer.weight"), nonlinearity="relu")
     middle = [("experts", Experts(WIDTH))] if knobs.experts else []
     named = [*((f"block{i}", block) for i, block in enumerate(blocks)), *middle]
     model = chain(*named, ("head", nn.Linear(WIDTH, CLASSES)))
@@ -54,7 +54,7 @@ def tanh_mlp(knobs: Knobs, seed: int) -> Task:
     widths = [FEATURES] + [WIDTH] * 4
     blocks = [Block(nn.Linear(before, after), nn.Tanh(), knobs.dropout) for before, after in itertools.pairwise(widths)]
     for block in blocks:
-        nn.init.xavier_normal_(block.layer.weight, gain=5 / 3)  # type: ignore[arg-type]
+        nn.init.xavier_normal_(block.get_parameter("layer.weight"), gain=5 / 3)
     named = [(f"block{i}", block) for i, block in enumerate(blocks)]
     model = chain(*named, ("head", nn.Linear(WIDTH, 2)))
     frequencies = torch.randn(FEATURES, 2, generator=generator(seed + 1)) / FEATURES**0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from ..architectures.task import Task
@@ -46,7 +47,10 @@ class Detached(Fault):
     def _cut(self, module: nn.Module, inputs: object, output: object) -> object:
         if self._strength < 1.0:
             return output
-        return (output[0].detach(), *output[1:]) if isinstance(output, tuple) else output.detach()  # type: ignore[attr-defined]
+        if isinstance(output, tuple):
+            return (output[0].detach(), *output[1:])
+        assert isinstance(output, torch.Tensor)
+        return output.detach()
 
     def before(self, strength: float) -> None:
         self._strength = strength

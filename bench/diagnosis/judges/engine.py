@@ -1,8 +1,9 @@
-"""Our own diagnosis."""
+"""Our own diagnosis, in the order in which a report tells it."""
 
 from __future__ import annotations
 
 from tb_gradhealth.diagnosis import diagnose
+from tb_gradhealth.diagnosis.telling import grouped
 from tb_gradhealth.reading.opened import OpenRun
 
 from .judge import Alarm
@@ -17,5 +18,6 @@ def judge(run: OpenRun) -> list[Alarm]:
             finding.detected,
             tuple(str(cause) for cause in finding.causes),
         )
-        for finding in diagnose(run).findings
+        for root, others in grouped(diagnose(run).findings)
+        for finding in (root, *others)
     ]

@@ -1,4 +1,9 @@
-"""Attention heads that look at one key only, or at all of them alike."""
+"""Attention heads that look at one key only, or at all of them alike; and attentions whose softmax is saturated.
+
+Before training scores are small and each query looks at nearly all keys: entropy is close to its largest. One that is
+far from it then has scores that are too large, and passes little gradient on to queries and keys. In training heads
+sharpen bit by bit; a whole attention that does so all at once was driven there.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ...rows import Floats
 from ..rule import Cause, Hit, Rule, View, evidence
+from ..structure import module_of
+
+#: Steps looked back over for how an attention was before.
+BACK = 60
+PEAKED_INNOCENT = "a model that was trained before has heads that look at few keys, also when its training goes on"
 
 
 def look(view: View) -> Iterable[Hit]:
@@ -19,6 +30,36 @@ def look(view: View) -> Iterable[Hit]:
         for place in np.flatnonzero(held.now).tolist():
             told = evidence(f"attention entropy, {what}", entropy[place], view["low"], "share of the largest")
             yield Hit(names[place], int(held.since[place]), told)
+    yield from _peaked(view, names, entropy)
+
+
+def _peaked(view: View, names: tuple[str, ...], entropy: Floats) -> Iterable[Hit]:
+    now = view.now
+    modules = view.once("modules", lambda: _Modules(names), id(names))
+    mean = modules.mean(entropy)
+    before = view.recent("entropies", mean, BACK)
+    began = view.once("began", lambda: mean if now.start == 0 else np.full(len(mean), np.nan), id(names))
+    large = (began < view["start"]) & (mean < view["start"])
+    with np.errstate(invalid="ignore"):
+        fell = (mean < view["fallen"] * before[0]) & (mean < view["peaked"])
+    state = view.once("fallen", lambda: {"fell": np.zeros(len(mean), np.bool_)}, id(names))
+    state["fell"] = (state["fell"] | fell) & (mean < view["peaked"])
+    held = view.held("peaked", large | state["fell"], 10)
+    for place in np.flatnonzero(held.now).tolist():
+        told = evidence("attention entropy", mean[place], np.nanmax(before[:, place]), "share of the largest")
+        yield Hit(modules.names[place], int(held.since[place]), told, "medium", "SATURATED", PEAKED_INNOCENT)
+
+
+class _Modules:
+    """Of heads those that belong together."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        owners = [module_of(name) or name for name in names]
+        self.names = tuple(dict.fromkeys(owners))
+        self._heads = [np.array([one == name for one in owners]) for name in self.names]
+
+    def mean(self, entropy: Floats) -> Floats:
+        return np.array([entropy[heads].mean() for heads in self._heads])
 
 
 RULE = Rule(
@@ -28,10 +69,14 @@ RULE = Rule(
     look=look,
     needs={"gradients": (), "attention": ("attention_entropy",)},
     causes=(
-        Cause("scores that are too large, as with a learning rate that is too high", ("UNSTABLE", "EXPLODING")),
+        Cause("a learning rate so high that scores of the attention became too large", ("UNSTABLE", "EXPLODING")),
+        Cause("attention scores that are too large: query and key weights of a large scale"),
         Cause("query and key weights that did not move from a small start"),
     ),
-    actions=("normalise queries and keys", "initialise the attention anew: bias 0, noise of 0.01 in the weights"),
+    actions=(
+        "normalise queries and keys (QK norm), and divide scores by the root of their dimension",
+        "initialise the attention anew: bias 0, noise of 0.01 in the weights",
+    ),
     innocent="heads that look at the token before, or that take the mean, are found in sound models",
-    thresholds={"low": 0.02, "high": 0.999},
+    thresholds={"low": 0.02, "high": 0.999, "start": 0.5, "peaked": 0.3, "fallen": 0.45},
 )

@@ -18,7 +18,8 @@ def look(view: View) -> Iterable[Hit]:
     shapes = frame.tensors.shapes
     sides = view.once("sides", lambda: np.array([min(s[:2]) if len(s) > 1 else 0 for s in shapes]), id(shapes))
     low = now.matrices & (sides >= view["side"]) & (rank > 0) & (rank < view.by_node("rank", now.parameters.names))
-    held = view.held("low", low, 20)
+    # The rank is the weight's own, and no matter of the batch: one look is enough.
+    held = view.held("low", low, 1)
     if not held.now.any():
         return
     place = int(np.flatnonzero(held.now)[0])

@@ -22,7 +22,7 @@ def look(view: View) -> Iterable[Hit]:
     constant = modules.hidden & which & (spread < view.by_node("spread", names))
     if now.frame("inputs") is not None and np.nanmax(now.values("inputs", "batch_spread"), initial=0) <= ALIKE:
         constant[:] = False  # no layer's fault: the samples are alike
-    held = view.held("constant", constant, 20)
+    held = view.held("constant", constant, 10)
     if not held.now.any():
         return
     # What was constant first; of several at once the one nearest the input, whatever follows has it from there.

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ...rows import Floats
 from ..rule import Cause, Hit, Rule, View, evidence
 
 #: Weights at either end, and how many there must be in all for a depth.
 END, LEAST = 2, 4
 
 
-def decades(view: View) -> float:
-    """log10 of the RMS at the output over that at the input; NaN where there is no depth, or no gradient."""
-    now = view.now
-    depth = now.parameters.depth
+def decades(sizes: Floats, depth: Sequence[int], input_scale: float) -> float:
+    """log10 of the size at the output over that at the input; NaN where there is no depth, or no gradient.
+
+    ``sizes [tensor]`` are the RMS or the norm of gradients, ``depth`` the weights from the input on.
+    """
     if len(depth) < LEAST:
         return np.nan
-    rms = now.rms[[*depth[:END], *depth[-END:]]]
-    if now.input_scale > 1:  # the gradient of the first weights has its input as a factor
-        rms[0] /= now.input_scale
-    first, last = np.fmax.reduce(rms[:END]), np.fmax.reduce(rms[END:])
+    sizes = sizes[[*depth[:END], *depth[-END:]]]
+    if input_scale > 1:  # the gradient of the first weights has its input as a factor
+        sizes[0] /= input_scale
+    first, last = np.fmax.reduce(sizes[:END]), np.fmax.reduce(sizes[END:])
     return float(np.log10(last / first)) if first > 0 and last > 0 else np.nan
 
 
+def _decades(view: View) -> tuple[float, float]:
+    """Those of RMS and norm, the larger and the smaller one.
+
+    Elements of a kernel that is used in many places have larger gradients than those of a large matrix, whose norm has
+    more of them: what both tell is no matter of the sizes of tensors.
+    """
+    now = view.now
+    found = [
+        decades(sizes, now.parameters.depth, now.input_scale) for sizes in (now.rms, now.values("gradients", "norm"))
+    ]
+    return max(found), min(found)
+
+
 def look_down(view: View) -> Iterable[Hit]:
-    drop = decades(view)
-    since = view.lasted("drop", drop > view["decades"], 20, 0.9)
+    drop, least = _decades(view)
+    since = view.lasted("drop", drop > view["decades"] and least > view["of_norm"], 20, 0.9)
     if since is not None:
         yield _hit(view, since, drop)
 
 
 def look_up(view: View) -> Iterable[Hit]:
-    growth = -decades(view)
-    since = view.lasted("growth", growth > view["decades"], 12, 10 / 12)
+    least, most = (-found for found in _decades(view))
+    since = view.lasted("growth", least > view["decades"], 12, 10 / 12)
     if since is not None:
-        yield _hit(view, since, -growth)
+        yield _hit(view, since, most)
 
 
 def _hit(view: View, since: int, drop: float) -> Hit:
@@ -50,7 +65,7 @@ VANISHING = Rule(
     type="VANISHING",
     severity="critical",
     look=look_down,
-    needs={"gradients": ("rms",)},
+    needs={"gradients": ("rms", "norm")},
     causes=(
         Cause("saturated activation functions", ("SATURATED",)),
         Cause("inputs off scale that saturate the first layer", ("SCALE_MISMATCH",)),
@@ -63,14 +78,14 @@ VANISHING = Rule(
         "replace tanh and sigmoid by GELU or SiLU",
     ),
     innocent="layers that are trained at rates of their own may differ by design",
-    thresholds={"decades": 3.0},
+    thresholds={"decades": 3.0, "of_norm": 2.0},
 )
 EXPLODING = Rule(
     name="depth_growth",
     type="EXPLODING",
     severity="critical",
     look=look_up,
-    needs={"gradients": ("rms",)},
+    needs={"gradients": ("rms", "norm")},
     causes=(
         Cause("initial weights too large for so many layers"),
         Cause("depth or recurrence without normalisation"),

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..finding import Evidence, Severity
 from ..rule import Cause, Hit, Rule, View
+from ..structure import Parameters, module_of
 
 
 def look(view: View) -> Iterable[Hit]:
@@ -21,21 +22,30 @@ def look(view: View) -> Iterable[Hit]:
     # Functions with a limit on both sides cannot absorb it; where they are not known to come first, it is a hint as
     # long as the loss takes no harm.
     bounded = now.modules.bounded_first() if now.modules is not None else bool(now.parameters.recurrent.any())
-    severity: Severity = "medium" if bounded or (now.positive and now.harmed) else "notice"
+    harmful = bounded or (now.positive and now.harmed)
+    size = np.fmax(np.abs(mean) / view["mean"], std / view["std"])
     for place in np.flatnonzero(held.now).tolist():
         name = frame.tensors.names[place]
+        # So far off, what absorbs it has to learn that first; a normalisation behind the first layer need not.
+        far = size[place] > view["far"] and not _normalised(now.parameters)
+        severity: Severity = "medium" if harmful or far else "notice"
         told = (
             Evidence(f"mean of {name}", float(mean[place]), 0.0, "per element"),
             Evidence(f"standard deviation of {name}", float(std[place]), 1.0, "per element"),
         )
-        yield Hit(_first_layer(view) or name, int(held.since[place]), told, severity)
+        yield Hit(first_layer(now.parameters) or name, int(held.since[place]), told, severity)
 
 
-def _first_layer(view: View) -> str:
+def first_layer(parameters: Parameters) -> str:
     """The module that gets the inputs."""
-    parameters = view.now.parameters
     places = np.flatnonzero(parameters.matrix)
-    return parameters.names[places[0]].rpartition(".")[0] if len(places) else ""
+    return module_of(parameters.names[places[0]]) if len(places) else ""
+
+
+def _normalised(parameters: Parameters) -> bool:
+    """Whether what the first layer returns is normalised, or what it gets."""
+    places = np.flatnonzero(parameters.matrix)
+    return bool(len(places)) and bool(parameters.normalised[places[0]] or places[0] > 0)
 
 
 RULE = Rule(
@@ -52,5 +62,5 @@ RULE = Rule(
         "put LayerNorm in front of the first layer (remedies: LayerNorm before a linear layer)",
     ),
     innocent="ReLU, or normalisation behind the first layer, absorbs the scale; token ids are no features",
-    thresholds={"mean": 2.5, "std": 5.0},
+    thresholds={"mean": 2.5, "std": 5.0, "far": 4.0},
 )

@@ -16,8 +16,13 @@ def look(view: View) -> Iterable[Hit]:
         return
     ratio = now.initial_ratio
     if ratio > view["times"]:
-        first = now.parameters.names[int(np.flatnonzero(now.inner)[0])]
-        yield Hit(first, now.start, evidence("initial weight norm, median", ratio, 1.0, "times the default"))
+        ratios = now.weight / now.parameters.default
+        first = int(np.flatnonzero(now.inner & (ratios > view["times"]))[0])
+        yield Hit(
+            now.parameters.names[first],
+            now.start,
+            evidence("initial weight norm, median", ratio, 1.0, "times the default"),
+        )
         return
     if now.frame("activations") is None or now.modules is None:
         return

@@ -10,6 +10,9 @@ from ..finding import Severity
 from ..memory import median
 from ..rule import Cause, Hit, Rule, View, evidence
 
+#: A rate that changed by no more than this factor in 20 steps.
+STEADY = 1.3
+
 
 def look(view: View) -> Iterable[Hit]:
     """Large steps alone do no harm as a rule; beside a loss that does not fall, or comes back, they do."""
@@ -25,7 +28,14 @@ def look(view: View) -> Iterable[Hit]:
     stuck = long > view["stuck"] and now.loss_11 > 0.855 * now.loss_reference
     returned = long > view["returned"] and now.loss_11 > 4 * before and now.loss_11 > 0.3 * now.loss_start
     risen = now.loss_11 > 1.25 * now.loss_reference and now.large_steps
-    harmful = settled and (stuck or returned or risen)
+    # A loss that hovers above what it once had, while all of the model moves: steps leap over where they lead to.
+    # One whose rate moves is given the time that its schedule takes.
+    rates = view.recent("rates", now.lr, 20)
+    steady = not max(rates[0], now.lr) > STEADY * min(rates[0], now.lr)
+    above = settled and steady and not now.converged and now.loss_11 > view["hovers"] * now.loss_best_11
+    usual = median(view.recent("usual", now.usual_step if above else np.nan, 10)) if above else np.nan
+    hovers = view.lasted("hovers", above and usual > view["usual"], 20) is not None
+    harmful = settled and (stuck or returned or risen or hovers)
     large = long > view["long"] or (short > view["short"] and now.age > 2)
     since = view.lasted("large", large or harmful, 1)
     if since is None:
@@ -59,5 +69,5 @@ RULE = Rule(
         "use larger batches, or accumulate gradients",
     ),
     innocent="plain SGD at the peak of a one-cycle schedule has such steps and learns: without harm it is a notice",
-    thresholds={"long": 0.14, "short": 0.25, "stuck": 0.08, "returned": 0.06},
+    thresholds={"long": 0.14, "short": 0.25, "stuck": 0.08, "returned": 0.06, "hovers": 1.3, "usual": 0.011},
 )

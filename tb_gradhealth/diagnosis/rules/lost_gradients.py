@@ -16,7 +16,7 @@ def look(view: View) -> Iterable[Hit]:
     lost = False
     if len(zeros) > 1 and not now.converged:
         lost = zeros.min() > view["each"] and float(np.median(zeros)) > view["median"]
-    since = view.lasted("lost", lost, 20)
+    since = view.lasted("lost", lost, 10)
     if since is not None:
         told = evidence("zeros in the gradients", float(np.median(zeros)), view["median"], "share, median of matrices")
         yield Hit("", since, (*told, *evidence("in the matrix with fewest", float(zeros.min()), view["each"], "share")))
@@ -38,5 +38,5 @@ RULE = Rule(
         'record streams=["exponents"] and activations="auto", which tell the two apart',
     ),
     innocent="a model that has converged has gradients near zero; sparse ReLU networks have zeros in some layers alone",
-    thresholds={"each": 0.5, "median": 0.75},
+    thresholds={"each": 0.15, "median": 0.75},
 )

@@ -23,15 +23,19 @@ def look(view: View) -> Iterable[Hit]:
     updates = now.frame("updates")
     # Of a parameter that is frozen no update is recorded; one that waits for its gradient has one, of 0.
     waits = ~np.isnan(now.update) if updates is not None else state["had"]
-    held = view.held("absent", ~now.live & waits & (ran | ~known), view["steps"])
-    if not held.now.any():
+    # Where the module is seen to run, it is no expert that waits for its turn.
+    seen = view.held("seen", ~now.live & waits & ran, view["steps"] / 2)
+    guessed = view.held("guessed", ~now.live & waits & ~known, view["steps"])
+    absent = seen.now | guessed.now
+    if not absent.any():
         return
-    place = int((held.now * (1 + now.parameters.weight)).argmax())  # the first weight, else the first bias
+    place = int((absent * (1 + now.parameters.weight)).argmax())  # the first weight, else the first bias
     sure = bool(state["had"][place]) or bool(known[place])
     severity: Severity | None = None if sure else "notice"
-    told = evidence("tensors without gradient", held.now.sum(), len(names), "tensors")
+    told = evidence("tensors without gradient", absent.sum(), len(names), "tensors")
     node = view.once("node", lambda: names[place], id(names))
-    yield Hit(node, int(held.since[place]), told, severity)
+    since = seen.since if seen.now[place] else guessed.since
+    yield Hit(node, int(since[place]), told, severity)
 
 
 class _Runs:

@@ -8,39 +8,68 @@ import numpy as np
 
 from ...rows import NEVER
 from ..finding import Evidence
+from ..memory import Mask
+from ..row import Frame
 from ..rule import Cause, Hit, Rule, View
+from ..signals import Signals
+
+#: Steps in which the loss is not finite and a GradScaler skips, after which it is no single batch.
+SKIPPED = 5
 
 
 def look(view: View) -> Iterable[Hit]:
-    """Steps that a GradScaler skipped are no disease: it looks for its scale so."""
+    """Steps that a GradScaler skipped are no disease, as long as it is gradients that overflow: it looks for its scale
+    so. A forward pass that is not finite is none of its scale's; once it may be the batch."""
     now = view.now
-    activations = now.frame("activations") if now.start not in now.skipped else None
+    gradients = now.row.frames["gradients"]
+    broken = now.loss_broke or bool((gradients.first_bad < NEVER).any())
     weights = now.frame("weights")
     in_weights = weights is not None and bool((weights.first_bad < NEVER).any())
     # What is logged may stand a row before its step: gradients of the next one tell where it came from.
     in_loss = view.lasted("loss", now.loss_broke and now.applied, 2)
-    if activations is not None and (bad := activations.first_bad < NEVER).any():
-        place, frame, steps = int(np.flatnonzero(bad)[0]), activations, activations.first_bad
-        node = _layer(view, place)
+    skipping = view.lasted("skipping", now.loss_broke and not now.applied, SKIPPED)
+    looked = now.start not in now.skipped or skipping is not None
+    if looked and (forward := _inputs(now) or _activations(view, broken)) is not None:
+        frame, bad, node, where = forward
     elif now.bad.any():
         # Backward goes from the end to the start: the deepest is the first.
-        frame, steps = now.row.frames["gradients"], now.row.frames["gradients"].first_bad
-        place = int(np.flatnonzero(now.bad)[-1])
-        bad = now.bad
-        node = frame.tensors.names[place] if not bad[now.live].all() else ""
+        frame, bad, where = gradients, now.bad, "tensors"
+        node = frame.tensors.names[np.flatnonzero(bad)[-1]] if not bad[now.live].all() else ""
     elif in_weights and weights is not None:
-        frame, steps, bad = weights, weights.first_bad, weights.first_bad < NEVER
-        place = int(np.flatnonzero(bad)[0])
-        node = frame.tensors.names[place]
-    elif in_loss is not None:
-        yield Hit("", in_loss, (Evidence("loss", now.loss, now.loss_start, ""),))
+        frame, bad, where = weights, weights.first_bad < NEVER, "tensors"
+        node = frame.tensors.names[np.flatnonzero(bad)[0]]
+    elif in_loss is not None or skipping is not None:
+        since = in_loss if in_loss is not None else skipping
+        yield Hit("", since or 0, (Evidence("loss", now.loss, now.loss_start, ""),))
         return
     else:
         return
-    first = int(steps[bad].min())
-    count = float(bad.sum())
-    where = "modules" if frame is activations else "tensors"
-    yield Hit(node, first, (Evidence("not finite", count, float(len(bad)), where),))
+    first = int(frame.first_bad[bad].min())
+    yield Hit(node, first, (Evidence("not finite", float(bad.sum()), float(len(bad)), where),))
+
+
+def _inputs(now: Signals) -> tuple[Frame, Mask, str, str] | None:
+    frame = now.frame("inputs")
+    bad = frame.first_bad < NEVER if frame is not None else np.zeros(0, np.bool_)
+    if frame is None or not bad.any():
+        return None
+    return frame, bad, frame.tensors.names[np.flatnonzero(bad)[0]], "inputs"
+
+
+def _activations(view: View, broken: bool) -> tuple[Frame, Mask, str, str] | None:
+    """Modules whose output broke something: what is infinite while loss and gradients are fine is so on purpose, as
+    attention scores that a mask leaves out, and is later no sign of anything."""
+    frame = view.now.frame("activations")
+    if frame is None:
+        return None
+    bad = frame.first_bad < NEVER
+    wanted = view.once("on purpose", lambda: np.zeros(len(bad), np.bool_), id(frame.tensors))
+    if not broken:
+        wanted |= bad
+    bad = bad & ~wanted
+    if not bad.any():
+        return None
+    return frame, bad, _layer(view, int(np.flatnonzero(bad)[0])), "modules"
 
 
 def _layer(view: View, place: int) -> str:
@@ -59,8 +88,8 @@ RULE = Rule(
     needs={"gradients": ()},
     uses={"activations": (), "weights": ()},
     causes=(
-        Cause("the values grew until they overflowed", ("EXPLODING", "UNSTABLE")),
-        Cause("the inputs hold NaN, infinities or far outliers", ("SCALE_MISMATCH",)),
+        Cause("the inputs hold NaN, infinities or far outliers"),
+        Cause("a learning rate so high that values grew until they overflowed", ("EXPLODING", "UNSTABLE")),
         Cause("a logarithm, square root, division or norm of 0 in the loss or the model"),
         Cause("float16 without loss scaling, or with a scale that is too large", ("UNDERFLOW",)),
     ),

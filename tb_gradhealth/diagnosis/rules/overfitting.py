@@ -15,7 +15,8 @@ def look(view: View) -> Iterable[Hit]:
         return
     best = view.once("best", lambda: {"loss": np.inf})
     best["loss"] = min(best["loss"], now.held_out)
-    apart = now.held_out > view["ratio"] * now.loss_11 and now.held_out > view["risen"] * best["loss"]
+    risen = now.held_out > view["risen"] * best["loss"]
+    apart = now.held_out > view["ratio"] * now.loss_11 and (risen or now.held_out > view["far"] * now.loss_11)
     seen = view.once("seen", lambda: {"evaluations": 0, "since": now.start})
     if not apart:
         seen["since"] = now.stop
@@ -34,5 +35,5 @@ RULE = Rule(
     causes=(Cause("a model too large for the data, or trained too long"), Cause("held-out data of another kind")),
     actions=("stop early, at the best held-out loss", "add dropout, weight decay, augmentation or data"),
     innocent="a loss with dropout or augmentation in training is not the same figure as without",
-    thresholds={"ratio": 2.0, "risen": 1.1, "evaluations": 3.0},
+    thresholds={"ratio": 2.0, "risen": 1.1, "far": 5.0, "evaluations": 3.0},
 )

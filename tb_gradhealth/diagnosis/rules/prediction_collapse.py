@@ -1,4 +1,10 @@
-"""Predictions that are alike for all samples, against how much they differed before."""
+"""Predictions that are alike for all samples: against how much they differed before, or as all that was learnt.
+
+As a model learns, the part of its predictions that differs from sample to sample grows beside the part that they share.
+Where it shrinks, or stays small while the loss falls to nothing, one answer for all was learnt; that it is wrong shows
+in the loss on held-out data, which then lies above the one that training began with. Targets with a large mean have
+predictions that share much as well, and no such loss.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +12,56 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..memory import Past
+from ...rows import Floats
+from ..memory import Mask, Past
 from ..rule import Cause, Hit, Rule, View, evidence
+from ..structure import module_of
 
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    frame = now.row.frames["predictions"]
-    names = frame.tensors.names
+    names = now.row.frames["predictions"].tensors.names
     relative = now.values("predictions", "batch_spread")
     spread = relative * now.values("predictions", "rms")
-    pasts = view.once("pasts", lambda: [Past() for _ in names], id(names))
     start = view.once("start", lambda: {"spread": np.full(len(names), np.nan)}, id(names))
     start["spread"] = np.where(np.isnan(start["spread"]), spread, start["spread"])
-    delayed = view.recent("delayed", spread, 20)[0]
-    for past, value in zip(pasts, delayed, strict=True):
-        past.add(float(value))
-    usual = np.array([past.median() for past in pasts])
-    largest = np.fmax.reduce(view.recent("spreads", spread, 10), axis=0)
-    fallen = (largest < view["of_history"] * usual) & (now.age >= 40)
+    usual, fallen = _against_history(view, "spread", spread, view["of_history"])
+    _, shared = _against_history(view, "relative", relative, view["share_of_history"])
     small = view.held("relative", relative < view["relative"], 20)
-    gone = view.held("start", (spread < view["of_start"] * start["spread"]) & (relative < 0.3), 20)
-    for place in np.flatnonzero(fallen | small.now | gone.now).tolist():
+    gone = view.held("gone", (spread < view["of_start"] * start["spread"]) & (relative < 0.3), 20)
+    constant = view.held("constant", (relative < view["constant"]) & _learnt_by_heart(view), 20)
+    for place in np.flatnonzero(fallen | shared | small.now | gone.now | constant.now).tolist():
         since = now.start
-        for held in (small, gone):
+        for held in (small, gone, constant):
             since = min(since, int(held.since[place])) if held.now[place] else since
         told = evidence(f"spread of {names[place]}", spread[place], usual[place], "RMS across the batch")
         yield Hit(_head(view), since, (*told, *evidence("as a share of its RMS", relative[place], view["relative"])))
+
+
+def _against_history(view: View, name: str, values: Floats, share: float) -> tuple[Floats, Mask]:
+    """What was usual 20 steps ago and before, and whether the largest of the last 10 steps is below a share of it."""
+    pasts = view.once(f"pasts of {name}", lambda: [Past() for _ in values], len(values))
+    for past, value in zip(pasts, view.recent(f"delayed {name}", values, 20)[0], strict=True):
+        past.add(float(value))
+    usual = np.array([past.median() for past in pasts])
+    largest = np.fmax.reduce(view.recent(f"recent {name}", values, 10), axis=0)
+    return usual, (largest < share * usual) & (view.now.age >= 40)
+
+
+def _learnt_by_heart(view: View) -> bool:
+    """Whether the loss is next to nothing while that on held-out data is above all losses of the start."""
+    now = view.now
+    last = view.once("held out", lambda: {"loss": np.nan})
+    if np.isfinite(now.held_out):
+        last["loss"] = now.held_out
+    return now.converged and last["loss"] > view["beyond"] * now.loss_reference
 
 
 def _head(view: View) -> str:
     """The layer that predictions come from."""
     parameters = view.now.parameters
     places = np.flatnonzero(parameters.head)
-    return parameters.names[places[0]].rpartition(".")[0] if len(places) else ""
+    return module_of(parameters.names[places[0]]) if len(places) else ""
 
 
 RULE = Rule(
@@ -48,17 +70,25 @@ RULE = Rule(
     severity="high",
     look=look,
     needs={"gradients": (), "predictions": ("batch_spread", "rms")},
+    logged=("loss",),
     causes=(
-        Cause("inputs that are all alike"),
         Cause("a signal that is lost before the last layer", ("VANISHING", "DEAD", "PROGRESSIVE_DEATH", "SATURATED")),
         Cause("a learning rate so high that only the bias was learnt", ("UNSTABLE", "EXPLODING")),
-        Cause("a loss that is lowest where all predictions are alike"),
+        Cause("targets that are all alike, or a loss that is lowest where all predictions are"),
+        Cause("inputs that are all alike"),
     ),
     actions=(
-        "look whether inputs and labels still belong together",
+        "look whether inputs and labels still belong together, and how often each label occurs",
         "lower the learning rate; go back to a checkpoint before the fall",
         "for contrastive losses: clamp logits to 50, eps 1e-8 in norms, keep exp(logit scale) within 14 to 100",
     ),
     innocent="a last layer that began at zero has little spread at first, as have targets that hardly vary",
-    thresholds={"of_history": 0.05, "of_start": 0.02, "relative": 0.002},
+    thresholds={
+        "of_history": 0.05,
+        "share_of_history": 0.25,
+        "of_start": 0.02,
+        "relative": 0.002,
+        "constant": 0.25,
+        "beyond": 1.5,
+    },
 )

@@ -38,7 +38,9 @@ def look(view: View) -> Iterable[Hit]:
             Evidence(f"silent units, {phase} phase", float(dead[place]), float(known.base[place]), "share of units"),
             Evidence("at this pace 60 % are silent at step", float(now.stop + left), np.nan, ""),
         )
-        harmless: Severity | None = "medium" if now.learns else None
+        harmless: Severity | None = None
+        if now.learns:
+            harmless = "medium" if dead[place] >= view["nearly_all"] else "notice"
         yield Hit(modules.owner[place] or modules.tensors.names[place], since, told, harmless)
 
 
@@ -82,5 +84,5 @@ RULE = Rule(
         "go back to a checkpoint before the rise, with a lower learning rate",
     ),
     innocent="a network that is pruned or made sparse on purpose loses units as it trains",
-    thresholds={"level": 0.45, "rise": 0.25, "increments": 4.0, "jump": 0.6, "steps": 25.0},
+    thresholds={"level": 0.45, "rise": 0.25, "increments": 4.0, "jump": 0.6, "steps": 25.0, "nearly_all": 0.9},
 )

@@ -1,4 +1,7 @@
-"""A GradScaler that keeps skipping steps: the model overflows in float16 at every scale."""
+"""A GradScaler that keeps skipping steps: the model overflows in float16 at every scale.
+
+The steps before the first one that is made are how it looks for its scale, however high it began.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ from ..rule import Cause, Hit, Rule, View, evidence
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     share = len(now.skipped) / max(1, now.stop - now.start)
+    began = view.once("began", lambda: {"applied": False})
+    began["applied"] |= now.applied
+    if not began["applied"] and not now.loss_scale < view["least_scale"]:
+        share = 0.0  # it begins high and halves until the first step is made
     recent = view.recent("skipped", share, 20)
     if len(recent) * view.spacing >= 20 and recent.mean() > view["share"] and share > 0:
         since = now.stop - len(recent) * view.spacing
@@ -28,6 +35,6 @@ RULE = Rule(
     ),
     actions=("train in bfloat16, or keep the layer that overflows in float32", "normalise what goes into that layer"),
     innocent="some steps are skipped at the start, and now and then when the scale is raised; these are more",
-    thresholds={"share": 0.4},
+    thresholds={"share": 0.4, "least_scale": 1.0},
     always=True,
 )

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..memory import Past
 from ..rule import Cause, Hit, Rule, View, evidence
 
-#: A rate that fell or rose by at least this factor within the window follows a schedule, up to the one that is a jump.
+#: A rate that fell or rose by at least this factor lately follows a schedule, up to the one that is a jump.
 SCHEDULED, JUMPED = 1.02, 100.0
 
 
@@ -20,12 +21,18 @@ def look(view: View) -> Iterable[Hit]:
     few = 2 * np.count_nonzero(ratios < view["ratio"]) < len(ratios)
     ratio = np.nan if few or not (ratios > 0).any() else float(np.nanmedian(ratios))
     rates = view.recent("rates", now.lr, 20)
-    moved = max(rates[0] / now.lr, now.lr / rates[0]) if now.lr > 0 and rates[0] > 0 else np.inf
-    scheduled = SCHEDULED < moved < JUMPED or now.lr == 0
+    # Of a long schedule 20 steps are next to nothing: it moves in a tenth of the training.
+    past = view.once("past", Past)
+    past.add(now.lr)
+    scheduled = now.lr == 0 or any(SCHEDULED < _moved(now.lr, before) < JUMPED for before in (rates[0], past.back(0.1)))
     low = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
-    since = view.lasted("low", low, 20, 0.9)
+    since = view.lasted("low", low, 10, 0.9)
     if since is not None:
         yield Hit("", since, evidence("update : weight, median", ratio, 1e-3, "ratio of norms, usual is 0.001"))
+
+
+def _moved(rate: float, before: float) -> float:
+    return max(rate / before, before / rate) if rate > 0 and before > 0 else np.inf
 
 
 RULE = Rule(
@@ -42,5 +49,5 @@ RULE = Rule(
     ),
     actions=("raise the learning rate until update : weight is about 0.001", "look at the schedule and the clipping"),
     innocent="warm-up and the end of a schedule, where the rate moves, and a loss near zero are left out",
-    thresholds={"ratio": 2e-6},
+    thresholds={"ratio": 1e-5},
 )

@@ -34,6 +34,7 @@ RULE = Rule(
     needs={"gradients": (), "weights": ("norm",)},
     causes=(
         Cause("a learning rate that is too high", ("UNSTABLE",)),
+        Cause("weights that were set or scaled from outside: an initialisation, a checkpoint, a hook"),
         Cause("no weight decay beside a loss that is lowest at infinity"),
     ),
     actions=(

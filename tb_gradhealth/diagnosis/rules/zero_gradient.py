@@ -16,7 +16,7 @@ def look(view: View) -> Iterable[Hit]:
     norms = now.values("gradients", "norm", MAX)
     matrices = now.parameters.matrix & now.live
     silent = matrices & (norms == 0)
-    held = view.held("silent", silent & bool((norms[matrices] > 0).any()), 20)
+    held = view.held("silent", silent & bool((norms[matrices] > 0).any()), 10)
     if not held.now.any():
         return
     # Backward goes from the end to the start: what stops it stands behind the last one.
