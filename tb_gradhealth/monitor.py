@@ -95,6 +95,7 @@ class Monitor(StepAxis):
         """
         for watch in self._watches:
             watch.replayed()
+        self.stop_if_asked()
 
     @_disable_dynamo
     def dead_rows(self) -> dict[str, npt.NDArray[np.int64]]:

@@ -15,6 +15,7 @@ from . import nodes, shards
 from .boundary.options import Settings
 from .boundary.watch import APPLIED, UNCLIPPED, Watch
 from .gathering import Stage
+from .live.board import Board
 from .parts import Applied, Joined, Part, Steps, Term
 from .stages import Stages
 from .store.blocks import Attempt, Block, Number, Outcome, Taken
@@ -36,9 +37,12 @@ GRADIENTS = {
 
 
 class Session:
-    """Measures the gradients of ``watches``, step by step from ``step`` on. ``report`` is told each problem."""
+    """Measures the gradients of ``watches``, step by step from ``step`` on. ``board`` has what is found in them,
+    ``report`` is told each problem."""
 
-    def __init__(self, settings: Settings, step: int, watches: Sequence[Watch], report: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, step: int, watches: Sequence[Watch], board: Board, report: Callable[[str], None]
+    ) -> None:
         self.pid = os.getpid()
         self._settings, self._report = settings, report
         self._first = self._step = step
@@ -56,7 +60,7 @@ class Session:
             column = part.stop
         self._pieces = [piece for part in self._parts.values() for piece in part.pieces]
         nodes.build([piece.name for piece in self._pieces])  # raises when two have one name
-        self._stages = Stages(settings, step, report)
+        self._stages = Stages(settings, step, board, report)
         self._measured = {APPLIED: self._gradients(APPLIED)}
         self._recorders = Recorders(column, settings.near_zero, lambda stream: self._stage(stream, 1))
         self._observed = Observed(self._stages.here)

@@ -6,7 +6,7 @@ import socket
 import threading
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tensorboard.compat.proto.event_pb2 import Event
 
@@ -16,6 +16,14 @@ from .store.records import EventFile, FileLost
 #: Our own TensorBoard run below the user's: a second event file in the user's directory would stop live reading of the
 #: first on TensorBoard's Python path.
 SUBDIRECTORY = "gradhealth"
+
+
+class FlushedSink(Sink, Protocol):
+    """A sink that may keep events back for a while."""
+
+    def flush(self) -> None:
+        """Hand what was appended to the system, so that it outlives the process; raises as ``append`` does."""
+        ...
 
 
 class SummaryWriterSink:
@@ -35,6 +43,9 @@ class SummaryWriterSink:
                 "summary_writer.close() then"
             ) from error
 
+    def flush(self) -> None:
+        self._file_writer.flush()
+
     def close(self) -> None:
         """The file stays the user's: only what we added is flushed."""
         self._file_writer.flush()
@@ -46,12 +57,12 @@ class SharedSink:
     One that comes only then, as that of ranks who met late, opens it once more.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: FlushedSink) -> None:
         self._sink = sink
         self._lock = threading.Lock()
         self._shares: list[_Share] = []
 
-    def share(self) -> Sink:
+    def share(self) -> FlushedSink:
         """The sink, for one more encoder."""
         share = _Share(self)
         with self._lock:
@@ -70,6 +81,10 @@ class SharedSink:
                     other.lost = error if other is not share else None
                 raise
 
+    def flush(self) -> None:
+        with self._lock:
+            self._sink.flush()
+
     def close(self, share: _Share) -> None:
         with self._lock:
             self._shares.remove(share)
@@ -86,6 +101,9 @@ class _Share:
 
     def append(self, event: Event) -> None:
         self._shared.append(event, self)
+
+    def flush(self) -> None:
+        self._shared.flush()
 
     def close(self) -> None:
         self._shared.close(self)
@@ -118,7 +136,7 @@ def summary_writer_directory(summary_writer: Any) -> Path | None:
     return None if "://" in logdir else Path(logdir)
 
 
-def make_sink(directory: Path | None, summary_writer: Any, session: str) -> Sink:
+def make_sink(directory: Path | None, summary_writer: Any, session: str) -> FlushedSink:
     """The sink of one session; exactly one of ``directory`` and ``summary_writer`` is given."""
     if directory is not None:
         return EventFile(directory, session)

@@ -12,6 +12,9 @@ from gradhealth_kernels.statistics import COUNTS
 from . import nodes
 from .boundary.options import Settings
 from .gathering import Gathering, Local, Stage
+from .live.board import Board
+from .live.diagnosing import Diagnosing
+from .live.recording import Recording
 from .ranks import Membership
 from .shards import Piece
 from .sinks import SharedSink, make_sink
@@ -25,17 +28,20 @@ from .streams.stream import Stream
 CLOSE_SECONDS = 10.0
 #: What the first stream may have of the event file's bytes, and each further one of what is left.
 FIRST_SHARE, NEXT_SHARE = 0.75, 0.125
+#: What findings may have before that, and at least.
+FINDINGS_SHARE, FINDINGS_BYTES = 1 / 32, 1 << 13
 
 
 class Stages:
     """The stages of one session, which begins at ``step``, and what they share: its name, a file and its budget."""
 
-    def __init__(self, settings: Settings, step: int, report: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, step: int, board: Board, report: Callable[[str], None]) -> None:
         self._settings, self._start, self._report = settings, step, report
         self._id, self._wall_time = uuid.uuid4().hex[:16], time.time()
         self._sink = SharedSink(make_sink(settings.directory, settings.summary_writer, self._id))
         self._bytes = settings.event_bytes  # not yet promised to a stream
         self._stages: list[Stage] = []
+        self._diagnosing = self._diagnosis(board) if settings.rules else None
 
     def over_ranks(
         self, stream: Stream, pieces: Sequence[Piece], owned: Callable[[], list[bool]], slots: int, step: int
@@ -60,15 +66,20 @@ class Stages:
         """Begin to end; :meth:`join` waits until all is written."""
         for stage in self._stages:
             stage.finish(CLOSE_SECONDS)
+        if self._diagnosing is not None:
+            self._diagnosing.finish(CLOSE_SECONDS)
 
     def join(self) -> None:
         """Wait for what :meth:`finish` began, as long as that may take."""
         for stage in self._stages:
             stage.join()
+        if self._diagnosing is not None:
+            self._diagnosing.join()
 
     def is_written(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return not any(stage.is_alive() for stage in self._stages)
+        alive = [stage.is_alive() for stage in self._stages]
+        return not any(alive) and (self._diagnosing is None or not self._diagnosing.is_alive())
 
     def _kept(self, stage: Stage) -> Stage:
         self._stages.append(stage)
@@ -89,7 +100,14 @@ class Stages:
         archive = None
         if self._settings.archive is not None:
             archive = ArchiveWriter(self._settings.archive, schema, self._settings.archive_bytes)
-        return Encoder(events, archive, schema, builder, self._report)
+        feed = None if self._diagnosing is None else self._diagnosing.begin(schema, tree)
+        return Encoder(events, archive, schema, builder, self._report, feed)
+
+    def _diagnosis(self, board: Board) -> Diagnosing:
+        room = max(FINDINGS_BYTES, int(FINDINGS_SHARE * self._bytes))
+        self._bytes -= room
+        recording = Recording(self._sink.share(), self._id, self._start, self._wall_time, room)
+        return Diagnosing(self._settings.rules, recording, board.alarm.tell, board.begin(self._start), self._report)
 
     def _schema(self, stream: Stream, tree: nodes.Tree, pieces: Sequence[Piece]) -> Schema:
         tensors = {piece.name: piece for piece in pieces}

@@ -28,6 +28,10 @@ class Worker:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def started(self) -> bool:
+        return self._thread.ident is not None
+
     def wake(self) -> None:
         """There is something to do."""
         if self._signals.empty():

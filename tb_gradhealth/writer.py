@@ -10,7 +10,7 @@ from __future__ import annotations
 import copyreg
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,7 @@ from torch.utils.hooks import RemovableHandle
 from .boundary import amp, options
 from .boundary.names import Names
 from .boundary.watch import Watch
+from .findings import Finding
 from .monitor import Monitor
 from .streams.activations import Activations
 
@@ -35,9 +36,9 @@ class GradHealthWriter(Optimizer):
 
     ``GradHealthWriter(optimizer, model, logdir="runs/exp1")`` writes below ``runs/exp1/gradhealth``. Parameters are
     named by ``model.named_parameters()``; those that the model does not have, ``group0.param3``. Afterwards
-    ``optimizer.gradhealth`` offers ``log(loss=…)``, ``step``, ``problems``, ``clip_grad_norm_()``, ``dead_units()``,
-    ``state_dict()`` and ``close()``; closing also happens at exit and at the end of a ``with`` block, and gives the
-    optimizer its own class back.
+    ``optimizer.gradhealth`` offers ``log(loss=…)``, ``step``, ``findings``, ``problems``, ``clip_grad_norm_()``,
+    ``dead_units()``, ``state_dict()`` and ``close()``; closing also happens at exit and at the end of a ``with`` block,
+    and gives the optimizer its own class back.
 
     Args:
         optimizer: the object whose ``step()`` the loop calls.
@@ -67,6 +68,12 @@ class GradHealthWriter(Optimizer):
         archive: rows at full resolution, in files of their own beside the event file: the newest of so many bytes
             (2**30 by default), ``"all"`` or ``"off"``. Without them a long run can be seen in overview only.
         event_bytes: what the event file may grow to, 2**25 by default, however long the run.
+        diagnose: look for what is wrong with the training, on a thread; True by default. False, or settings: a TOML
+            file or a mapping, as for ``gradhealth report``.
+        on_finding: what is done on a finding, once for each phase of it and again when it gets graver: "log" (the
+            default, to ``logging.getLogger("tb_gradhealth")``), "warn", a function that gets the finding, on that
+            thread, "stop" (the ``step()`` that comes next is completed and raises ``TrainingStopped``, on critical
+            ones), or a list of these. "stop:high" is for those that are high or graver.
 
     Raises TypeError, ValueError or NotADirectoryError on wrong arguments, before anything is changed. After
     that nothing raises into the training loop: the first problem is warned about, all are counted.
@@ -200,6 +207,8 @@ def _recording(
     event_bytes: int | None = None,
     streams: Sequence[str] | None = None,
     activations: bool | str | Sequence[str] = False,
+    diagnose: bool | str | Path | Mapping[str, Any] | None = None,
+    on_finding: str | Callable[[Finding], object] | Sequence[str | Callable[[Finding], object]] | None = None,
 ) -> tuple[Names, Monitor]:
     """How ``optimizer``'s parameters are named, and where they are recorded. Raises on wrong arguments."""
     options.check_model(model, optimizer)
@@ -218,6 +227,8 @@ def _recording(
         "event_bytes": event_bytes,
         "streams": streams,
         "activations": activations,
+        "diagnose": diagnose,
+        "on_finding": on_finding,
     }
     if beside is None:
         options.check_modules(activations, model)

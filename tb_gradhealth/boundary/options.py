@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ from torch.optim import Optimizer
 from gradhealth_kernels.metrics import Metric, select
 from gradhealth_kernels.statistics import NEAR_ZERO
 
+from ..diagnosis import RULES, Rule
+from ..diagnosis import settings as configured
+from ..live import actions
+from ..live.actions import Action
+from ..problems import GradHealthWarning
 from ..sinks import check_summary_writer, event_directory, summary_writer_directory
 from ..store.archive import DIRECTORY
 from ..store.format import MAX_EVERY
@@ -41,6 +48,8 @@ class Settings:
     event_bytes: int
     activations: Choice = ()  # modules that are looked at; none by default
     streams: tuple[str, ...] = ()  # what is looked at beside the gradients, by its names in the table of sources
+    rules: tuple[Rule, ...] = ()  # of the diagnosis; none where there is none
+    on_finding: tuple[Action, ...] = ()
 
 
 def settings(
@@ -56,6 +65,8 @@ def settings(
     event_bytes: int | None,
     streams: Sequence[str] | None = None,
     activations: Any = False,
+    diagnose: Any = None,
+    on_finding: Any = None,
 ) -> Settings:
     """None stands for the default. Raises TypeError, ValueError or NotADirectoryError."""
     every = 10 if every is None else every
@@ -98,7 +109,46 @@ def settings(
         event_bytes=event_bytes,
         streams=_streams(streams),
         activations=_activations(activations),
+        rules=_rules(diagnose),
+        on_finding=_on_finding(on_finding, diagnose),
     )
+
+
+def _rules(diagnose: Any) -> tuple[Rule, ...]:
+    """What is looked for. Raises TypeError or ValueError."""
+    if diagnose is False:
+        return ()
+    if diagnose is not None and diagnose is not True and not isinstance(diagnose, (str, os.PathLike, Mapping)):
+        raise TypeError(
+            f"diagnose: expected True, False, a TOML file or a mapping of settings, got {type(diagnose).__name__}: "
+            'pass {"skip": ["plateau"]}, or leave it out'
+        )
+    try:
+        given = configured.read(diagnose) if isinstance(diagnose, (str, os.PathLike)) else diagnose
+        return configured.apply(given if isinstance(given, Mapping) else None, (*RULES, *_custom_rules(diagnose)))
+    except OSError as error:
+        raise ValueError(f"diagnose: expected a TOML file of settings, but {error}") from error
+    except configured.SettingsError as error:
+        raise ValueError(f"diagnose: {error}") from error
+
+
+def _custom_rules(diagnose: Any) -> tuple[Rule, ...]:
+    """Those of installed packages. Where nobody asked for a diagnosis, a broken one costs only itself."""
+    try:
+        return configured.custom_rules()
+    except configured.SettingsError as error:
+        if diagnose is not None:
+            raise
+        warnings.warn(f"tb_gradhealth: {error}. The diagnosis does without such rules", GradHealthWarning, stacklevel=2)
+        return ()
+
+
+def _on_finding(on_finding: Any, diagnose: Any) -> tuple[Action, ...]:
+    if on_finding is not None and diagnose is False:
+        raise ValueError(
+            "on_finding: expected a diagnosis that finds something, got diagnose=False: leave one of them out"
+        )
+    return actions.parse(on_finding)
 
 
 def _activations(activations: Any) -> Choice:

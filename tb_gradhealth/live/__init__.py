@@ -1,0 +1,1 @@
+"""The diagnosis of a training while it runs: from the rows that go to the files, on a thread of its own."""

@@ -1,0 +1,44 @@
+"""What was found so far, in one session after the other, for whoever asks the optimizer."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from ..findings import Finding, stitched
+from .actions import Alarm
+
+#: Sessions that are remembered; a training whose parameters change all the time has no end of them.
+MAX_SESSIONS = 64
+
+
+class Board:
+    """Written by threads of ours, read by the training's; ``alarm`` tells of what is new on it."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        self.alarm = alarm
+        self._lock = threading.RLock()
+        self._sessions: deque[_Session] = deque(maxlen=MAX_SESSIONS)
+
+    def begin(self, step: int) -> Callable[[Sequence[Finding]], None]:
+        """A session begins at ``step``, and replaces what was found from there on; returns what shows its findings."""
+        session = _Session(step)
+        with self._lock:
+            self._sessions.append(session)
+        return session.show
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Worst first."""
+        with self._lock:
+            return stitched([(session.start, session.findings) for session in self._sessions])
+
+
+class _Session:
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.findings: Sequence[Finding] = ()
+
+    def show(self, findings: Sequence[Finding]) -> None:
+        self.findings = findings
