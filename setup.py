@@ -15,6 +15,7 @@ setup(
     package_data={
         "tb_gradhealth": ["py.typed"],
         "tb_gradhealth.plugin": ["http_api.md", "static/**/*"],
+        "tb_gradhealth.report": ["style.css"],
         "gradhealth_kernels": ["py.typed", "*.cpp"],
     },
     include_package_data=False,

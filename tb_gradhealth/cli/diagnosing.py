@@ -8,8 +8,9 @@ import sys
 
 from ..diagnosis import RULES, SEVERITIES, Diagnosis, Finding, diagnose
 from ..diagnosis.settings import custom_rules
-from ..diagnosis.telling import content, figure, steps, verdict, where
+from ..diagnosis.telling import content, figure, grouped, steps, verdict, where
 from ..reading.opened import OpenRun, open_run
+from . import as_html
 from .map import heatmap
 from .status import DONE, FAILED, FOUND
 from .terminal import Colour, Progress, coloured, complain, printable
@@ -20,8 +21,12 @@ LONGEST_NAME, LISTED = 80, 3
 
 
 def report(options: argparse.Namespace) -> int:
+    if options.html:
+        as_html.check_writable(options.html)  # before the work
     run, diagnosis = _diagnosed(options.run, options.config)
-    if options.json:
+    if options.html:
+        as_html.write(options.run, run, diagnosis, (*RULES, *custom_rules()), options.html)
+    elif options.json:
         print(json.dumps({"run": str(run.directory), **content(diagnosis)}, indent=2, allow_nan=False))
     else:
         _show(options.run, run, diagnosis)
@@ -68,12 +73,16 @@ def _show(name: str, run: OpenRun, diagnosis: Diagnosis) -> None:
     alarms = [one for one in diagnosis.findings if one.severity != "notice"]
     said = printable(verdict(diagnosis))
     print(f"{printable(name)}: {coloured(said, COLOURS[alarms[0].severity] if alarms else 'green', sys.stdout)}")
-    for one in alarms:
-        print()
-        _show_finding(one)
+    groups = grouped(diagnosis.findings)
+    for root, others in groups:
+        if root.severity != "notice":
+            print()
+            _show_finding(root)
+            for one in others:
+                print(f"  {'follows':9}{_headline(one)}")
     for line in heatmap(run, diagnosis, sys.stdout):
         print(line)
-    notices = [one for one in diagnosis.findings if one.severity == "notice"]
+    notices = [one for root, others in groups if root.severity == "notice" for one in (root, *others)]
     if notices:
         print("\nhints, which are no alarm:")
     for one in notices:

@@ -34,7 +34,7 @@ def export(options: argparse.Namespace) -> int:
         width=options.width,
         level=options.level,
     )
-    with _output(options.output, chosen, lines.columns) as output, Progress(f"export {options.run}") as progress:
+    with opened_output(options.output, chosen, lines.columns) as output, Progress(f"export {options.run}") as progress:
         to_file = options.output not in (None, "-") or stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
         for batch in lines:
             output.write(batch)
@@ -54,7 +54,7 @@ def _by_name(output: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _output(name: str | None, chosen: str, columns: Sequence[Column]) -> Iterator[Format]:
+def opened_output(name: str | None, chosen: str, columns: Sequence[Column]) -> Iterator[Format]:
     """Where batches go: the file ``name``, or standard output."""
     text = Csv if chosen == "csv" else JsonLines
     if name in (None, "-"):

@@ -18,7 +18,7 @@ from .conftest import environment, gradhealth
 EXPORT = [sys.executable, "-m", "tb_gradhealth", "export"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["ls"], ["export"], ["verify"]])
+@pytest.mark.parametrize("arguments", [[], ["ls"], ["export"], ["diff"], ["verify"]])
 def test_help_has_examples_and_the_exit_codes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([*arguments, "--help"])

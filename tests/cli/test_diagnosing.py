@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -112,3 +113,24 @@ def test_a_metric_that_was_left_out_is_told(tmp_path: Path, capsys: pytest.Captu
     assert main(["report", str(tmp_path)]) == 0
     (line,) = (one for one in capsys.readouterr().out.splitlines() if one.endswith(": metrics= with norm"))
     assert {"norm_jump", "norm_limits"} <= set(line.removesuffix(": metrics= with norm").strip().split(", "))
+
+
+def test_what_follows_is_told_in_a_line_under_what_it_follows_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gradients that jump by a thousand in step 30, and are not finite in step 62; rows are of ten steps."""
+    elements = gradients(80, 6)
+    elements[30:] *= 1e3
+    elements[62, 0, 0] = math.nan
+    Recording(measured(elements)).write(tmp_path / "gradhealth")
+    assert main(["report", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("in the whole model, from step 40 on, with 1 more that follow from it")
+    assert lines[2] == "critical EXPLODING in the whole model"
+    follow = [line.split()[1:3] for line in lines if line.startswith("  follows ")]
+    assert follow == [["critical", "NUMERICAL"], ["notice", "EXPLODING"]]
+    assert main(["check", str(tmp_path)]) == 1
+    assert [line.split()[1:3] for line in capsys.readouterr().out.splitlines()] == [
+        ["critical", "EXPLODING"],
+        ["critical", "NUMERICAL"],
+    ]
