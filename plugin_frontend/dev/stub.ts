@@ -17,6 +17,7 @@ import {
   valueOf,
 } from './fake_run.ts';
 import { alertsOf } from './fake_alerts.ts';
+import { type Diagnosis, findingsOf } from './fake_findings.ts';
 import { csvOf } from './fake_export.ts';
 import { linesOf } from './fake_lines.ts';
 import { overviewOf } from './fake_overview.ts';
@@ -67,6 +68,11 @@ const RUNS: Record<string, FakeRun> = {
   'huge/gradhealth': { ...big, tensors: transformer(830, 64), steps: 1_000_000, pace: 0, problem: null },
   'hostile/gradhealth': { ...big, tensors: NAMES.map((name) => ({ name, shape: [4] })), steps: 90, pace: 0 },
   '<b>bold</b>/gradhealth': { ...big, steps: 40, pace: 1, cell: 1 },
+};
+const DIAGNOSES: Record<string, Diagnosis> = {
+  'exp1/gradhealth': 'planted',
+  'huge/gradhealth': 'healthy',
+  'hostile/gradhealth': 'hostile',
 };
 const OTHERS: Run[] = [
   { name: 'just started/gradhealth', label: 'just started', status: 'waiting', problem: null, revision: 0 },
@@ -178,6 +184,7 @@ function answer(url: URL, response: ServerResponse): void {
   else if (route === 'rows') json(rowsOf(run, query, stepsOf(run)));
   else if (route === 'overview') json(overviewOf(run, query, stepsOf(run)));
   else if (route === 'alerts') json(alertsOf(run, stepsOf(run)));
+  else if (route === 'findings') json(findingsOf(run, DIAGNOSES[name] ?? 'none', stepsOf(run)));
   else if (route === 'export.csv') {
     response.writeHead(200, {
       'content-type': 'text/csv',

@@ -1,6 +1,7 @@
 import {
   type Alerts,
   type CellFigures,
+  type Findings,
   type Histogram,
   type Lines,
   type Meta,
@@ -12,6 +13,7 @@ import {
   parseAlerts,
   parseCell,
   parseExponents,
+  parseFindings,
   parseLines,
   parseMeta,
   parseNotes,
@@ -31,7 +33,14 @@ export interface Layer {
 }
 
 /** TensorBoard gave no answer of its own: it is down, restarting, or a proxy answered in its place. */
-export class Unreachable extends Error {}
+export class Unreachable extends Error {
+  constructor(
+    message: string,
+    readonly status?: number,
+  ) {
+    super(message);
+  }
+}
 
 /** The backend answered that it cannot: the message says what it expected, what came and what to do. */
 export class Refused extends Error {
@@ -149,6 +158,11 @@ export class Api {
     return parseAlerts(await this.json('alerts', { run, stream }));
   }
 
+  /** What the diagnosis found while the run was recorded. */
+  async findings(run: string): Promise<Findings> {
+    return parseFindings(await this.json('findings', { run }));
+  }
+
   /** Where the view is to be had as a CSV file; all nodes without `nodes`. */
   csvUrl(layer: Layer, nodes: readonly number[] | null, begin: number, end: number, cells: number): URL {
     const url = new URL('export.csv', this.base);
@@ -195,5 +209,5 @@ async function refusal(response: Response): Promise<Error> {
   const body: unknown = await response.json().catch(() => null);
   if (typeof body === 'object' && body !== null && 'error' in body && typeof body.error === 'string')
     return new Refused(response.status, body.error);
-  return new Unreachable(`HTTP status ${response.status}`);
+  return new Unreachable(`HTTP status ${response.status}`, response.status);
 }

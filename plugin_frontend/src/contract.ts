@@ -236,6 +236,29 @@ const readAlerts = object({
   complete: truth,
 });
 
+const readFindings = object({
+  findings: listOf(
+    object({
+      id: text,
+      severity: oneOf('critical', 'high', 'medium', 'low', 'notice'),
+      type: text,
+      rule: text,
+      name: text,
+      node: orNull(whole),
+      steps: interval,
+      detected: whole,
+      evidence: listOf(text),
+      causes: listOf(text),
+      actions: listOf(text),
+      innocent: text,
+      follows: text,
+      text,
+    }),
+  ),
+  recorded: truth,
+  revision: whole,
+});
+
 export type Run = Read<typeof readRun>;
 export type Metric = Read<typeof readMetric>;
 export type Named = Read<typeof readNamed>;
@@ -257,6 +280,9 @@ export type Series = Overview['series'][number];
 export type Alerts = Read<typeof readAlerts>;
 export type Alert = Alerts['alerts'][number];
 export type Severity = Alert['severity'];
+export type Findings = Read<typeof readFindings>;
+/** What the diagnosis says of a node, or of the whole model. */
+export type Finding = Findings['findings'][number];
 export type Session = Meta['sessions'][number];
 export type Notes = Read<typeof readNotes>;
 export type Note = Notes['notes'][number];
@@ -316,6 +342,10 @@ export function parseOverview(reply: unknown): Overview {
 
 export function parseAlerts(reply: unknown): Alerts {
   return readAlerts(reply, 'alerts');
+}
+
+export function parseFindings(reply: unknown): Findings {
+  return readFindings(reply, 'findings');
 }
 
 function sameLength(edges: readonly number[], columns: readonly unknown[][], where: string): void {

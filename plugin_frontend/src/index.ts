@@ -1,5 +1,4 @@
 import { Fragment, h, render as renderInto } from 'preact';
-import { AlertFeed } from './alerts/alert_feed.ts';
 import { Alerts } from './alerts/alerts.ts';
 import { remembered } from './alerts/remembered.ts';
 import { Api } from './api.ts';
@@ -128,8 +127,7 @@ export function render(): void {
   const views = { store, pointing, navigation, ranking, drill, overview, alerts, theme, linked };
   renderInto(h(App, { ...views, api, visible, failed, actions }), document.body);
   for (const part of [navigation, url, live, linked, ranking, overview]) part.start();
-  new AlertFeed(api, store, alerts, isVisible).start();
   keepRowInView(store, pointing, alerts);
   new NoteFeed(api, store, failed).start();
-  loadLater(store);
+  loadLater(store, linked, alerts, api);
 }

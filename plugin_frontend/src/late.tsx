@@ -1,9 +1,12 @@
 import { effect } from '@preact/signals';
 import { type ComponentChildren, h } from 'preact';
 import type { Alerts } from './alerts/alerts.ts';
+import type { Api } from './api.ts';
 import { Chunk } from './chunk.ts';
 import type * as laterParts from './later.ts';
+import type { LinkedRun } from './linked.ts';
 import type { Store } from './store.ts';
+import { isVisible } from './visibility.ts';
 
 type Later = typeof laterParts;
 type View<P> = (props: P) => ComponentChildren;
@@ -66,8 +69,8 @@ export function RailRoom({ alerts }: { alerts: Alerts }) {
   return alerts.open.value ? <aside class="alert-rail" id="alert-rail" aria-label="Alerts" /> : null;
 }
 
-/** Loads them once the first picture is complete, which they must not delay; and again when the server is back. */
-export function loadLater(store: Store): void {
+/** Loads them, and what fills them, once the first picture is complete, which they must not delay; and again when the server is back. */
+export function loadLater(store: Store, linked: LinkedRun, alerts: Alerts, api: Api): void {
   const timer = setTimeout(begin, PATIENCE_MS);
   const stop = store.pictured.subscribe((pictured) => {
     if (pictured) begin();
@@ -84,6 +87,10 @@ export function loadLater(store: Store): void {
     const parts = later.loaded.value;
     if (parts === null) return;
     new parts.RegexSearch(store).start();
+    const findings = new parts.Findings();
+    alerts.findings.value = findings;
+    new parts.BesideFeed(api, store, linked, alerts).start();
+    new parts.AlertFeed(api, store, alerts, findings, isVisible).start();
     whenIdle(parts.prepareChart);
   });
   effect(() => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { alertMarksOf, alertsByRow, rowsOfNodes } from '../src/alerts/alert_marks.ts';
 import { inTimeOrder } from '../src/alerts/alerts.ts';
-import { SEVERITIES } from '../src/alerts/kinds.ts';
+import { GRADES } from '../src/alerts/kinds.ts';
 import { buildTree, visibleNodes } from '../src/model.ts';
 import { cellEdgeDevicePx, clampWindow, stepScale, wholeRun, zoomAround } from '../src/scales.ts';
 import { rowDevicePx, rowTopDevicePx } from '../src/viewport.ts';
@@ -16,7 +16,7 @@ const found = fc.array(
   fc.record({
     node: fc.nat(NODES - 1),
     cell: fc.nat(2_000),
-    severity: fc.constantFrom(...SEVERITIES),
+    severity: fc.constantFrom(...GRADES),
   }),
   { maxLength: 500 },
 );
@@ -33,9 +33,10 @@ describe('marks on the heatmap', () => {
     fc.assert(
       fc.property(found, views, (alerts, { width, ratio, place, zoom, scroll }) => {
         const all = inTimeOrder(
-          alerts.map(({ node, cell, severity }, i) =>
-            alertOf({ id: String(i), node, severity, steps: [10 * cell, 10 * cell + 10] }),
-          ),
+          alerts.map(({ node, cell, severity }, i) => ({
+            ...alertOf({ id: String(i), node, steps: [10 * cell, 10 * cell + 10] }),
+            severity,
+          })),
         );
         const whole = wholeRun(GRID, width);
         const around = whole.start + place * (whole.end - whole.start);
@@ -71,8 +72,8 @@ describe('marks on the heatmap', () => {
         expect(ids.toSorted()).toEqual(inView.map(({ id }) => id).toSorted());
         for (const mark of marks) {
           expect(mark.alerts.every(({ node }) => node === mark.row)).toBe(true);
-          const gravest = Math.min(...mark.alerts.map(({ severity }) => SEVERITIES.indexOf(severity)));
-          expect(mark.severity).toBe(SEVERITIES[gravest]);
+          const gravest = Math.min(...mark.alerts.map(({ severity }) => GRADES.indexOf(severity)));
+          expect(mark.severity).toBe(GRADES[gravest]);
           expect(mark.left).toBeGreaterThanOrEqual(0);
           expect(mark.left).toBeLessThan(width);
           const top = rowTopDevicePx(viewport, mark.row);

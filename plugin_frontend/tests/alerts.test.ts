@@ -2,11 +2,13 @@ import { effect } from '@preact/signals';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AlertFeed } from '../src/alerts/alert_feed.ts';
-import { Alerts, inTimeOrder, jumpFrom, summaryOf } from '../src/alerts/alerts.ts';
+import { Alerts, countsOf, inTimeOrder, summaryOf } from '../src/alerts/alerts.ts';
+import { jumpFrom } from '../src/alerts/jumps.ts';
 import { SEVERITIES } from '../src/alerts/kinds.ts';
 import { jump, visit, windowOf } from '../src/alerts/visit.ts';
 import { Refused } from '../src/api.ts';
 import type { Alert, Meta } from '../src/contract.ts';
+import { Findings } from '../src/findings/findings.ts';
 import { openTop } from '../src/model.ts';
 import { Pointing } from '../src/pointing.ts';
 import { Store } from '../src/store.ts';
@@ -32,6 +34,7 @@ function openPage(
         ? Promise.reject(found)
         : Promise.resolve({ alerts: found, complete: true });
     },
+    findings: () => Promise.resolve({ findings: [], recorded: false, revision: 0 }),
     meta: () => {
       trees.asked++;
       return Promise.resolve(metaOf());
@@ -41,7 +44,9 @@ function openPage(
   const store = new Store(new TileStore(() => Promise.resolve([]), noEvents));
   store.size.value = { widthDevicePx: 1_000, heightDevicePx: 90, devicePixelRatio: 1 };
   const alerts = new Alerts(nothingKept, () => page.widthCssPx);
-  new AlertFeed(api, store, alerts, () => page.visible).start();
+  const findings = new Findings();
+  alerts.findings.value = findings;
+  new AlertFeed(api, store, alerts, findings, () => page.visible).start();
   effect(() => {
     store.pictured.value = store.runName.value !== null;
   });
@@ -223,12 +228,12 @@ describe('jumps', () => {
           const next = jumpFrom(inTime, current, from, 1);
           if (next === null) throw new Error('no alert');
           if (i === 0 && inTime.some(({ steps }) => steps[0] >= from))
-            expect(next.alert.steps[0]).toBeGreaterThanOrEqual(from);
-          expect(inTime[next.number - 1]).toBe(next.alert);
+            expect(next.spot.steps[0]).toBeGreaterThanOrEqual(from);
+          expect(inTime[next.number - 1]).toBe(next.spot);
           wraps += next.wrapped ? 1 : 0;
-          const back = jumpFrom(inTime, next.alert.id, from, -1);
-          if (current !== null) expect(back?.alert.id).toBe(current);
-          current = next.alert.id;
+          const back = jumpFrom(inTime, next.spot.id, from, -1);
+          if (current !== null) expect(back?.spot.id).toBe(current);
+          current = next.spot.id;
           visited.push(current);
         }
         expect(visited.toSorted()).toEqual(inTime.map(({ id }) => id).toSorted());
@@ -310,7 +315,9 @@ describe('a visit', () => {
 
 describe('the summary', () => {
   it('counts in words', () => {
-    expect(summaryOf({ critical: 2, warning: 1, notice: 0 })).toBe('2 critical, 1 warning');
-    expect(summaryOf({ critical: 0, warning: 0, notice: 0 })).toBe('nothing found');
+    expect(summaryOf(countsOf([...alertsAt(1, 2), alertOf({ severity: 'warning' })]))).toBe(
+      '2 critical, 1 warning',
+    );
+    expect(summaryOf(countsOf([]))).toBe('nothing found');
   });
 });

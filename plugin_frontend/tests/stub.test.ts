@@ -56,6 +56,16 @@ describe('the demo without Python', () => {
     }
   });
 
+  it('has a diagnosis of its runs, of which each finding is at its node where that has a row', async () => {
+    const { nodes } = await api.meta(RUN);
+    const { findings, recorded } = await api.findings(RUN);
+    expect([recorded, findings.length]).toEqual([true, 6]);
+    for (const { node, name } of findings)
+      if (node !== null) expect(nodes.name[node]).toBe(name);
+      else expect(nodes.name).not.toContain(name);
+    expect((await api.findings('<b>bold</b>/gradhealth')).recorded).toBe(false);
+  });
+
   it('writes the view as a table', async () => {
     const text = await (await fetch(api.csvUrl(LAYER, [2, 0], 0, 100, 5))).text();
     const lines = text.trimEnd().split('\r\n');

@@ -50,13 +50,13 @@ class Curve:
 
     def __init__(self, grid: Grid) -> None:
         # As floats: a count in a file may be any of 64 bits.
-        self._count, self._sum = np.zeros(grid.count), np.zeros(grid.count)
+        self.count, self._sum = np.zeros(grid.count), np.zeros(grid.count)
         self.min, self.max = np.full(grid.count, np.nan), np.full(grid.count, np.nan)
 
     def add(self, first: int, last: int, one: Scalar) -> None:
         """What was logged during a row, which touches the cells ``[first, last]``."""
         cells = slice(first, last + 1)
-        self._count[cells] += one.count
+        self.count[cells] += one.count
         with np.errstate(invalid="ignore", over="ignore"):
             self._sum[cells] += one.sum
         self.min[cells] = np.fmin(self.min[cells], one.min)
@@ -65,7 +65,7 @@ class Curve:
     @property
     def mean(self) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
-            average: Floats = self._sum / self._count
+            average: Floats = self._sum / self.count
         return average
 
 

@@ -23,6 +23,7 @@ from .exponents import exponents, histogram_of
 from .meta import label, meta, noted
 from .one_thread import OneThread
 from .overview import overview
+from .recorded import recorded
 from .runs import Runs, UnknownRun
 
 STATIC = Path(__file__).resolve().parent / "static"
@@ -67,6 +68,7 @@ class GradHealthPlugin(base_plugin.TBPlugin):
             "/lines": self._lines_route,
             "/rows": self._rows_route,
             "/exponents": self._exponents_route,
+            "/findings": self._findings_route,
         }
         aside = {"/overview": self._overview_route, "/alerts": self._alerts_route, "/export.csv": self._export_route}
         handlers = {
@@ -149,6 +151,11 @@ class GradHealthPlugin(base_plugin.TBPlugin):
 
     def _alerts_route(self, request: wrappers.Request) -> wrappers.Response:
         return _json(request, self._alerts.of(self._timeline(request)))
+
+    def _findings_route(self, request: wrappers.Request) -> wrappers.Response:
+        _, run = self._run(request)
+        revision = run.revision
+        return _json(request, {**recorded(run), "revision": revision})
 
     def _export_route(self, request: wrappers.Request) -> wrappers.Response:
         name, run = self._run(request)

@@ -16,6 +16,7 @@ from tensorboard.data import provider
 
 from ..store.archive import DIRECTORY
 from ..store.archive_reader import Archive
+from ..store.findings import session_of
 from ..store.format import PLUGIN, FormatError, Tag, check_metadata
 from ..store.reader import Run
 from ..store.source import Content, revision
@@ -193,7 +194,8 @@ def _problems(tags: Mapping[str, Content]) -> Sequence[str]:
     found = []
     for tag, content in tags.items():
         try:
-            Tag.parse(tag)
+            if session_of(tag) is None:
+                Tag.parse(tag)
             check_metadata(content.metadata)
         except FormatError as error:
             found.append(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -28,6 +29,16 @@ def found(board: TensorBoard) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{board.url}data/plugin/gradhealth/alerts?{query}") as answer:
         alerts: list[dict[str, Any]] = json.load(answer)["alerts"]
     return alerts
+
+
+def diagnosed(board: TensorBoard) -> list[dict[str, Any]]:
+    """Findings that are no hints: they are marked and gone to as alerts are."""
+    query = urllib.parse.urlencode({"run": RUN})
+    try:
+        with urllib.request.urlopen(f"{board.url}data/plugin/gradhealth/findings?{query}") as answer:
+            return [one for one in json.load(answer)["findings"] if one["severity"] != "notice"]
+    except urllib.error.HTTPError:
+        return []
 
 
 def opened(tab: Tab) -> Tab:
@@ -121,28 +132,28 @@ def test_marks_stand_on_cells_or_on_folded_modules_and_can_be_hidden(board: Tens
 
 
 def test_comma_and_full_stop_go_through_all_alerts_in_the_order_of_steps(board: TensorBoard, open_tab: Any) -> None:
-    alerts = found(board)
+    every = [*found(board), *diagnosed(board)]
     tab = opened(open_tab(board.url, rail=None))
     tab.part("alerts-close").click()
     told = tab.part("alert-told")
     seen = []
-    for number in [*range(1, len(alerts) + 1), 1]:
+    for number in [*range(1, len(every) + 1), 1]:
         tab.page.keyboard.press(".")
-        told.get_by_text(f"Alert {number} of {len(alerts)}").wait_for()
+        told.get_by_text(f" {number} of {len(every)}, ").wait_for()
         seen.append(told.inner_text())
     assert "From the last back to the first" in seen[-1]
-    for alert in alerts:
+    for alert in every:
         assert any(alert["text"] in text for text in seen), alert
-    order = {alert["text"]: alert["steps"][0] for alert in alerts}
+    order = {alert["text"]: alert["steps"][0] for alert in every}
     steps = [next(step for text, step in order.items() if text in said) for said in seen[:-1]]
     assert steps == sorted(steps)
     tab.page.keyboard.press(",")
-    told.get_by_text(f"Alert {len(alerts)} of {len(alerts)}").wait_for()
+    told.get_by_text(f" {len(every)} of {len(every)}, ").wait_for()
     field = tab.part("range-hi")
     field.focus()
     tab.page.keyboard.press(".")
     tab.page.wait_for_timeout(200)
-    assert f"Alert {len(alerts)} of" in told.inner_text(), "a point in a number is a point"
+    assert f" {len(every)} of" in told.inner_text(), "a point in a number is a point"
     assert tab.problems == []
 
 
@@ -158,7 +169,7 @@ def test_a_narrow_page_keeps_the_rail_closed_until_asked_and_remembers_it(board:
     assert tab.part("heatmap").bounding_box() == before, "the rail lies upon the heatmap and does not move it"
     page = "document.documentElement"
     assert tab.ask(f"{page}.scrollWidth <= {page}.clientWidth")
-    tab.page.reload()
+    tab.reload()
     tab.ready().part("alert-rail").wait_for()
     tab.part("alert").first.press("Escape")
     assert tab.part("alert-rail").count() == 0
@@ -175,13 +186,11 @@ def test_without_alerts_or_without_their_route_the_heatmap_is_as_ever(board: Ten
         ({"status": 422, "json": {"error": "expected rows, got <b>none</b>"}}, "alerts-problem", "got <b>none</b>"),
         ({"status": 404, "body": "<html>not here</html>"}, "alerts-problem", "HTTP status 404"),
     ):
-        tab = open_tab(board.url, rail=None)
+        tab = open_tab(board.url, rail="open")
         tab.page.route("**/gradhealth/alerts?*", functools.partial(_answer, reply))
-        tab.page.reload()
+        tab.reload()
         tab.ready().choose_run(RUN)
         settled(tab)
-        if tab.part("alert-rail").count() == 0:
-            tab.part("alerts-toggle").click()
         tab.part(part).get_by_text(words).wait_for()
         assert tab.part("notice").count() == 0
         assert tab.problems == []

@@ -160,7 +160,7 @@ def test_a_damaged_run_and_one_without_data_say_so_and_the_others_show(tensorboa
 
 
 def test_a_narrow_window_still_holds_tree_and_heatmap(board: TensorBoard, open_tab: Any) -> None:
-    tab = open_tab(board.url, width=800).ready()
+    tab = open_tab(board.url, width=800, whole=True).ready()
     tab.choose_run(RUN)
     settled(tab)
     assert tab.part("heatmap").bounding_box()["width"] > 300

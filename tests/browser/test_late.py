@@ -18,7 +18,7 @@ def fresh(browser: Browser) -> Iterator[Tab]:
     """Of a browser that has no file of ours yet, with the rail open."""
     page = browser.new_page(viewport={"width": 1400, "height": 900}, device_scale_factor=1)
     page.add_init_script("try { localStorage.setItem('gradhealth.alerts', 'open') } catch {}")
-    yield Tab(page, "about:blank")
+    yield Tab(page)
     page.close()
 
 

@@ -107,7 +107,7 @@ def same(tab: Tab, state: dict[str, Any]) -> None:
 
 
 def test_the_state_survives_a_reload_and_another_tab(board: TensorBoard, open_tab: Any) -> None:
-    tab = opened(board, open_tab)
+    tab = opened(board, open_tab, whole=True)
     state = look_around(tab)
     fragment = top_hash(tab, "p.gradhealth.cell=")
     assert fragment.startswith("#gradhealth&p.gradhealth.v=1&p.gradhealth.run=long%2Fgradhealth&")
@@ -128,7 +128,7 @@ def test_the_state_survives_a_reload_and_another_tab(board: TensorBoard, open_ta
 
 
 def test_a_copied_link_shows_the_same_in_another_browser(board: TensorBoard, open_tab: Any, browser: Browser) -> None:
-    tab = opened(board, open_tab)
+    tab = opened(board, open_tab, whole=True)
     state = look_around(tab)
     tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.part("copy-link").click()
@@ -144,7 +144,7 @@ def test_a_copied_link_shows_the_same_in_another_browser(board: TensorBoard, ope
 
 
 def test_without_a_clipboard_the_link_is_there_to_be_copied(board: TensorBoard, open_tab: Any) -> None:
-    tab = opened(board, open_tab)
+    tab = opened(board, open_tab, whole=True)
     tab.part("heatmap").evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
     tab.part("copy-link").click()
     field = tab.part("link-field")
@@ -157,7 +157,7 @@ def test_without_a_clipboard_the_link_is_there_to_be_copied(board: TensorBoard, 
 
 
 def test_a_link_in_the_address_bar_is_followed_and_back_leaves_the_tab(board: TensorBoard, open_tab: Any) -> None:
-    tab = opened(board, open_tab)
+    tab = opened(board, open_tab, whole=True)
     entries = tab.page.evaluate("history.length")
     look_around(tab)
     fragment = top_hash(tab, "p.gradhealth.cell=")
@@ -260,7 +260,7 @@ def test_the_help_holds_the_focus_until_it_is_closed(board: TensorBoard, open_ta
 
 @pytest.mark.parametrize(("dark", "width"), [(False, 800), (True, 1400)])
 def test_nothing_sticks_out_and_axe_finds_nothing(board: TensorBoard, open_tab: Any, dark: bool, width: int) -> None:
-    tab = opened(board, open_tab, dark=dark, width=width)
+    tab = opened(board, open_tab, dark=dark, width=width, whole=True)
     drag(tab, (100, 9), (300, 9))
     tab.part("follow").click()
     settled(tab)

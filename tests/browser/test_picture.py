@@ -46,7 +46,7 @@ def take(tab: Tab, tmp_path: Path, name: str) -> None:
 
 
 def test_the_projection_visibly_dies(demo_board: TensorBoard, open_tab: Any, tmp_path: Path) -> None:
-    tab = open_tab(demo_board.url).ready()
+    tab = open_tab(demo_board.url, whole=True).ready()
     seen = {}
     for run in RUNS:
         tab.choose_run(f"{run}/gradhealth")
@@ -61,7 +61,7 @@ def test_the_projection_visibly_dies(demo_board: TensorBoard, open_tab: Any, tmp
 
 
 def test_tanh_visibly_comes_to_its_limit(demo_board: TensorBoard, open_tab: Any, tmp_path: Path) -> None:
-    tab = open_tab(demo_board.url, width=1100, height=640).ready()
+    tab = open_tab(demo_board.url, width=1100, height=640, whole=True).ready()
     seen = {}
     for run in RUNS:
         tab.choose_run(f"{run}/gradhealth")

@@ -110,7 +110,7 @@ def test_streams_are_chosen_told_kept_and_left(
     assert tab.ask("health.state().visibleNodes.length") == 1 + len(OUTPUTS) + 2
     assert "sampled" in tab.part("stream").locator("option:checked").inner_text()
     tab.page.wait_for_function("() => /stream=outputs.*metric=norm/.test(location.hash)")
-    tab.page.reload()
+    tab.reload()
     tab.ready()
     shows(tab, "outputs", "norm")
     assert "relu" in rows(tab)

@@ -1,6 +1,8 @@
-import { effect } from '@preact/signals';
+import { type Signal, effect } from '@preact/signals';
 import type { Api } from '../api.ts';
 import type { Meta } from '../contract.ts';
+import { diagnosisOf } from '../findings/asked.ts';
+import type { Findings } from '../findings/findings.ts';
 import { type Tree, buildTree, sameNodes } from '../model.ts';
 import type { Store } from '../store.ts';
 import type { Alerts } from './alerts.ts';
@@ -16,9 +18,10 @@ interface Wanted {
   readonly stream: string;
   readonly revision: number;
   readonly sessions: number;
+  readonly steps: readonly [number, number];
 }
 
-/** Keeps the list of alerts as new as the run, while somebody can see it. */
+/** Keeps alerts and findings as new as the run, while somebody can see them. */
 export class AlertFeed {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asked: (Wanted & { at: number }) | null = null;
@@ -28,9 +31,10 @@ export class AlertFeed {
   private lead: { readonly tree: Tree; readonly sessions: number } | null = null;
 
   constructor(
-    private readonly api: Pick<Api, 'alerts' | 'meta'>,
+    private readonly api: Pick<Api, 'alerts' | 'findings' | 'meta'>,
     private readonly store: Store,
     private readonly alerts: Alerts,
+    private readonly findings: Findings,
     private readonly isVisible: () => boolean,
   ) {}
 
@@ -45,14 +49,20 @@ export class AlertFeed {
       this.about = about;
       if (polled === null || meta === null || stream === undefined || !this.store.pictured.value) return;
       if (tree !== null && meta.stream === stream) this.know(meta, tree);
-      const wanted = { run: meta.run, stream, revision: meta.revision, sessions: meta.sessions.length };
+      const wanted = {
+        run: meta.run,
+        stream,
+        revision: meta.revision,
+        sessions: meta.sessions.length,
+        steps: meta.steps,
+      };
       const { asked } = this;
       const same = asked?.run === wanted.run && asked.stream === wanted.stream;
       if (same && asked.revision === wanted.revision) return;
       const wait = same ? asked.at + LEAST_GAP_MS - Date.now() : 0;
       this.timer = setTimeout(
         () => {
-          if (this.isVisible()) void this.load(wanted);
+          if (this.isVisible()) this.load(wanted);
         },
         Math.max(DEBOUNCE_MS, wait),
       );
@@ -83,21 +93,41 @@ export class AlertFeed {
     return this.know(meta, buildTree(meta.nodes));
   }
 
-  /** A failure is told in the rail alone: whether TensorBoard is there at all, polling finds out. */
-  private async load(wanted: Wanted): Promise<void> {
+  private load(wanted: Wanted): void {
     const number = ++this.latest;
     this.asked = { ...wanted, at: Date.now() };
+    const nodes = this.treeOf(wanted);
+    // Neither waits for the other: alerts are looked for now, findings were when the run was recorded.
+    void this.loadAlerts(wanted, number, nodes);
+    void this.loadFindings(wanted, number, nodes);
+  }
+
+  private async loadAlerts(wanted: Wanted, number: number, nodes: Promise<Tree>): Promise<void> {
     try {
-      const [{ alerts, complete }, tree] = await Promise.all([
-        this.api.alerts(wanted.run, wanted.stream),
-        this.treeOf(wanted),
-      ]);
-      if (number === this.latest) this.alerts.receive({ ...wanted, tree, alerts, complete });
+      const [reply, tree] = await Promise.all([this.api.alerts(wanted.run, wanted.stream), nodes]);
+      if (number === this.latest) this.alerts.receive({ ...wanted, tree, ...reply });
     } catch (error) {
-      if (number !== this.latest) return;
-      this.alerts.problem.value = error instanceof Error ? error.message : String(error);
-      // Asked for again at a later poll, as the run may be there again, or the server another one.
-      this.asked = { ...wanted, revision: Number.NaN, at: Date.now() };
+      this.failed(wanted, number, this.alerts.problem, error);
     }
+  }
+
+  private async loadFindings(wanted: Wanted, number: number, nodes: Promise<Tree>): Promise<void> {
+    try {
+      const [reply, tree] = await Promise.all([diagnosisOf(this.api, wanted.run), nodes]);
+      if (number !== this.latest) return;
+      this.findings.receive({ ...wanted, tree, ...reply });
+      const { critical, high } = this.findings.counts.peek();
+      this.alerts.decide('findings', wanted.run, critical + high > 0);
+    } catch (error) {
+      this.failed(wanted, number, this.findings.problem, error);
+    }
+  }
+
+  /** A failure is told in the rail alone: whether TensorBoard is there at all, polling finds out. */
+  private failed(wanted: Wanted, number: number, problem: Signal<string | null>, error: unknown): void {
+    if (number !== this.latest) return;
+    problem.value = error instanceof Error ? error.message : String(error);
+    // Asked for again at a later poll, as the run may be there again, or the server another one.
+    this.asked = { ...wanted, revision: Number.NaN, at: Date.now() };
   }
 }

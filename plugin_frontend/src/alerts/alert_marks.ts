@@ -1,8 +1,7 @@
-import type { Alert, Severity } from '../contract.ts';
 import type { Span } from '../picture.ts';
 import { type StepScale, cellEdgeDevicePx } from '../scales.ts';
 import { type Viewport, rowDevicePx, rowTopDevicePx, rowsInView } from '../viewport.ts';
-import { SEVERITIES } from './kinds.ts';
+import { GRADES, type Grade, type Spot } from './kinds.ts';
 
 /** Lower than half a row: whatever is in a cell shows above the mark at its lower edge. */
 export const MARK_CSS_PX = 8;
@@ -16,17 +15,17 @@ export interface AlertMark extends Span {
   readonly row: number;
   readonly top: number;
   readonly height: number;
-  readonly alerts: readonly Alert[];
+  readonly alerts: readonly Spot[];
   /** The gravest of its alerts'. */
-  readonly severity: Severity;
+  readonly severity: Grade;
 }
 
 /** Alerts by the row that shows them, each row's in the order of steps. */
-export type AlertsByRow = ReadonlyMap<number, readonly Alert[]>;
+export type AlertsByRow = ReadonlyMap<number, readonly Spot[]>;
 
 /** `rowOf` gives a node's row, or that of its nearest unfolded ancestor; below 0 is none. */
-export function alertsByRow(inTime: readonly Alert[], rowOf: (node: number) => number): AlertsByRow {
-  const rows = new Map<number, Alert[]>();
+export function alertsByRow(inTime: readonly Spot[], rowOf: (node: number) => number): AlertsByRow {
+  const rows = new Map<number, Spot[]>();
   for (const alert of inTime) {
     const row = rowOf(alert.node);
     if (row < 0) continue;
@@ -83,7 +82,7 @@ export function alertsOfCell(
   marks: readonly AlertMark[],
   row: number,
   [first, end]: readonly [number, number],
-): readonly Alert[] {
+): readonly Spot[] {
   const alerts = marks.flatMap((mark) => (mark.row === row ? mark.alerts : []));
   return alerts.filter(({ steps }) => steps[0] >= first && steps[0] < end);
 }
@@ -91,7 +90,7 @@ export function alertsOfCell(
 function addMarks(
   marks: AlertMark[],
   row: number,
-  alerts: readonly Alert[],
+  alerts: readonly Spot[],
   viewport: Viewport,
   scale: StepScale,
 ): void {
@@ -109,8 +108,7 @@ function addMarks(
     if (open !== null && left < open.right + gap) {
       open.alerts.push(alert);
       open.right = open.left + widthDevicePx(open.alerts.length, ratio);
-      if (SEVERITIES.indexOf(alert.severity) < SEVERITIES.indexOf(open.severity))
-        open.severity = alert.severity;
+      if (GRADES.indexOf(alert.severity) < GRADES.indexOf(open.severity)) open.severity = alert.severity;
     } else {
       open = { row, left, right: left + size, top, height: size, alerts: [alert], severity: alert.severity };
       marks.push(open);
@@ -120,8 +118,8 @@ function addMarks(
 
 interface Draft extends AlertMark {
   right: number;
-  alerts: Alert[];
-  severity: Severity;
+  alerts: Spot[];
+  severity: Grade;
 }
 
 /** Room for the shape, and beside it for the number of alerts where there are several. */

@@ -1,12 +1,19 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { Alert, Severity } from '../contract.ts';
-import { formatCount, plural } from '../format.ts';
+import { plural } from '../format.ts';
+import type { Findings } from '../findings/findings.ts';
 import { type Tree, fullName } from '../model.ts';
 import type { Place } from '../store.ts';
-import { SEVERITIES } from './kinds.ts';
+import { GRADES, type Grade, SEVERITIES, type Spot } from './kinds.ts';
 
 /** Below this width the rail would take more from the heatmap than it gives. */
 const ROOM_CSS_PX = 1_100;
+
+/** How wide the rail is that lies upon the heatmap instead. */
+const RAIL_CSS_PX = 320;
+
+/** Grades of which there may be several. */
+const NOUNS: ReadonlySet<Grade> = new Set(['warning', 'notice']);
 
 /** What has been found in the first stream of a run, as of a revision of the run. */
 export interface Found {
@@ -35,15 +42,19 @@ export interface Memory {
 /** What is known of a run's alerts, which are those of its first stream, and how much of it people want to see. */
 export class Alerts {
   readonly found = signal<Found | null>(null);
+  /** What the diagnosis found, which comes with the views that show it. */
+  readonly findings = signal<Findings | null>(null);
+  /** The same of the run beside this one; null where there is none. */
+  readonly beside = signal<Findings | null>(null);
   /** Why there is no newer list; the last one stays. */
   readonly problem = signal<string | null>(null);
   readonly shown = signal<ReadonlySet<Severity>>(new Set(SEVERITIES));
   readonly marksShown = signal(true);
-  /** The alert that was gone to last, where its cell is, and what to tell of it. */
+  /** What was gone to last, where its cell is, and what to tell of it. */
   readonly visited = signal<Visit | null>(null);
   readonly open = signal(false);
-  /** The run for which the rail has opened or stayed closed by itself. */
-  private decidedFor: string | null = null;
+  /** The run for which the rail has opened or stayed closed by itself, by what was found. */
+  private readonly decidedFor = new Map<'alerts' | 'findings', string>();
   private byHand = false;
 
   constructor(
@@ -60,11 +71,16 @@ export class Alerts {
   readonly counts = computed(() => countsOf(this.all.value));
   /** Those of the severities that are wanted, the gravest first. */
   readonly listed = computed(() => this.all.value.filter((alert) => this.shown.value.has(alert.severity)));
-  readonly inTime = computed(() => inTimeOrder(this.listed.value));
+  /** All that is marked and gone to. */
+  readonly inTime = computed<readonly Spot[]>(() =>
+    inTimeOrder([...(this.findings.value?.spots.value ?? []), ...this.listed.value]),
+  );
+  /** Where it was found. */
+  readonly source = computed(() => this.found.value ?? this.findings.value?.found.value ?? null);
 
   /** Whether it is the stream that they were found in. */
   areOf(stream: { readonly name: string } | null): boolean {
-    return this.found.value?.stream === stream?.name;
+    return this.source.value?.stream === stream?.name;
   }
 
   /** Of the node that an alert is about. */
@@ -77,11 +93,15 @@ export class Alerts {
     batch(() => {
       this.found.value = found;
       this.problem.value = null;
-      // Once for a run: an alert that comes while somebody reads the heatmap must not move it.
-      if (this.byHand || this.decidedFor === found.run) return;
-      this.decidedFor = found.run;
-      if (this.counts.value.critical > 0 && this.pageCssPx() >= ROOM_CSS_PX) this.open.value = true;
+      this.decide('alerts', found.run, this.counts.value.critical > 0);
     });
+  }
+
+  /** Opens the rail for something grave. Once for a run: what comes while somebody reads the heatmap must not move it. */
+  decide(what: 'alerts' | 'findings', run: string, isGrave: boolean): void {
+    if (this.byHand || this.decidedFor.get(what) === run) return;
+    this.decidedFor.set(what, run);
+    if (isGrave && this.pageCssPx() >= ROOM_CSS_PX) this.open.value = true;
   }
 
   forget(): void {
@@ -89,7 +109,13 @@ export class Alerts {
       this.found.value = null;
       this.problem.value = null;
       this.visited.value = null;
+      this.findings.peek()?.forget();
     });
+  }
+
+  /** Of the heatmap, at its right. */
+  coveredCssPx(): number {
+    return this.open.peek() && this.pageCssPx() < ROOM_CSS_PX ? RAIL_CSS_PX : 0;
   }
 
   toggle(): void {
@@ -105,56 +131,21 @@ export class Alerts {
   }
 }
 
-export function countsOf(alerts: readonly Alert[]): Record<Severity, number> {
-  const counts = { critical: 0, warning: 0, notice: 0 };
-  for (const { severity } of alerts) counts[severity]++;
+export function countsOf(found: readonly { readonly severity: Grade }[]): Record<Grade, number> {
+  const counts = { critical: 0, high: 0, warning: 0, medium: 0, low: 0, notice: 0 };
+  for (const { severity } of found) counts[severity]++;
   return counts;
 }
 
-export function inTimeOrder(alerts: readonly Alert[]): Alert[] {
-  const grave = (alert: Alert) => SEVERITIES.indexOf(alert.severity);
-  return alerts.toSorted((a, b) => a.steps[0] - b.steps[0] || grave(a) - grave(b) || a.node - b.node);
-}
-
-export interface Jump {
-  readonly alert: Alert;
-  /** From 1. */
-  readonly number: number;
-  readonly wrapped: boolean;
-}
-
-/**
- * The alert after (1) or before (-1) the one that was gone to last. Without one, or where it is gone, that is from
- * `step`: the first at it or later, the last before it. After the last comes the first.
- */
-export function jumpFrom(
-  inTime: readonly Alert[],
-  current: string | null,
-  step: number,
-  direction: 1 | -1,
-): Jump | null {
-  const at = inTime.findIndex((alert) => alert.id === current);
-  const later = inTime.findIndex((alert) => alert.steps[0] >= step);
-  const firstLater = later < 0 ? inTime.length : later;
-  const wanted = at >= 0 ? at + direction : direction === 1 ? firstLater : firstLater - 1;
-  const index = (wanted + inTime.length) % inTime.length;
-  const alert = inTime[index];
-  return alert === undefined ? null : { alert, number: index + 1, wrapped: wanted !== index };
-}
-
-/** What a jump tells: where in the row of alerts one is now, and the finding itself. */
-export function sentenceOfJump({ alert, number, wrapped }: Jump, count: number, direction: 1 | -1): string {
-  const from = direction === 1 ? 'From the last back to the first. ' : 'From the first on to the last. ';
-  const around = wrapped && count > 1 ? from : '';
-  return `${around}Alert ${formatCount(number)} of ${formatCount(count)}, ${alert.severity}: ${alert.text}`;
+export function inTimeOrder<T extends Spot>(found: readonly T[]): T[] {
+  const grave = ({ severity }: Spot) => GRADES.indexOf(severity);
+  return found.toSorted((a, b) => a.steps[0] - b.steps[0] || grave(a) - grave(b) || a.node - b.node);
 }
 
 /** All that was found in a few words. */
-export function summaryOf(counts: Record<Severity, number>): string {
-  const parts = [
-    counts.critical > 0 ? `${formatCount(counts.critical)} critical` : '',
-    counts.warning > 0 ? plural(counts.warning, 'warning') : '',
-    counts.notice > 0 ? plural(counts.notice, 'notice') : '',
-  ].filter((part) => part !== '');
+export function summaryOf(counts: Record<Grade, number>): string {
+  const parts = GRADES.filter((grade) => counts[grade] > 0).map((grade) =>
+    plural(counts[grade], grade, NOUNS.has(grade) ? `${grade}s` : grade),
+  );
   return parts.length > 0 ? parts.join(', ') : 'nothing found';
 }

@@ -1,10 +1,9 @@
-import type { Alert } from '../contract.ts';
 import { formatSteps, plural, shortened } from '../format.ts';
 import { fullName } from '../model.ts';
 import type { Pointed } from '../pointing.ts';
 import type { Store } from '../store.ts';
 import { type AlertMark, alertsOfCell, markAt } from './alert_marks.ts';
-import { LOOKS } from './kinds.ts';
+import { LOOKS, type Spot } from './kinds.ts';
 import { Icon } from './toggle.tsx';
 
 const MOST_TOLD = 3;
@@ -16,7 +15,7 @@ export function alertsPointedAt(
   store: Store,
   marks: readonly AlertMark[],
   pointed: Pointed,
-): readonly Alert[] {
+): readonly Spot[] {
   const [pointer, grid] = [store.pointer.value, store.grid.value];
   if (pointer !== null) return markAt(marks, pointer, store.size.value.devicePixelRatio)?.alerts ?? [];
   const size = (grid?.cell ?? 1) * 2 ** pointed.level;
@@ -24,7 +23,7 @@ export function alertsPointedAt(
 }
 
 /** Alerts for a tooltip: severity, steps and tensor of each, and its sentence. */
-export function MarkTold({ store, alerts }: { store: Store; alerts: readonly Alert[] }) {
+export function MarkTold({ store, alerts }: { store: Store; alerts: readonly Spot[] }) {
   if (alerts.length === 0) return null;
   const more = alerts.length - MOST_TOLD;
   return (
@@ -44,14 +43,14 @@ export function MarkTold({ store, alerts }: { store: Store; alerts: readonly Ale
 }
 
 /** The same for a screen reader. */
-export function alertWords(alerts: readonly Alert[]): string {
+export function alertWords(alerts: readonly Spot[]): string {
   return alerts
     .slice(0, MOST_TOLD)
     .map(({ severity, text }) => `${LOOKS[severity].word}: ${shortened(text, SENTENCE_CHARACTERS)}`)
     .join('. ');
 }
 
-function nameOf(store: Store, { node }: Alert): string {
+function nameOf(store: Store, { node }: Spot): string {
   const tree = store.tree.value;
   return tree === null ? '' : shortened(fullName(tree, node), PATH_CHARACTERS);
 }

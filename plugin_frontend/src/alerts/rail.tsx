@@ -1,22 +1,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Alert, Severity } from '../contract.ts';
-import { formatCount, formatSteps, shortened } from '../format.ts';
+import type { Finding } from '../contract.ts';
+import { Counts } from '../findings/counts.tsx';
+import { DiagnosisView } from '../findings/diagnosis_view.tsx';
+import { spotOf } from '../findings/spot.ts';
 import type { Pointing } from '../pointing.ts';
 import type { Store } from '../store.ts';
+import { AlertList } from './alert_list.tsx';
 import type { Alerts } from './alerts.ts';
-import { LOOKS, SEVERITIES } from './kinds.ts';
-import { KINDS } from './looked_for.ts';
-import { Icon } from './toggle.tsx';
-import { metricToShow, visit } from './visit.ts';
-
-/** Alerts of a severity that are there at first, and that come with each wish for more. */
-const PAGE = 100;
-
-const SENTENCE_CHARACTERS = 300;
-const PATH_CHARACTERS = 56;
-
-/** Longest text of a browser's own tooltip. */
-const TITLE_CHARACTERS = 500;
+import { Part, useFold } from './fold.tsx';
+import { visit } from './visit.ts';
 
 interface Props {
   store: Store;
@@ -24,22 +16,38 @@ interface Props {
   alerts: Alerts;
 }
 
-/** What was found in the run's first stream, the gravest first; one stop for the Tab key, arrows go from alert to alert. */
+/**
+ * What was found in the run's first stream, by the diagnosis and by alerts, the gravest first. All of it is one stop for
+ * the Tab key; arrows go from one to the next.
+ */
 export function AlertRail({ store, pointing, alerts }: Props) {
   const [entry, setEntry] = useState<string | null>(null);
+  const diagnosisFold = useFold('gradhealth.rail.diagnosis');
+  const besideFold = useFold('gradhealth.rail.beside');
+  const alertsFold = useFold('gradhealth.rail.alerts');
   const list = useRef<HTMLDivElement>(null);
   const [open, visited] = [alerts.open.value, alerts.visited.value?.id ?? null];
+  const [findings, beside] = [alerts.findings.value, alerts.beside.value];
   useEffect(() => {
     list.current?.querySelector('[aria-current=true]')?.scrollIntoView({ block: 'nearest' });
   }, [visited, open]);
   if (!open) return null;
-  const listed = alerts.listed.value;
-  const entered = listed.find(({ id }) => id === entry) ?? listed[0];
+  const ids = [
+    ...(diagnosisFold[0] ? (findings?.shown.value ?? []) : []),
+    ...(besideFold[0] ? (beside?.shown.value ?? []) : []),
+    ...(alertsFold[0] ? alerts.listed.value.map(({ id }) => id) : []),
+  ];
+  const entered = ids.find((id) => id === entry) ?? ids[0];
+  const inRail = { entry: entered, visited, enter: setEntry };
+  const goTo = (finding: Finding, told: string) => {
+    const tree = alerts.source.value?.tree;
+    if (tree !== undefined) visit(store, pointing, alerts, spotOf(finding, tree), told);
+  };
   return (
     <aside
       class="alert-rail"
       id="alert-rail"
-      aria-label="Alerts"
+      aria-label="Diagnosis and alerts"
       data-testid="alert-rail"
       onKeyDown={(event) => {
         if (event.key === 'Escape') close(alerts);
@@ -48,34 +56,46 @@ export function AlertRail({ store, pointing, alerts }: Props) {
     >
       <RailHead alerts={alerts} />
       <div class="alert-list" ref={list}>
-        <State store={store} alerts={alerts} />
-        {SEVERITIES.map((severity) => (
-          <Section
-            key={severity}
-            severity={severity}
-            listed={listed.filter((alert) => alert.severity === severity)}
-            item={(alert) => (
-              <Item
-                key={alert.id}
-                store={store}
-                alerts={alerts}
-                alert={alert}
-                isEntry={alert === entered}
-                isCurrent={alert.id === visited}
-                enter={() => {
-                  setEntry(alert.id);
-                }}
-                go={() => {
-                  visit(store, pointing, alerts, alert, alert.text);
-                }}
-              />
-            )}
-            atLeast={visited}
-          />
-        ))}
-        {alerts.found.value?.complete === false && (
-          <p class="quiet">There are more; these are the gravest {formatCount(alerts.all.value.length)}.</p>
+        {findings !== null && (
+          <Part
+            id="diagnosis"
+            title={beside === null ? 'Diagnosis' : 'Diagnosis of A'}
+            fold={diagnosisFold}
+            counts={<Counts of={findings.all.value} />}
+          >
+            <DiagnosisView
+              findings={findings}
+              {...inRail}
+              go={(finding) => {
+                goTo(finding, finding.text);
+              }}
+            />
+          </Part>
         )}
+        {beside !== null && (
+          <Part
+            id="beside"
+            title="Diagnosis of B"
+            fold={besideFold}
+            counts={<Counts of={beside.all.value} />}
+          >
+            <DiagnosisView
+              findings={beside}
+              {...inRail}
+              go={(finding) => {
+                goTo(finding, `In run B: ${finding.text}`);
+              }}
+            />
+          </Part>
+        )}
+        <Part
+          id="alerts"
+          title={beside === null ? 'Alerts' : 'Alerts of A'}
+          fold={alertsFold}
+          counts={!alertsFold[0] && <Counts of={alerts.all.value} />}
+        >
+          <AlertList {...inRail} store={store} pointing={pointing} alerts={alerts} />
+        </Part>
       </div>
     </aside>
   );
@@ -90,36 +110,6 @@ function close(alerts: Alerts): void {
 function RailHead({ alerts }: { alerts: Alerts }) {
   return (
     <div class="rail-head">
-      <div class="rail-title">
-        <h2>Alerts</h2>
-        <button
-          type="button"
-          aria-label="Close the alerts"
-          data-testid="alerts-close"
-          onClick={() => {
-            close(alerts);
-          }}
-        >
-          ✕
-        </button>
-      </div>
-      <div class="chips" role="group" aria-label="Severities that are listed and marked">
-        {SEVERITIES.map((severity) => (
-          <button
-            key={severity}
-            type="button"
-            class="chip"
-            data-testid={`chip-${severity}`}
-            aria-pressed={alerts.shown.value.has(severity)}
-            onClick={() => {
-              alerts.toggleSeverity(severity);
-            }}
-          >
-            <Icon severity={severity} />
-            {LOOKS[severity].word} {formatCount(alerts.counts.value[severity])}
-          </button>
-        ))}
-      </div>
       <label class="marks-toggle">
         <input
           type="checkbox"
@@ -131,124 +121,23 @@ function RailHead({ alerts }: { alerts: Alerts }) {
         />
         Marks on the heatmap
       </label>
+      <button
+        type="button"
+        aria-label="Close diagnosis and alerts"
+        data-testid="alerts-close"
+        onClick={() => {
+          close(alerts);
+        }}
+      >
+        ✕
+      </button>
     </div>
   );
 }
 
-/** Why there is no list, or none that is up to date. */
-function State({ store, alerts }: { store: Store; alerts: Alerts }) {
-  const [found, problem, meta] = [alerts.found.value, alerts.problem.value, store.meta.value];
-  if (problem !== null)
-    return (
-      <p class="quiet" role="status" data-testid="alerts-problem">
-        {found === null
-          ? 'The alerts could not be loaded: '
-          : 'The list is an older one, a newer could not be loaded: '}
-        <bdi>{shortened(problem, SENTENCE_CHARACTERS)}</bdi>
-      </p>
-    );
-  if (found === null || meta === null) return <p class="quiet">Looking through the run…</p>;
-  if (found.alerts.length > 0)
-    return alerts.listed.value.length > 0 ? null : <p class="quiet">None of the chosen severities.</p>;
-  return (
-    <div data-testid="alerts-empty">
-      <p>Nothing found in {formatSteps(...meta.steps)}. Looked for:</p>
-      <dl>
-        {KINDS.map(({ kind, label, meaning }) => (
-          <div key={kind}>
-            <dt>{label}</dt>
-            <dd>{meaning}</dd>
-          </div>
-        ))}
-      </dl>
-    </div>
-  );
-}
-
-interface SectionProps {
-  severity: Severity;
-  listed: readonly Alert[];
-  item: (alert: Alert) => preact.JSX.Element;
-  /** The id of an alert that is there however far down it stands. */
-  atLeast: string | null;
-}
-
-function Section({ severity, listed, item, atLeast }: SectionProps) {
-  const [pages, setPages] = useState(1);
-  if (listed.length === 0) return null;
-  const count = Math.max(pages * PAGE, listed.findIndex(({ id }) => id === atLeast) + 1);
-  const more = listed.length - count;
-  return (
-    <section aria-labelledby={`alerts-${severity}`}>
-      <h3 id={`alerts-${severity}`}>
-        <Icon severity={severity} /> {LOOKS[severity].word}{' '}
-        <span class="quiet">{formatCount(listed.length)}</span>
-      </h3>
-      <ul>
-        {listed.slice(0, count).map((alert) => (
-          <li key={alert.id}>{item(alert)}</li>
-        ))}
-      </ul>
-      {more > 0 && (
-        <button
-          type="button"
-          data-testid="alerts-more"
-          onClick={() => {
-            setPages(Math.ceil(count / PAGE) + 1);
-          }}
-        >
-          Show {formatCount(Math.min(PAGE, more))} more
-        </button>
-      )}
-    </section>
-  );
-}
-
-interface ItemProps {
-  store: Store;
-  alerts: Alerts;
-  alert: Alert;
-  isEntry: boolean;
-  isCurrent: boolean;
-  enter: () => void;
-  go: () => void;
-}
-
-function Item({ store, alerts, alert, isEntry, isCurrent, enter, go }: ItemProps) {
-  const path = alerts.pathOf(alert);
-  const other = alerts.areOf(store.stream.value) ? metricToShow(store, alert) : store.meta.value?.streams[0];
-  return (
-    <button
-      type="button"
-      class="alert"
-      data-testid="alert"
-      data-alert={alert.id}
-      tabIndex={isEntry ? 0 : -1}
-      aria-current={isCurrent}
-      onFocus={enter}
-      onClick={go}
-    >
-      <Icon severity={alert.severity} />
-      <span class="visually-hidden">{LOOKS[alert.severity].word}: </span>
-      <span class="sentence">
-        <bdi>{shortened(alert.text, SENTENCE_CHARACTERS)}</bdi>
-      </span>
-      <span class="where" title={path.slice(0, TITLE_CHARACTERS)}>
-        {formatSteps(...alert.steps)} · <bdi>{shortened(path, PATH_CHARACTERS)}</bdi>
-        {other != null && (
-          <>
-            {' '}
-            · switches to <bdi>{other.label}</bdi>
-          </>
-        )}
-      </span>
-    </button>
-  );
-}
-
-/** Moves the focus from alert to alert; whether the key meant that. */
+/** Moves the focus from one to the next; whether the key meant that. */
 function step(list: HTMLElement | null, target: EventTarget | null, key: string): boolean {
-  const all = [...(list?.querySelectorAll<HTMLElement>('.alert') ?? [])];
+  const all = [...(list?.querySelectorAll<HTMLElement>('.alert, .fold') ?? [])];
   const at = all.indexOf(target as HTMLElement);
   if (at < 0) return false;
   const targets: Record<string, HTMLElement | undefined> = {

@@ -1,6 +1,6 @@
 import type { Alerts } from '../alerts/alerts.ts';
 import type { AlertMark } from '../alerts/alert_marks.ts';
-import { LOOKS, SEVERITIES } from '../alerts/kinds.ts';
+import { GRADES, LOOKS } from '../alerts/kinds.ts';
 import { drawAlertMarks, marksInView } from '../alerts/marks_view.tsx';
 import { NON_FINITE, cssColour, rampColour, zeroColour } from '../colours.ts';
 import { formatCount, formatSteps, formatValue, shortened } from '../format.ts';
@@ -203,7 +203,7 @@ function drawLegend(pen: Pen, store: Store, shared: boolean): void {
 function drawAlertLegend(pen: Pen, marks: readonly AlertMark[]): void {
   const marked = new Set(marks.flatMap(({ alerts }) => alerts.map(({ severity }) => severity)));
   let x = MARGIN + 50 + RAMP + 24;
-  for (const severity of SEVERITIES.filter((one) => marked.has(one))) {
+  for (const severity of GRADES.filter((one) => marked.has(one))) {
     const { word, shape, fill } = LOOKS[severity];
     const { context, ratio } = pen;
     context.save();
