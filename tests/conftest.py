@@ -1,10 +1,12 @@
-"""Shared by all tests: property tests draw the same examples on every machine, and none has a stopwatch."""
+"""Shared by all tests: property tests draw the same examples on every machine, none has a stopwatch, and what takes
+long to make is made once."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -29,6 +31,28 @@ settings.load_profile("tb_gradhealth")
 # on the tests before it in the same process. It has no setting against that.
 if hasattr(providers, "is_local_module_file"):
     providers.is_local_module_file = lambda path: False
+
+
+def pytest_collection_finish() -> None:
+    """What is there when tests begin stays: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+#: What their files share, servers and processes that have imported torch, cannot be handed to another process.
+BY_ONE_WORKER = ("tests/browser/", "tests/distributed/", "tests/packaging/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile``, these folders go to workers as whole as files do."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next(filter(nodeid.startswith, BY_ONE_WORKER), None) or super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

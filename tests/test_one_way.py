@@ -56,7 +56,7 @@ print(run.timeline("gradients").end)
 def test_everything_right_of_the_event_file_works_without_torch() -> None:
     names = [
         ".".join(["tb_gradhealth", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
-        for folder in ("store", "plugin", "reading", "diagnosis", "diagnosis/rules", "cli")
+        for folder in ("store", "plugin", "reading", "diagnosis", "diagnosis/rules", "report", "comparing", "cli")
         for path in sorted((ROOT / folder).glob("*.py"))
     ]
     assert "tb_gradhealth.plugin.routes" in names
