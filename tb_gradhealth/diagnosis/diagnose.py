@@ -11,7 +11,7 @@ from ..reading.opened import OpenRun, open_run
 from . import settings as configured
 from .engine import Engine
 from .finding import Finding, Missing, Severity
-from .replay import MOST_ROWS, replay
+from .replay import replay
 from .rule import Rule
 from .rules import RULES
 
@@ -38,12 +38,12 @@ def diagnose(
     settings: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     rules: Sequence[Rule] = RULES,
     progress: Callable[[float, float], None] = lambda done, total: None,
-    most: int = MOST_ROWS,
+    most: int | None = None,
 ) -> Diagnosis:
     """Everything that ``rules`` find in a run that is finished, or as far as it has come.
 
     ``settings`` are those of a TOML file, as a mapping or as its path; ``progress`` is told how far it is. A run of
-    more than ``most`` rows is looked at in coarser ones. Raises FileNotFoundError where there is no run, and
+    more than ``most`` rows (:data:`.replay.MOST_ROWS`) is looked at in coarser ones. Raises FileNotFoundError where there is no run, and
     SettingsError for settings that name what there is not.
     """
     opened = run if isinstance(run, OpenRun) else open_run(run)

@@ -36,7 +36,7 @@ def answer(page: Page) -> Any:
             route.fulfill(**(reply if query == {"run": [RUN]} else {"status": 404}))
 
         page.route(ROUTE, fulfil)
-        page.reload()
+        tab.reload()
         tab.ready().choose_run(RUN)
         settled(tab)
 

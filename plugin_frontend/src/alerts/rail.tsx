@@ -137,7 +137,7 @@ function RailHead({ alerts }: { alerts: Alerts }) {
 
 /** Moves the focus from one to the next; whether the key meant that. */
 function step(list: HTMLElement | null, target: EventTarget | null, key: string): boolean {
-  const all = [...(list?.querySelectorAll<HTMLElement>('.alert, .fold') ?? [])];
+  const all = [...(list?.querySelectorAll<HTMLElement>('.alert, .group-fold') ?? [])];
   const at = all.indexOf(target as HTMLElement);
   if (at < 0) return false;
   const targets: Record<string, HTMLElement | undefined> = {

@@ -77,7 +77,7 @@ export function Fold({ findings, entry, enter, name, testId, children }: FoldPro
   return (
     <button
       type="button"
-      class="fold"
+      class="group-fold"
       data-testid={testId}
       tabIndex={name === entry ? 0 : -1}
       aria-expanded={findings.unfolded.value.has(name)}
