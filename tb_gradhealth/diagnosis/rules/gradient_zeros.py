@@ -23,7 +23,7 @@ def look(view: View) -> Iterable[Hit]:
     place = int(np.where(held.now, zeros - allowed, -1).argmax())
     node = view.once("node", lambda: place, id(names))
     told = evidence("|x| < 1e-8", zeros[node], allowed[node], "share of elements")
-    others = evidence("tensors like it", held.now.sum(), len(names), "tensors")
+    others = evidence("tensors like it", held.now.sum(), unit=f"of {len(names)}")
     yield Hit(names[node], int(held.since[node]), (*told, *others), innocent=parameters.innocent[node] or None)
 
 

@@ -32,7 +32,7 @@ def look(view: View) -> Iterable[Hit]:
     place = int((absent * (1 + now.parameters.weight)).argmax())  # the first weight, else the first bias
     sure = bool(state["had"][place]) or bool(known[place])
     severity: Severity | None = None if sure else "notice"
-    told = evidence("tensors without gradient", absent.sum(), len(names), "tensors")
+    told = evidence("tensors without gradient", absent.sum(), unit=f"of {len(names)}")
     node = view.once("node", lambda: names[place], id(names))
     since = seen.since if seen.now[place] else guessed.since
     yield Hit(node, int(since[place]), told, severity)

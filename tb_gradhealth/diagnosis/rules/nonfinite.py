@@ -7,10 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...rows import NEVER
-from ..finding import Evidence
 from ..memory import Mask
 from ..row import Frame
-from ..rule import Cause, Hit, Rule, View
+from ..rule import Cause, Hit, Rule, View, evidence
 from ..signals import Signals
 
 #: Steps in which the loss is not finite and a GradScaler skips, after which it is no single batch.
@@ -40,12 +39,12 @@ def look(view: View) -> Iterable[Hit]:
         node = frame.tensors.names[np.flatnonzero(bad)[0]]
     elif in_loss is not None or skipping is not None:
         since = in_loss if in_loss is not None else skipping
-        yield Hit("", since or 0, (Evidence("loss", now.loss, now.loss_start, ""),))
+        yield Hit("", since or 0, evidence("loss", now.loss, now.loss_start))
         return
     else:
         return
     first = int(frame.first_bad[bad].min())
-    yield Hit(node, first, (Evidence("not finite", float(bad.sum()), float(len(bad)), where),))
+    yield Hit(node, first, evidence("not finite", bad.sum(), unit=f"of {len(bad)} {where}"))
 
 
 def _inputs(now: Signals) -> tuple[Frame, Mask, str, str] | None:
