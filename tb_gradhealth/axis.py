@@ -41,6 +41,8 @@ class StepAxis(Guard):
         self._observers: list[Observer] = []
         self._rates = Rates(settings.every)
         self._attempting: set[Watch] = set()  # in the current step
+        #: Steps that optimizers made so far.
+        self.made = 0
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
         self._board = Board(Alarm(settings.on_finding, self.report))
@@ -118,6 +120,7 @@ class StepAxis(Guard):
 
     def before_step(self, watch: Watch, optimizer: Optimizer) -> None:
         """The optimizer is about to write to its parameters, in the current step."""
+        self.made += 1
         session = self._current_session()
         if not self._closed and session is not None and session.knows(watch):
             self._guarded(self._log_rates, watch, session)
@@ -153,6 +156,7 @@ class StepAxis(Guard):
 
     def replay(self, watch: Watch) -> None:
         """The current step of ``watch`` was a replay."""
+        self.made += 1
         if not self._closed and self._session is not None:
             self._guarded(self._log_rates, watch, self._session)
             self._guarded(self._session.replayed, watch)
@@ -262,6 +266,7 @@ class StepAxis(Guard):
             )
 
     def _drop(self, watch: Watch, inverse_scale: torch.Tensor | None) -> None:
+        self._attempting = set()  # the step under way is handed over: whoever comes next begins a new one
         self._current(self.step).drop(watch, self.step, inverse_scale)
 
     def _log_rates(self, watch: Watch, session: Session) -> None:
