@@ -41,6 +41,23 @@ class Held(NamedTuple):
     now: Mask
     since: Ints
 
+    @property
+    def anywhere(self) -> bool:
+        return bool(np.count_nonzero(self.now))
+
+    @property
+    def first(self) -> int:
+        """The first node, where there is one."""
+        return int(self.now.argmax())
+
+    def places(self) -> list[int]:
+        return places(self.now)
+
+
+def places(holds: Mask) -> list[int]:
+    """Those of the nodes for which something holds, which is none as a rule."""
+    return holds.nonzero()[0].tolist() if np.count_nonzero(holds) else []
+
 
 class Holding:
     """Whether a condition of each node held in a share of the last rows."""
@@ -65,8 +82,12 @@ class Holding:
         self._seen[place], self._steps[place] = holds, step
         self._taken += 1
         now = holds & (self._count >= self._needed)
+        if not np.count_nonzero(now):
+            return self._nowhere
         since = np.full(len(holds), step, np.int64)
-        if now.any():
+        if self._needed == len(self._steps):  # it held in all of them
+            since[now] = self._steps[self._taken % len(self._steps)]
+        else:
             order = (np.arange(len(self._steps)) + place + 1) % len(self._steps)  # the oldest first
             first = self._seen[np.ix_(order, np.flatnonzero(now))].argmax(axis=0)
             since[now] = self._steps[order][first]
@@ -188,3 +209,24 @@ def median(values: Floats) -> float:
     """The lower median of those that are not NaN: of two values the smaller, so that one large one does not count."""
     known: list[float] = sorted(value for value in values.tolist() if value == value)
     return known[(len(known) - 1) // 2] if known else math.nan
+
+
+def middle(values: Floats) -> float:
+    """The median of those that are not NaN, as ``np.nanmedian`` has it in ten times the time."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return math.nan
+    upper, is_odd = len(known) // 2, len(known) % 2
+    if is_odd:
+        return float(np.partition(known, upper)[upper])
+    around = np.partition(known, (upper - 1, upper))
+    return float((around[upper - 1] + around[upper]) / 2)
+
+
+def smaller(one: float, other: float) -> float:
+    """Of two figures; the known one where the other is NaN."""
+    return other if one != one or other < one else one
+
+
+def larger(one: float, other: float) -> float:
+    return other if one != one or other > one else one

@@ -27,7 +27,7 @@ def look(view: View) -> Iterable[Hit]:
     one = view.held("one", entropy < view.by_node("low", names), 100)
     all_alike = view.held("all", entropy > view.by_node("high", names), 100)
     for held, what in ((one, "to one key"), (all_alike, "uniform")):
-        for place in np.flatnonzero(held.now).tolist():
+        for place in held.places():
             told = evidence(f"attention entropy, {what}", entropy[place], view["low"], "share of the largest")
             yield Hit(names[place], int(held.since[place]), told)
     yield from _peaked(view, names, entropy)
@@ -40,12 +40,10 @@ def _peaked(view: View, names: tuple[str, ...], entropy: Floats) -> Iterable[Hit
     before = view.recent("entropies", mean, BACK)
     began = view.once("began", lambda: mean if now.start == 0 else np.full(len(mean), np.nan), id(names))
     large = (began < view["start"]) & (mean < view["start"])
-    with np.errstate(invalid="ignore"):
-        fell = (mean < view["fallen"] * before[0]) & (mean < view["peaked"])
     state = view.once("fallen", lambda: {"fell": np.zeros(len(mean), np.bool_)}, id(names))
-    state["fell"] = (state["fell"] | fell) & (mean < view["peaked"])
+    state["fell"] = (state["fell"] | (mean < view["fallen"] * before[0])) & (mean < view["peaked"])
     held = view.held("peaked", large | state["fell"], 10)
-    for place in np.flatnonzero(held.now).tolist():
+    for place in held.places():
         told = evidence("attention entropy", mean[place], np.nanmax(before[:, place]), "share of the largest")
         yield Hit(modules.names[place], int(held.since[place]), told, "medium", "SATURATED", PEAKED_INNOCENT)
 
@@ -56,10 +54,19 @@ class _Modules:
     def __init__(self, names: tuple[str, ...]) -> None:
         owners = [module_of(name) or name for name in names]
         self.names = tuple(dict.fromkeys(owners))
-        self._heads = [np.array([one == name for one in owners]) for name in self.names]
+        heads = [[head for head, one in enumerate(owners) if one == name] for name in self.names]
+        #: Modules that have as many heads, as a rule all of them: their places, and ``[module, head]``.
+        self._alike = [
+            (np.array([place for place, one in enumerate(heads) if len(one) == count]), np.array(alike))
+            for count in sorted({len(one) for one in heads})
+            if (alike := [one for one in heads if len(one) == count])
+        ]
 
     def mean(self, entropy: Floats) -> Floats:
-        return np.array([entropy[heads].mean() for heads in self._heads])
+        found = np.empty(len(self.names))
+        for places, heads in self._alike:
+            found[places] = np.add.reduce(entropy[heads], axis=1) / heads.shape[1]
+        return found
 
 
 RULE = Rule(

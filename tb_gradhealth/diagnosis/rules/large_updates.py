@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from ..finding import Severity
-from ..memory import median
+from ..memory import median, smaller
 from ..rule import Cause, Hit, Rule, View, evidence
 
 #: A rate that changed by no more than this factor in 20 steps.
@@ -17,13 +18,13 @@ STEADY = 1.3
 def look(view: View) -> Iterable[Hit]:
     """Large steps alone do no harm as a rule; beside a loss that does not fall, or comes back, they do."""
     now = view.now
-    if np.isnan(now.step_size) or now.start in now.skipped:
+    if math.isnan(now.step_size) or now.start in now.skipped:
         return
     long, short = median(view.recent("long", now.step_size, 10)), median(view.recent("short", now.step_size, 3))
     best = view.once("best", lambda: {"loss": np.nan})
     before = best["loss"]
     if now.age > 12:
-        best["loss"] = float(np.fmin(before, now.loss_11))
+        best["loss"] = smaller(before, now.loss_11)
     settled = now.age > 30 and now.positive
     stuck = long > view["stuck"] and now.loss_11 > 0.855 * now.loss_reference
     returned = long > view["returned"] and now.loss_11 > 4 * before and now.loss_11 > 0.3 * now.loss_start
@@ -40,7 +41,7 @@ def look(view: View) -> Iterable[Hit]:
     since = view.lasted("large", large or harmful, 1)
     if since is None:
         return
-    which = np.where(now.matrices & now.live, np.fmax(now.ratio, 0), 0)
+    which = np.where(now.moving, np.fmax(now.ratio, 0), 0)
     place = int(which.argmax())
     severity: Severity = "medium" if harmful else "notice"
     told = evidence("update : weight, largest", long, 1e-3, "ratio of norms, usual is 0.001")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..memory import median
 from ..rule import Cause, Hit, Rule, View, evidence
 
@@ -23,7 +21,7 @@ def look(view: View) -> Iterable[Hit]:
     before = norms[: -max(window, RISE // view.spacing)]
     if len(before) * view.spacing < LEAST - RISE or len(before) < 2:
         return
-    usual = float(np.nanmax(before))
+    usual = float(before.max())
     held = median(norms[-window:])
     since = view.lasted("high", held > view["times"] * usual and held > view["of_start"] * now.norm_start, 1)
     if since is not None:

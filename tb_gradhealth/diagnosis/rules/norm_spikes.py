@@ -21,7 +21,7 @@ BACK, LEAST = 64, 16
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     norm = now.row.frames["gradients"].whole.get("norm")
-    if norm is None or now.skipped or not np.isfinite(norm).all():
+    if norm is None or now.skipped or np.count_nonzero(np.isfinite(norm)) < len(norm):
         return
     # Of rows with several steps the least one is usual, so that no outlier raises what it is held against.
     least = view.recent("least", float(norm[MIN]), BACK)
@@ -32,11 +32,13 @@ def look(view: View) -> Iterable[Hit]:
     # Of a model that has learnt nearly all there is, gradients are next to nothing, and any hard sample is a spike.
     times = norm[MAX] / usual if usual > 0 and norm[MAX] > view["of_start"] * now.norm_start else math.nan
     recent = view.recent("times", times, BACK)
+    if not times > view["times"]:
+        return
     # One that goes on in the next row is no single step.
     large = recent > view["times"]
     begun = large & ~np.concatenate([[False], large[:-1]])
     count = int(begun.sum())
-    if count >= view["spikes"] and times > view["times"]:
+    if count >= view["spikes"]:
         since = now.stop - (len(recent) - int(np.flatnonzero(begun)[0])) * view.spacing
         told = evidence("global gradient norm", norm[MAX], usual, "L2, against the median of the steps before")
         yield Hit("", max(now.began, since), (*told, *evidence("such steps lately", count, math.nan, f"of {BACK}")))

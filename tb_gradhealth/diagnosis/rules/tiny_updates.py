@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
-from ..memory import Past
+from ..memory import Past, middle
 from ..rule import Cause, Hit, Rule, View, evidence
 
 #: A rate that fell or rose by at least this factor lately follows a schedule, up to the one that is a jump.
@@ -15,11 +16,11 @@ SCHEDULED, JUMPED = 1.02, 100.0
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    which = now.matrices & now.live
+    which = now.moving
     ratios = now.values("updates", "update_ratio")[which] if len(which) == len(now.update) else now.update[:0]
     # Where fewer than half of them are low, the median is not.
     few = 2 * np.count_nonzero(ratios < view["ratio"]) < len(ratios)
-    ratio = np.nan if few or not (ratios > 0).any() else float(np.nanmedian(ratios))
+    ratio = math.nan if few or not np.count_nonzero(ratios > 0) else middle(ratios)
     rates = view.recent("rates", now.lr, 20)
     # Of a long schedule 20 steps are next to nothing: it moves in a tenth of the training.
     past = view.once("past", Past)
@@ -32,7 +33,7 @@ def look(view: View) -> Iterable[Hit]:
 
 
 def _moved(rate: float, before: float) -> float:
-    return max(rate / before, before / rate) if rate > 0 and before > 0 else np.inf
+    return max(rate / before, before / rate) if rate > 0 and before > 0 else math.inf
 
 
 RULE = Rule(
