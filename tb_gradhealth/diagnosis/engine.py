@@ -49,8 +49,15 @@ class _Running:
     def look(self, row: Row, number: int, spacing: int) -> list[Finding]:
         """Findings that are new, or whose evidence goes on."""
         self._memory.spacing = spacing
-        seen = (self._take(hit, row, number) for hit in islice(self.rule.look(self._view), MOST_HITS))
-        return [found for found in seen if found is not None]
+        found = []
+        try:
+            for hit in islice(self.rule.look(self._view), MOST_HITS):
+                if (one := self._take(hit, row, number)) is not None:
+                    found.append(one)
+        except Exception as error:  # a rule, perhaps somebody's own, must not cost what the others see
+            self.failed = f"rule {self.rule.name}: {type(error).__name__}: {error}"
+            return []
+        return found
 
     def _take(self, hit: Hit, row: Row, number: int) -> Finding | None:
         key = hit.node, hit.type or self.rule.type
@@ -140,17 +147,9 @@ class Engine:
                 if (sound or group.always) and group.needed <= row.frames.keys():
                     spacing = group.spacing.add(row.start, row.stop)
                     for running in group.rules:
-                        found += self._looked(running, row, spacing)
+                        if not running.failed:
+                            found += running.look(row, self._rows, spacing)
         return found
-
-    def _looked(self, running: _Running, row: Row, spacing: int) -> list[Finding]:
-        if running.failed:
-            return []
-        try:
-            return running.look(row, self._rows, spacing)
-        except Exception as error:  # a rule, perhaps somebody's own, must not cost what the others see
-            running.failed = f"rule {running.rule.name}: {type(error).__name__}: {error}"
-            return []
 
     def _adopt(self, row: Row) -> None:
         """Where a stream has other tensors than before, what was remembered of each is void."""

@@ -237,7 +237,7 @@ class Signals:
             return
         # A weight that began near zero, or shrank to it, is held against what a layer of its shape begins with.
         self.ratio = self.update / np.fmax(self.weight, self.weight_scale)
-        largest = self.ratio[self.moving]
+        largest = self.ratio[self.moving.nonzero()]
         self.step_size = float(np.fmax.reduce(largest)) if len(largest) else math.nan
         recent = self._memory.recent("step size", self.step_size, 20)
         self.step_size_20 = float(np.fmax.reduce(recent))

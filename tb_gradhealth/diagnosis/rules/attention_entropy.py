@@ -39,10 +39,14 @@ def _peaked(view: View, names: tuple[str, ...], entropy: Floats) -> Iterable[Hit
     mean = modules.mean(entropy)
     before = view.recent("entropies", mean, BACK)
     began = view.once("began", lambda: mean if now.start == 0 else np.full(len(mean), np.nan), id(names))
-    large = (began < view["start"]) & (mean < view["start"])
     state = view.once("fallen", lambda: {"fell": np.zeros(len(mean), np.bool_)}, id(names))
-    state["fell"] = (state["fell"] | (mean < view["fallen"] * before[0])) & (mean < view["peaked"])
-    held = view.held("peaked", large | state["fell"], 10)
+    peaked = mean < max(view["start"], view["peaked"])
+    if np.count_nonzero(peaked):
+        state["fell"] = (state["fell"] | (mean < view["fallen"] * before[0])) & (mean < view["peaked"])
+        peaked = (began < view["start"]) & (mean < view["start"]) | state["fell"]
+    else:
+        state["fell"] = peaked
+    held = view.held("peaked", peaked, 10)
     for place in held.places():
         told = evidence("attention entropy", mean[place], np.nanmax(before[:, place]), "share of the largest")
         yield Hit(modules.names[place], int(held.since[place]), told, "medium", "SATURATED", PEAKED_INNOCENT)

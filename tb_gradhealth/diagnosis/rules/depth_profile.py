@@ -24,7 +24,7 @@ def decades(sizes: Floats, depth: Sequence[int], input_scale: float) -> float:
     """
     if len(depth) < LEAST:
         return math.nan
-    ends: list[float] = sizes[[*depth[:END], *depth[-END:]]].tolist()
+    ends: list[float] = [sizes.item(place) for place in (*depth[:END], *depth[-END:])]
     if input_scale > 1:  # the gradient of the first weights has its input as a factor
         ends[0] /= input_scale
     first, last = reduce(larger, ends[:END]), reduce(larger, ends[END:])

@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from ..memory import middle
 from ..rule import Cause, Hit, Rule, View, evidence
 
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    zeros = now.values("gradients", "zero_fraction")[now.live_matrices]
-    lost, median, least = False, math.nan, math.nan
-    if len(zeros) > 1 and not now.converged and (least := float(zeros.min())) > view["each"]:
-        median = middle(zeros)
-        lost = median > view["median"]
-    since = view.lasted("lost", lost, 10)
+    zeros, median = now.values("gradients", "zero_fraction"), math.nan
+    many = now.live_matrices & (zeros > view["each"])
+    if np.count_nonzero(many) == np.count_nonzero(now.live_matrices) > 1 and not now.converged:
+        median = middle(zeros[many])
+    since = view.lasted("lost", median > view["median"], 10)
     if since is not None:
         told = evidence("zeros in the gradients", median, view["median"], "share, median of matrices")
-        yield Hit("", since, (*told, *evidence("in the matrix with fewest", least, view["each"], "share")))
+        fewest = evidence("in the matrix with fewest", zeros[many].min(), view["each"], "share")
+        yield Hit("", since, (*told, *fewest))
 
 
 RULE = Rule(

@@ -17,8 +17,9 @@ def look(view: View) -> Iterable[Hit]:
     count = len(now.parameters.names)
     if not now.lr > 0 or now.start in now.skipped or len(frame.tensors) != count:
         return
-    still = now.live & now.parameters.weight & (now.update == 0)
+    still = now.update == 0
     if np.count_nonzero(still):
+        still &= now.live & now.parameters.weight
         still &= now.values("gradients", "norm") * now.lr > view["reach"] * now.weight
         still &= np.count_nonzero(now.update > 0) > 0
     held = view.held("still", still, 20)

@@ -18,17 +18,18 @@ def look(view: View) -> Iterable[Hit]:
         return
     state = view.once("had", lambda: {"had": np.zeros(len(names), np.bool_)}, id(names))
     state["had"] |= now.live
-    ran = known = waits = ~now.live
+    running = unknown = known = waits = ~now.live
     if np.count_nonzero(waits):
         ran, known = view.once("runs", lambda: _Runs(names), id(names)).see(view)
         # Of a parameter that is frozen no update is recorded; one that waits for its gradient has one, of 0.
         waits = waits & (~np.isnan(now.update) if now.frame("updates") is not None else state["had"])
+        running, unknown = waits & ran, waits & ~known
     # Where the module is seen to run, it is no expert that waits for its turn.
-    seen = view.held("seen", waits & ran, view["steps"] / 2)
-    guessed = view.held("guessed", waits & ~known, view["steps"])
-    absent = seen.now | guessed.now
-    if not np.count_nonzero(absent):
+    seen = view.held("seen", running, view["steps"] / 2)
+    guessed = view.held("guessed", unknown, view["steps"])
+    if not (seen.anywhere or guessed.anywhere):
         return
+    absent = seen.now | guessed.now
     place = int((absent * (1 + now.parameters.weight)).argmax())  # the first weight, else the first bias
     sure = bool(state["had"][place]) or bool(known[place])
     severity: Severity | None = None if sure else "notice"

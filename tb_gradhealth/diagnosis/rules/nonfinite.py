@@ -22,20 +22,18 @@ def look(view: View) -> Iterable[Hit]:
     so. A forward pass that is not finite is none of its scale's; once it may be the batch."""
     now = view.now
     gradients = now.row.frames["gradients"]
-    broken = now.loss_broke or _is_bad(gradients)
     weights = now.frame("weights")
-    in_weights = weights is not None and _is_bad(weights)
     # What is logged may stand a row before its step: gradients of the next one tell where it came from.
     in_loss = view.lasted("loss", now.loss_broke and now.applied, 2)
     skipping = view.lasted("skipping", now.loss_broke and not now.applied, SKIPPED)
     looked = now.start not in now.skipped or skipping is not None
-    if looked and (forward := _inputs(now) or _activations(view, broken)) is not None:
+    if looked and (forward := _inputs(now) or _activations(view)) is not None:
         frame, bad, node, where = forward
     elif now.lost:
         # Backward goes from the end to the start: the deepest is the first.
         frame, bad, where = gradients, now.bad, "tensors"
         node = frame.tensors.names[np.flatnonzero(bad)[-1]] if not bad[now.live].all() else ""
-    elif in_weights and weights is not None:
+    elif weights is not None and _is_bad(weights):
         frame, bad, where = weights, weights.first_bad < NEVER, "tensors"
         node = frame.tensors.names[np.flatnonzero(bad)[0]]
     elif in_loss is not None or skipping is not None:
@@ -60,7 +58,7 @@ def _inputs(now: Signals) -> tuple[Frame, Mask, str, str] | None:
     return frame, bad, frame.tensors.names[bad.argmax()], "inputs"
 
 
-def _activations(view: View, broken: bool) -> tuple[Frame, Mask, str, str] | None:
+def _activations(view: View) -> tuple[Frame, Mask, str, str] | None:
     """Modules whose output broke something: what is infinite while loss and gradients are fine is so on purpose, as
     attention scores that a mask leaves out, and is later no sign of anything."""
     frame = view.now.frame("activations")
@@ -68,7 +66,7 @@ def _activations(view: View, broken: bool) -> tuple[Frame, Mask, str, str] | Non
         return None
     bad = frame.first_bad < NEVER
     wanted = view.once("on purpose", lambda: np.zeros(len(bad), np.bool_), id(frame.tensors))
-    if not broken:
+    if not view.now.loss_broke and not _is_bad(view.now.row.frames["gradients"]):
         wanted |= bad
     bad = bad & ~wanted
     if not np.count_nonzero(bad):

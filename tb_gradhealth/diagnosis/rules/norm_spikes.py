@@ -20,11 +20,12 @@ BACK, LEAST = 64, 16
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    norm = now.row.frames["gradients"].whole.get("norm")
-    if norm is None or now.skipped or np.count_nonzero(np.isfinite(norm)) < len(norm):
+    planes = now.row.frames["gradients"].whole.get("norm")
+    norm: list[float] = planes.tolist() if planes is not None else []
+    if not norm or now.skipped or not all(map(math.isfinite, norm)):
         return
     # Of rows with several steps the least one is usual, so that no outlier raises what it is held against.
-    least = view.recent("least", float(norm[MIN]), BACK)
+    least = view.recent("least", norm[MIN], BACK)
     if len(least) * view.spacing < LEAST:
         return
     high = norm[MAX] > view["times"] * least.min()  # else it is not far above the median, either

@@ -28,7 +28,7 @@ def look(view: View) -> Iterable[Hit]:
     start["spread"] = np.where(np.isnan(start["spread"]), spread, start["spread"])
     usual, largest = _history(view, np.array((spread, relative)))
     small = view.held("relative", relative < view["relative"], 20)
-    gone = view.held("gone", (spread < view["of_start"] * start["spread"]) & (relative < 0.3), 20)
+    gone = view.held("gone", (relative < 0.3) & (spread < view["of_start"] * start["spread"]), 20)
     constant = view.held("constant", (relative < view["constant"]) & _learnt_by_heart(view), 20)
     collapsed = small.now | gone.now | constant.now
     if now.age >= 40:
@@ -43,7 +43,7 @@ def look(view: View) -> Iterable[Hit]:
 
 
 def _history(view: View, values: Floats) -> tuple[Floats, Floats]:
-    """Of ``values [what, node]`` those that were usual 20 steps ago and before, and the largest of the last 10 steps."""
+    """Of ``values [what, node]`` what was usual 20 steps ago and before, and the largest of the last 10 steps."""
     pasts = view.once("pasts", lambda: [Past() for _ in range(values.size)], values.shape)
     recent = view.recent("values", values, 20)
     for past, value in zip(pasts, recent[0].ravel().tolist(), strict=True):

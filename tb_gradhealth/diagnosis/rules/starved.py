@@ -21,10 +21,10 @@ def look(view: View) -> Iterable[Hit]:
     if np.count_nonzero(moving) < 3:
         return
     # The median is no more than the largest, and much more work.
-    share, sizes, usual = view.by_node("gradient", parameters.names), now.rms[moving], math.nan
-    low = there & (now.rms < share * sizes.max())
+    share, usual = view.by_node("gradient", parameters.names), math.nan
+    low = there & (now.rms < share * np.fmax.reduce(now.rms))
     if np.count_nonzero(low):
-        update, usual = now.values("updates", "rms"), middle(sizes)
+        update, usual = now.values("updates", "rms"), middle(now.rms[moving])
         low &= parameters.weight & ~parameters.embedding & ~now.zero_init
         low &= (now.rms < share * usual) & (update < view["update"] * middle(update[moving]))
     held = view.held("low", low, 20)

@@ -16,18 +16,19 @@ SCHEDULED, JUMPED = 1.02, 100.0
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    which = now.moving
-    ratios = now.values("updates", "update_ratio")[which] if len(which) == len(now.update) else now.update[:0]
+    ratios, ratio = now.values("updates", "update_ratio"), math.nan
     # Where fewer than half of them are low, the median is not.
-    few = 2 * np.count_nonzero(ratios < view["ratio"]) < len(ratios)
-    ratio = math.nan if few or not np.count_nonzero(ratios > 0) else middle(ratios)
+    if len(ratios) == len(now.moving):
+        low = now.moving & (ratios < view["ratio"])
+        if 2 * np.count_nonzero(low) >= np.count_nonzero(now.moving):
+            ratio = middle(ratios[now.moving])
     rates = view.recent("rates", now.lr, 20)
     # Of a long schedule 20 steps are next to nothing: it moves in a tenth of the training.
     past = view.once("past", Past)
     past.add(now.lr)
     scheduled = now.lr == 0 or any(SCHEDULED < _moved(now.lr, before) < JUMPED for before in (rates[0], past.back(0.1)))
-    low = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
-    since = view.lasted("low", low, 10, 0.9)
+    small = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
+    since = view.lasted("low", small, 10, 0.9)
     if since is not None:
         yield Hit("", since, evidence("update : weight, median", ratio, 1e-3, "ratio of norms, usual is 0.001"))
 
