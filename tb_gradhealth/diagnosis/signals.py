@@ -51,6 +51,7 @@ class Signals:
         self.parameters: Parameters = _nobody()
         self.modules: Modules | None = None
         self.row = Row(0, 1, {})
+        self.start, self.stop = 0, 1  # of the row
         self.began = -1
         self.applied = True
         self.skipped: frozenset[int] = frozenset()
@@ -81,14 +82,6 @@ class Signals:
         self.live_matrices = self.moving = np.zeros(0, np.bool_)
         self._norms = Past()
         self._of_row: dict[Callable[[Signals], object], object] = {}
-
-    @property
-    def start(self) -> int:
-        return self.row.start
-
-    @property
-    def stop(self) -> int:
-        return self.row.stop
 
     @property
     def spacing(self) -> int:
@@ -150,7 +143,7 @@ class Signals:
 
     def update_row(self, row: Row) -> None:
         """``row`` is the one that rules look at from now on."""
-        self.row = row
+        self.row, self.start, self.stop = row, row.start, row.stop
         self._of_row.clear()
         if self.began < 0:
             self.began = row.start

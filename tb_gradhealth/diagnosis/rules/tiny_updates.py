@@ -22,11 +22,11 @@ def look(view: View) -> Iterable[Hit]:
         low = now.moving & (ratios < view["ratio"])
         if 2 * np.count_nonzero(low) >= np.count_nonzero(now.moving):
             ratio = middle(ratios[now.moving])
-    rates = view.recent("rates", now.lr, 20)
+    before = view.recent("rates", now.lr, 20).item(0)
     # Of a long schedule 20 steps are next to nothing: it moves in a tenth of the training.
     past = view.once("past", Past)
     past.add(now.lr)
-    scheduled = now.lr == 0 or any(SCHEDULED < _moved(now.lr, before) < JUMPED for before in (rates[0], past.back(0.1)))
+    scheduled = now.lr == 0 or any(SCHEDULED < _moved(now.lr, rate) < JUMPED for rate in (before, past.back(0.1)))
     small = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
     since = view.lasted("low", small, 10, 0.9)
     if since is not None:
