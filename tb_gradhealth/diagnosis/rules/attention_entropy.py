@@ -59,18 +59,14 @@ class _Modules:
         owners = [module_of(name) or name for name in names]
         self.names = tuple(dict.fromkeys(owners))
         heads = [[head for head, one in enumerate(owners) if one == name] for name in self.names]
-        #: Modules that have as many heads, as a rule all of them: their places, and ``[module, head]``.
-        self._alike = [
-            (np.array([place for place, one in enumerate(heads) if len(one) == count]), np.array(alike))
-            for count in sorted({len(one) for one in heads})
-            if (alike := [one for one in heads if len(one) == count])
-        ]
+        counts = [len(one) for one in heads]
+        #: ``[module, head]`` of those with as many heads as each other, as a rule of all of them.
+        self._alike = [np.array([one for one in heads if len(one) == count]) for count in sorted(set(counts))]
+        self._order = np.argsort(np.argsort(counts, kind="stable"))
 
     def mean(self, entropy: Floats) -> Floats:
-        found = np.empty(len(self.names))
-        for places, heads in self._alike:
-            found[places] = np.add.reduce(entropy[heads], axis=1) / heads.shape[1]
-        return found
+        means = [np.add.reduce(entropy[heads], axis=1) / heads.shape[1] for heads in self._alike]
+        return means[0] if len(means) == 1 else np.concatenate(means)[self._order]
 
 
 RULE = Rule(

@@ -16,16 +16,15 @@ def look(view: View) -> Iterable[Hit]:
     parameters = now.parameters
     if now.loss_scale > 1:  # in float16 small gradients are lost for a reason of their own
         return
-    there = now.live & (now.rms > 0)
-    moving = there & parameters.matrix
+    moving = now.live_matrices & (now.rms > 0)
     if np.count_nonzero(moving) < 3:
         return
     # The median is no more than the largest, and much more work.
     share, usual = view.by_node("gradient", parameters.names), math.nan
-    low = there & (now.rms < share * np.fmax.reduce(now.rms))
+    low = now.rms < share * np.fmax.reduce(now.rms)
     if np.count_nonzero(low):
         update, usual = now.values("updates", "rms"), middle(now.rms[moving])
-        low &= parameters.weight & ~parameters.embedding & ~now.zero_init
+        low &= now.live & parameters.weight & ~parameters.embedding & ~now.zero_init & (now.rms > 0)
         low &= (now.rms < share * usual) & (update < view["update"] * middle(update[moving]))
     held = view.held("low", low, 20)
     if not held.anywhere:
