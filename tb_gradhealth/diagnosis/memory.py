@@ -6,6 +6,7 @@ Durations are given in steps and turned into rows: a rule means the same at ever
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar, cast
@@ -140,15 +141,16 @@ class Past:
 
     def __init__(self) -> None:
         self._values: list[float] = []
+        self._sorted: list[float] = []
         self._every, self._taken = 1, 0
-        self._median: float | None = math.nan  # None where it must be looked for
 
     def add(self, value: float) -> None:
         if self._taken % self._every == 0 and math.isfinite(value):
             self._values.append(value)
+            insort(self._sorted, value)
             if len(self._values) > KEPT:
                 self._values, self._every = self._values[::2], 2 * self._every
-            self._median = None
+                self._sorted = sorted(self._values)
         self._taken += 1
 
     def back(self, share: float) -> float:
@@ -156,9 +158,7 @@ class Past:
         return self._values[-1 - int(share * len(self._values))] if self._values else math.nan
 
     def median(self) -> float:
-        if self._median is None:
-            self._median = sorted(self._values)[(len(self._values) - 1) // 2]
-        return self._median
+        return self._sorted[(len(self._sorted) - 1) // 2] if self._sorted else math.nan
 
 
 class Spacing:

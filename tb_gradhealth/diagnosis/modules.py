@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..rows import Floats
 from .memory import Mask
 from .row import MAX, MEAN, MIN, Frame, Tensors
 from .structure import Parameters, module_of
@@ -56,13 +57,13 @@ class Modules:
         if "maximum" in values and np.count_nonzero((high := values["maximum"][MAX]) > self._high):
             self._high = np.fmax(self._high, high)
             self._like.clear()
-        if "zero_fraction" in values and np.count_nonzero(zeros := ~self._zeros & (values["zero_fraction"][MEAN] > 0)):
+        if "zero_fraction" in values and np.count_nonzero((zeros := values["zero_fraction"][MEAN] > 0) > self._zeros):
             self._zeros |= zeros
             self._like.clear()
         if "limit_fraction" in values:
-            self.limited |= ~np.isnan(values["limit_fraction"][MEAN])
+            self.limited |= _known(values["limit_fraction"][MEAN])
         if "dead_unit_fraction" in values:
-            self.hidden |= ~np.isnan(values["dead_unit_fraction"][MEAN])
+            self.hidden |= _known(values["dead_unit_fraction"][MEAN])
         if self._has_recurrent:
             self.hidden |= self._recurrent & (frame.with_data > 0)
 
@@ -95,6 +96,12 @@ class Modules:
             return False
         first = int(known.argmax())
         return bool(self.like(TANH)[first] or self.like(SIGMOID)[first] or self._recurrent[first])
+
+
+def _known(figures: Floats) -> Mask:
+    """Which are not NaN: that alone is not equal to itself."""
+    known: Mask = figures == figures
+    return known
 
 
 def _units(shape: tuple[int, ...]) -> float:

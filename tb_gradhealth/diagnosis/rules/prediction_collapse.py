@@ -18,6 +18,9 @@ from ..memory import Past, places, rows
 from ..rule import Cause, Hit, Rule, View, evidence
 from ..structure import module_of
 
+#: A spread, as a share of the predictions, that may be what is left of a larger one.
+ALIKE = 0.3
+
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
@@ -27,16 +30,20 @@ def look(view: View) -> Iterable[Hit]:
     start = view.once("start", lambda: {"spread": np.full(len(names), np.nan)}, id(names))
     start["spread"] = np.where(np.isnan(start["spread"]), spread, start["spread"])
     usual, largest = _history(view, np.array((spread, relative)))
-    small = view.held("relative", relative < view["relative"], 20)
-    gone = view.held("gone", (relative < 0.3) & (spread < view["of_start"] * start["spread"]), 20)
-    constant = view.held("constant", (relative < view["constant"]) & _learnt_by_heart(view), 20)
-    collapsed = small.now | gone.now | constant.now
+    learnt_by_heart = _learnt_by_heart(view)
+    small = gone = constant = relative < max(view["relative"], ALIKE, view["constant"])
+    if np.count_nonzero(small):
+        small = relative < view["relative"]
+        gone = (relative < ALIKE) & (spread < view["of_start"] * start["spread"])
+        constant = (relative < view["constant"]) & learnt_by_heart
+    lasting = view.held("relative", small, 20), view.held("gone", gone, 20), view.held("constant", constant, 20)
+    collapsed = lasting[0].now | lasting[1].now | lasting[2].now
     if now.age >= 40:
         collapsed = collapsed | (largest[0] < view["of_history"] * usual[0])
         collapsed |= largest[1] < view["share_of_history"] * usual[1]
     for place in places(collapsed):
         since = now.start
-        for held in (small, gone, constant):
+        for held in lasting:
             since = min(since, int(held.since[place])) if held.now[place] else since
         told = evidence(f"spread of {names[place]}", spread[place], usual[0, place], "RMS across the batch")
         yield Hit(_head(view), since, (*told, *evidence("as a share of its RMS", relative[place], view["relative"])))
