@@ -78,7 +78,7 @@ class Signals:
         self.input_scale = math.nan
         #: Matrices that are not zero by design, and those of them that are not the last one of the model.
         self.matrices = self.inner = np.zeros(0, np.bool_)
-        #: Those of the matrices, zero by design or not, that have a gradient in this row; the same without the former.
+        #: Matrices that have a gradient in this row: all of them, and those that are not zero by design.
         self.live_matrices = self.moving = np.zeros(0, np.bool_)
         self._norms = Past()
         self._of_row: dict[Callable[[Signals], object], object] = {}
