@@ -132,7 +132,8 @@ def _places(names: Sequence[str]) -> Callable[[str], tuple[int, int] | None]:
 
     @functools.cache
     def place(node: str) -> tuple[int, int] | None:
-        inside = [number for number, name in enumerate(names) if name == node or name.startswith(f"{node}.")]
+        inner = f"{node}."
+        inside = [number for number, name in enumerate(names) if name.startswith(inner) or name == node]
         return (inside[0], inside[-1]) if inside else None
 
     return place
