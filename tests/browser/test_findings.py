@@ -110,7 +110,7 @@ def test_what_was_found_while_a_run_trained_is_in_its_rail(tensorboard: TensorBo
     settled(tab)
     first = tab.part("finding").first
     first.wait_for()
-    told = ("Critical", "NUMERICAL", "not finite 1 (of 8 tensors)", f"steps {PLANTED_STEP}–", PLANTED_TENSOR)
+    told = ("Critical", "NUMERICAL", "not finite: 1 (of 8 tensors)", f"steps {PLANTED_STEP}–", PLANTED_TENSOR)
     for words in told:
         assert words in first.inner_text()
     first.click()
