@@ -26,7 +26,7 @@ const PLANTED: readonly Omit<Finding, 'id' | 'node'>[] = [
     ...{ severity: 'critical', type: 'EXPLODING', rule: 'norm_and_loss', name: '', follows: '' },
     ...{ steps: [7_640, 7_810], detected: 7_652 },
     text: 'gradients, weights or the loss grow out of proportion',
-    evidence: ['loss 31.2 (reference 2.31)', 'global norm 184 (reference 3.1)'],
+    evidence: ['loss: 31.2 (reference 2.31)', 'global norm: 184 (reference 3.1)'],
     causes: ['the learning rate is too large', 'a batch with wrong labels', 'no warm-up'],
     actions: ['halve the learning rate', 'clip the global norm to 1', 'look at the batch of step 7,640'],
     innocent: 'The norm rises and comes back at the peak of a one-cycle schedule.',

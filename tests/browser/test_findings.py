@@ -20,7 +20,7 @@ ROUTE = "**/gradhealth/findings?*"
 def finding(rule: str, severity: str, name: str = "", node: int | None = None, **other: Any) -> dict[str, Any]:
     start, stop = steps = other.pop("steps", [130, 140])
     where = f"{name or 'the whole model'}, steps {start} to {stop - 1}, seen at step {start}"
-    about = {"type": "NUMERICAL", "detected": start, "evidence": ["loss 31.2 (reference 2.31)"], "follows": ""}
+    about = {"type": "NUMERICAL", "detected": start, "evidence": ["loss: 31.2 (reference 2.31)"], "follows": ""}
     about |= {"causes": ["the first cause", "the second cause"], "actions": ["the action"], "innocent": "the innocent"}
     about["text"] = f"NUMERICAL in {where}: what {rule} says"
     keys = {"id": f"{rule}:{name}:{start}", "severity": severity, "rule": rule, "name": name, "node": node}
@@ -76,7 +76,7 @@ def test_findings_stand_above_the_alerts_and_lead_to_their_cells(
     assert right <= tab.part("alert-rail").bounding_box()["x"], "the rail does not cover what it leads to"
     tab.part("reasons-toggle").first.click()
     reasons = tab.part("reasons").inner_text()
-    order = ["loss 31.2 (reference 2.31)", "the first cause", "the second cause", "the action", "the innocent"]
+    order = ["loss: 31.2 (reference 2.31)", "the first cause", "the second cause", "the action", "the innocent"]
     assert [reasons.index(words) for words in order] == sorted(reasons.index(words) for words in order)
     tab.part("followers-fold").click()
     tab.part("notices-fold").click()

@@ -35,7 +35,7 @@ def test_lines_of_the_log_are_as_loud_as_findings_are_grave(caplog: pytest.LogCa
     assert [record.levelname for record in caplog.records] == levels
     assert caplog.messages[0] == (
         r"critical EXPLODING in a\x1b[2J.b, steps 3 to 8, seen at step 8: gradients, weights or the loss grow out of "
-        "proportion: loss 31.2 (reference 2.31)"
+        "proportion: loss: 31.2 (reference 2.31)"
     )
     assert caplog.messages[-1].endswith(" (nonfinite explains it)")
 

@@ -47,13 +47,13 @@ def test_findings_are_those_of_the_contract(tmp_path: Path) -> None:
         "node": names.index(name),
         "steps": [13, 40],
         "detected": 31,
-        "evidence": ["loss 31.2 (reference 2.31)", "norm inf (L2)"],
+        "evidence": ["loss: 31.2 (reference 2.31)", "norm: inf (L2)"],
         "causes": ["a"],
         "actions": ["b", "c"],
         "innocent": "d",
         "follows": "",
         "text": f"NUMERICAL in {name}, steps 13 to 39, seen at step 31: a value that is not finite was used: "
-        "loss 31.2 (reference 2.31); norm inf (L2)",
+        "loss: 31.2 (reference 2.31); norm: inf (L2)",
     }
     assert (second["name"], second["node"], second["severity"]) == ("gone\x1b.w", None, "notice")
     assert "\x1b" not in second["text"]

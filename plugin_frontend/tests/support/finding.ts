@@ -10,7 +10,7 @@ export const EXAMPLE = {
         node: 3,
         steps: [130, 140],
         detected: 131,
-        evidence: ['loss 31.2 (reference 2.31)'],
+        evidence: ['loss: 31.2 (reference 2.31)'],
       },
       ...{ causes: ['the learning rate', 'the data'], actions: ['halve it'], innocent: 'never', follows: '' },
       text: 'NUMERICAL in a.weight, steps 130 to 139, seen at step 131: a value that is not finite was used',
