@@ -102,12 +102,12 @@ class Alarm:
         elif do == "stop":
             self.stop = self.stop or finding
         elif do == "log":
-            _log.log(level(finding), "%s", _told(finding))
+            _log.log(level(finding), "%s", told(finding))
         elif not finding.follows:
             try:
-                warnings.warn(_told(finding), FindingWarning, stacklevel=2)
+                warnings.warn(told(finding), FindingWarning, stacklevel=2)
             except FindingWarning:  # warnings turned into errors: this thread is not the one to end
-                _log.log(level(finding), "%s", _told(finding))
+                _log.log(level(finding), "%s", told(finding))
 
 
 def level(finding: Finding) -> int:
@@ -116,5 +116,5 @@ def level(finding: Finding) -> int:
     return min(own, logging.INFO) if finding.follows else own
 
 
-def _told(finding: Finding) -> str:
+def told(finding: Finding) -> str:
     return printable(f"{finding.severity} {sentence(finding)}")

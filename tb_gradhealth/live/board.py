@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 
 from ..findings import Finding, stitched
 from .actions import Alarm
+from .stopping import Stopping
 
 #: Sessions that are remembered; a training whose parameters change all the time has no end of them.
 MAX_SESSIONS = 64
 
 
 class Board:
-    """Written by threads of ours, read by the training's; ``alarm`` tells of what is new on it."""
+    """Written by threads of ours, read by the training's; ``alarm`` tells of what is new on it, ``stopping`` whether to
+    stop."""
 
-    def __init__(self, alarm: Alarm) -> None:
-        self.alarm = alarm
+    def __init__(self, alarm: Alarm, stopping: Stopping) -> None:
+        self.alarm, self.stopping = alarm, stopping
         self._lock = threading.RLock()
         self._sessions: deque[_Session] = deque(maxlen=MAX_SESSIONS)
 
