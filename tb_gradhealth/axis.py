@@ -115,7 +115,7 @@ class StepAxis(Guard):
             self.stop_if_asked()
 
     def stop_if_asked(self) -> None:
-        """Between two steps: raises TrainingStopped where ``on_finding`` says so, once for each finding, on all ranks."""
+        """Between two steps: raises TrainingStopped where ``on_finding`` says so, on all ranks, once for a finding."""
         finding = None if self._closed else self._board.stopping.due(self.step - 1)
         if finding is not None:
             raise TrainingStopped(finding)
