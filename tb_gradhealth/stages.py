@@ -109,7 +109,7 @@ class Stages:
         room = max(FINDINGS_BYTES, int(FINDINGS_SHARE * self._bytes))
         self._bytes -= room
         recording = Recording(self._sink.share(), self._id, self._start, self._wall_time, room)
-        show = self._board.begin(self._start)
+        show = self._board.begin(self._start, self._settings.every)
         return Diagnosing(self._settings.rules, recording, self._board.alarm.tell, show, self._report)
 
     def _schema(self, stream: Stream, tree: nodes.Tree, pieces: Sequence[Piece]) -> Schema:

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from ..findings import GAP_ROWS
 from .finding import SEVERITIES, Finding, Missing, order
 from .following import explained
 from .memory import Memory, Spacing
@@ -15,8 +16,6 @@ from .row import Row, Tensors
 from .rule import MOST_HITS, Cause, Hit, Rule, View
 from .signals import READ, Signals
 
-#: Evidence that comes again within so many rows is still the same finding; later it is a new phase of it.
-GAP_ROWS = 20
 #: Findings of one rule; more of them say nothing more.
 MOST_FINDINGS = 50
 

@@ -23,9 +23,10 @@ class Board:
         self._lock = threading.RLock()
         self._sessions: deque[_Session] = deque(maxlen=MAX_SESSIONS)
 
-    def begin(self, step: int) -> Callable[[Sequence[Finding]], None]:
-        """A session begins at ``step``, and replaces what was found from there on; returns what shows its findings."""
-        session = _Session(step)
+    def begin(self, step: int, every: int) -> Callable[[Sequence[Finding]], None]:
+        """A session with rows of ``every`` steps begins at ``step``, and replaces what was found from there on; returns
+        what shows its findings."""
+        session = _Session(step, every)
         with self._lock:
             self._sessions.append(session)
         return session.show
@@ -34,12 +35,12 @@ class Board:
     def findings(self) -> tuple[Finding, ...]:
         """Worst first."""
         with self._lock:
-            return stitched([(session.start, session.findings) for session in self._sessions])
+            return stitched([(session.start, session.every, session.findings) for session in self._sessions])
 
 
 class _Session:
-    def __init__(self, start: int) -> None:
-        self.start = start
+    def __init__(self, start: int, every: int) -> None:
+        self.start, self.every = start, every
         self.findings: Sequence[Finding] = ()
 
     def show(self, findings: Sequence[Finding]) -> None:
