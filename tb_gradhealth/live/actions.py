@@ -33,7 +33,8 @@ class FindingWarning(UserWarning):
 
 
 class TrainingStopped(RuntimeError):
-    """Raised by ``optimizer.step()``, by ``on_finding="stop"``: that step is complete; :attr:`finding` says why."""
+    """Raised by ``optimizer.step()``, by ``on_finding="stop"``: that step is complete, on all ranks;
+    :attr:`finding` says why."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding)
