@@ -119,23 +119,25 @@ class Channel:
     def __init__(self, stopping: Stopping) -> None:
         self._all = stopping
         self._wanted: Finding | None = None
-        self._tries, self._seconds = 0, 0.0
+        self._number = 0
+        self._tries, self._seconds = 0, 0.0  # since all agreed
 
     def asks(self) -> bool:
         """Whether this rank wants all to stop; :meth:`agree` is called next, or :meth:`close`."""
-        everything = self._all
-        with everything._lock:
-            if everything._channel is not self or everything._asking not in (None, self):
+        whole = self._all
+        with whole._lock:
+            if whole._channel is not self or whole._asking not in (None, self):
                 return False
-            self._wanted = everything._alarm.stop
-            everything._asking = None if self._wanted is None else self
+            self._wanted = whole._alarm.stop
+            whole._asking = None if self._wanted is None else self
             return self._wanted is not None
 
     def agree(self, me: Membership, room: str, highest: Callable[[int], int]) -> None:
         """Some rank asks, and each knows; ``highest`` is a collective. Raises what that raises."""
         began = time.monotonic()
+        self._number += 1
         self._tries += 1
-        key, finding = f"{room}/stop/{self._tries}", self._wanted
+        key, finding = f"{room}/stop/{self._number}", self._wanted
         if finding is not None:
             me.store.set(f"{key}/why", encode(Found(0, 0.0, (finding,))))
         step = highest(self._all._passed + (AHEAD << min(self._tries, MAX_TRIES) - 1))
@@ -156,6 +158,8 @@ class Channel:
         self._wanted, self._seconds = None, self._seconds + time.monotonic() - began
         if finding is not None:
             self._asked(agreed is not None)
+        if agreed is not None:
+            self._tries, self._seconds = 0, 0.0
 
     def close(self) -> None:
         """The ranks do not merge rows any more."""

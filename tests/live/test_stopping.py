@@ -119,6 +119,15 @@ def test_a_rank_that_does_not_promise_is_not_waited_for_again(
     assert line.startswith("on_finding: the training is not stopped, since not all ranks could promise to stop at one")
 
 
+def test_a_loop_that_goes_on_is_stopped_again() -> None:
+    one = Rank(Membership(dist.HashStore(), (0,), 0), lambda: 0.0)
+    for number in range(3 * stopping.MAX_TRIES):
+        one.alarm.tell(FINDING)
+        one.merge(1, lambda step, asked: (step, asked))
+        at = number * stopping.AHEAD - 1 + stopping.AHEAD
+        assert [one.stopping.due(step) for step in (at - 1, at, at)] == [None, FINDING, None]
+
+
 def test_where_the_store_is_gone_nobody_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone:
         def __getattr__(self, name: str) -> object:
