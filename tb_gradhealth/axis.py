@@ -44,6 +44,8 @@ class StepAxis(Guard):
         self._attempting: set[Watch] = set()  # in the current step
         self._stepped: set[Watch] = set()  # in the current step
         self._pace: set[Watch] = set()  # that stepped in the one before
+        #: Steps that optimizers made so far.
+        self.made = 0
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
         alarm = Alarm(settings.on_finding, self.report)
@@ -131,6 +133,7 @@ class StepAxis(Guard):
 
     def before_step(self, watch: Watch, optimizer: Optimizer) -> None:
         """The optimizer is about to write to its parameters, in the current step."""
+        self.made += 1
         session = self._current_session()
         if not self._closed and session is not None and session.knows(watch):
             self._guarded(self._log_rates, watch, session)
@@ -166,6 +169,7 @@ class StepAxis(Guard):
 
     def replay(self, watch: Watch) -> None:
         """The current step of ``watch`` was a replay."""
+        self.made += 1
         if not self._closed and self._session is not None:
             self._guarded(self._log_rates, watch, self._session)
             self._guarded(self._session.replayed, watch)
@@ -275,6 +279,7 @@ class StepAxis(Guard):
             )
 
     def _drop(self, watch: Watch, inverse_scale: torch.Tensor | None) -> None:
+        self._attempting = set()  # the step under way is handed over: whoever comes next begins a new one
         self._current(self.step).drop(watch, self.step, inverse_scale)
 
     def _log_rates(self, watch: Watch, session: Session) -> None:

@@ -40,6 +40,7 @@ class Watch:
         self._scaler: weakref.ref[GradScaler] | None = None
         # Versions of the gradients that zero_grad left, [] if it left none; None when there was a step since.
         self._zeroed: gradients.Versions | None = None
+        self._made = 0  # steps that there were then, of any optimizer
         self.after_zero_grad()
         if self._zeroed:
             self._zeroed = None  # gradients from before us: who knows what became of them
@@ -222,13 +223,14 @@ class Watch:
 
     @guarded
     def before_zero_grad(self) -> None:
-        """Gradients that come here without a step since the last ``zero_grad`` are dropped."""
+        """Gradients that come here without a step since the last ``zero_grad`` are dropped. Where another optimizer
+        stepped meanwhile they are by-products of its backward pass, as a generator's leaves some in a discriminator."""
         if self._inside_step() or is_capturing():  # a closure's, or one of each replay
             return
         self.check_hooks()
         if self._attempt is not None:
             self.settle(dropped=True)
-        elif self._zeroed is not None and self._written_since(self._zeroed):
+        elif self._zeroed is not None and self._made == self.monitor.made and self._written_since(self._zeroed):
             self.monitor.drop(self, self.inverse_scale())
 
     @guarded
@@ -236,6 +238,7 @@ class Watch:
         if not self._inside_step() and not is_capturing():
             parameters = self.parameters()
             self._zeroed = gradients.versions(parameters) if gradients.any_present(parameters) else []
+            self._made = self.monitor.made
 
     def _written_since(self, versions: gradients.Versions) -> bool:
         parameters = self.parameters()

@@ -43,8 +43,8 @@ def diagnose(
     """Everything that ``rules`` find in a run that is finished, or as far as it has come.
 
     ``settings`` are those of a TOML file, as a mapping or as its path; ``progress`` is told how far it is. A run of
-    more than ``most`` rows (:data:`.replay.MOST_ROWS`) is looked at in coarser ones. Raises FileNotFoundError where there is no run, and
-    SettingsError for settings that name what there is not.
+    more than ``most`` rows (:data:`.replay.MOST_ROWS`) is looked at in coarser ones. Raises FileNotFoundError where
+    there is no run, and SettingsError for settings that name what there is not.
     """
     opened = run if isinstance(run, OpenRun) else open_run(run)
     if settings is not None and not isinstance(settings, Mapping):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import islice
+
+import numpy as np
 
 from ..findings import GAP_ROWS
 from .finding import SEVERITIES, Finding, Missing, order
@@ -43,12 +45,18 @@ class _Running:
         self._memory = Memory()
         self._view = View(self._now, self._memory, self.rule.thresholds, self.rule.patterns)
 
-    def look(self, row: Row, number: int, spacing: int) -> Iterator[Finding]:
+    def look(self, row: Row, number: int, spacing: int) -> list[Finding]:
         """Findings that are new, or whose evidence goes on."""
         self._memory.spacing = spacing
-        for hit in islice(self.rule.look(self._view), MOST_HITS):
-            if (found := self._take(hit, row, number)) is not None:
-                yield found
+        found = []
+        try:
+            for hit in islice(self.rule.look(self._view), MOST_HITS):
+                if (one := self._take(hit, row, number)) is not None:
+                    found.append(one)
+        except Exception as error:  # a rule, perhaps somebody's own, must not cost what the others see
+            self.failed = f"rule {self.rule.name}: {type(error).__name__}: {error}"
+            return []
+        return found
 
     def _take(self, hit: Hit, row: Row, number: int) -> Finding | None:
         key = hit.node, hit.type or self.rule.type
@@ -108,6 +116,7 @@ class Engine:
         self._streams: dict[str, Tensors] = {}
         self._metrics: dict[str, frozenset[str]] = {}
         self._logged: set[str] = set()
+        self._names: tuple[str, ...] = ()  # of what was logged in the row before
 
     @property
     def wanted(self) -> dict[str, tuple[str, ...]]:
@@ -125,26 +134,21 @@ class Engine:
     def add(self, row: Row) -> list[Finding]:
         """The row behind those before it; findings that it is evidence for, new ones and those that go on."""
         self._adopt(row)
-        self.signals.update_row(row)
-        self._logged |= kinds(row.logged)
         self._rows += 1
-        sound = self.signals.applied and not self.signals.lost
+        if (names := tuple(row.logged)) != self._names:
+            self._names = names
+            self._logged |= kinds(names)
         found: list[Finding] = []
-        for group in self._groups.values():
-            if (sound or group.always) and group.needed <= row.frames.keys():
-                spacing = group.spacing.add(row.start, row.stop)
-                for running in group.rules:
-                    found += self._looked(running, row, spacing)
+        with np.errstate(invalid="ignore", divide="ignore"):  # NaN is what nothing is known of
+            self.signals.update_row(row)
+            sound = self.signals.applied and not self.signals.lost
+            for group in self._groups.values():
+                if (sound or group.always) and group.needed <= row.frames.keys():
+                    spacing = group.spacing.add(row.start, row.stop)
+                    for running in group.rules:
+                        if not running.failed:
+                            found += running.look(row, self._rows, spacing)
         return found
-
-    def _looked(self, running: _Running, row: Row, spacing: int) -> list[Finding]:
-        if running.failed:
-            return []
-        try:
-            return list(running.look(row, self._rows, spacing))
-        except Exception as error:  # a rule, perhaps somebody's own, must not cost what the others see
-            running.failed = f"rule {running.rule.name}: {type(error).__name__}: {error}"
-            return []
 
     def _adopt(self, row: Row) -> None:
         """Where a stream has other tensors than before, what was remembered of each is void."""

@@ -40,6 +40,7 @@ _GROWTH = (
     "depth_growth",
     "norm_spikes",
 )
+_BROKEN = ("nonfinite", "nonfinite_loss", "skipped_steps")
 _SMALL = ("small_start", "held_weight", "weight_shrink")
 _SILENT = ("progressive_death", "dead_units", "dead_rows", "dead_biases")
 _LOST = ("depth_drop", "lost_gradients", "zero_gradient", "starved", "gradient_zeros")
@@ -48,10 +49,10 @@ _FLAT = ("constant_signal", "prediction_collapse")
 #: Only a finding whose rule stands here first can explain another; within a line, the one that began first.
 LINKS: tuple[Link, ...] = (
     Link(_INPUTS, _INPUTS, "all"),
-    Link(_INPUTS, (*_GROWTH, "nonfinite", "skipped_steps", "saturated", *_SILENT, *_FLAT, "norm_limits"), "all"),
-    Link(_GROWTH, (*_GROWTH, "nonfinite", "skipped_steps", "norm_limits"), "all"),
+    Link(_INPUTS, (*_GROWTH, *_BROKEN, "saturated", *_SILENT, *_FLAT, "norm_limits"), "all"),
+    Link(_GROWTH, (*_GROWTH, *_BROKEN, "norm_limits"), "all"),
     Link(_GROWTH, ("bottleneck", "saturated", "attention_entropy", *_SILENT, *_FLAT, *_LOST, "plateau"), "all"),
-    Link(("nonfinite",), ("skipped_steps",), "all"),
+    Link(("nonfinite",), ("nonfinite_loss", "skipped_steps"), "all"),
     Link(_SMALL, (*_SMALL, "bottleneck", *_FLAT, *_LOST, "norm_limits", "plateau"), "all"),
     Link(("underflow",), (*_LOST, "tiny_updates", "norm_limits"), "all"),
     Link(("saturated",), _FLAT, "behind"),
@@ -131,7 +132,8 @@ def _places(names: Sequence[str]) -> Callable[[str], tuple[int, int] | None]:
 
     @functools.cache
     def place(node: str) -> tuple[int, int] | None:
-        inside = [number for number, name in enumerate(names) if name == node or name.startswith(f"{node}.")]
+        inner = f"{node}."
+        inside = [number for number, name in enumerate(names) if name.startswith(inner) or name == node]
         return (inside[0], inside[-1]) if inside else None
 
     return place

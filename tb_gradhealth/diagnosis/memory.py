@@ -6,6 +6,7 @@ Durations are given in steps and turned into rows: a rule means the same at ever
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar, cast
@@ -41,32 +42,56 @@ class Held(NamedTuple):
     now: Mask
     since: Ints
 
+    @property
+    def anywhere(self) -> bool:
+        return bool(np.count_nonzero(self.now))
+
+    @property
+    def first(self) -> int:
+        """The first node, where there is one."""
+        return int(self.now.argmax())
+
+    def places(self) -> list[int]:
+        return places(self.now)
+
+
+def places(holds: Mask) -> list[int]:
+    """Those of the nodes for which something holds, which is none as a rule."""
+    return holds.nonzero()[0].tolist() if np.count_nonzero(holds) else []
+
 
 class Holding:
     """Whether a condition of each node held in a share of the last rows."""
 
-    def __init__(self, rows: int, nodes: int, share: float) -> None:
-        self._seen = np.zeros((rows, nodes), np.bool_)
-        self._steps = np.zeros(rows, np.int64)
+    def __init__(self, spacing: int, steps: float, nodes: int, share: float) -> None:
+        self.spacing, self.nodes = spacing, nodes
+        count = rows(steps, spacing)
+        self._seen = np.zeros((count, nodes), np.bool_)
+        self._steps = np.zeros(count, np.int64)
         self._count = np.zeros(nodes, np.int64)
-        self._needed = max(1, math.ceil(share * rows))
-        self._taken = self._idle = 0  # rows, and those of them on end in which it held nowhere
+        self._needed = max(1, math.ceil(share * count))
+        self._taken, self._idle = 0, count  # rows, and those of them on end in which it held nowhere
         self._nowhere = Held(np.zeros(nodes, np.bool_), self._count)
 
     def add(self, step: int, holds: Mask) -> Held:
-        place = self._taken % len(self._steps)
-        self._idle = 0 if np.count_nonzero(holds) else self._idle + 1
-        if self._idle > len(self._steps):  # nearly always: there is nothing to count
-            self._taken += 1
-            self._steps[place] = step
+        if np.count_nonzero(holds):
+            self._idle = 0
+        elif self._idle == len(self._steps):  # nearly always: there is nothing to count, and nothing to forget
             return self._nowhere
+        else:
+            self._idle += 1
+        place = self._taken % len(self._steps)
         self._count += holds
         self._count -= self._seen[place]
         self._seen[place], self._steps[place] = holds, step
         self._taken += 1
         now = holds & (self._count >= self._needed)
+        if not np.count_nonzero(now):
+            return self._nowhere
         since = np.full(len(holds), step, np.int64)
-        if now.any():
+        if self._needed == len(self._steps):  # it held in all of them
+            since[now] = self._steps[self._taken % len(self._steps)]
+        else:
             order = (np.arange(len(self._steps)) + place + 1) % len(self._steps)  # the oldest first
             first = self._seen[np.ix_(order, np.flatnonzero(now))].argmax(axis=0)
             since[now] = self._steps[order][first]
@@ -76,9 +101,11 @@ class Holding:
 class Lasting:
     """The same for one condition, with less to do."""
 
-    def __init__(self, rows: int, share: float) -> None:
-        self._seen: deque[tuple[int, bool]] = deque(maxlen=rows)
-        self._needed, self._count = max(1, math.ceil(share * rows)), 0
+    def __init__(self, spacing: int, steps: float, share: float) -> None:
+        self.spacing = spacing
+        count = rows(steps, spacing)
+        self._seen: deque[tuple[int, bool]] = deque(maxlen=count)
+        self._needed, self._count = max(1, math.ceil(share * count)), 0
 
     def add(self, step: int, holds: bool) -> int | None:
         """The first step of its hold, None while it does not."""
@@ -94,10 +121,11 @@ class Lasting:
 class Recent:
     """The last values, scalars or ``[node]``."""
 
-    def __init__(self, rows: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, spacing: int, steps: float, shape: tuple[int, ...]) -> None:
+        self.spacing, self.shape = spacing, shape
+        self._rows, self._taken = rows(steps, spacing), 0
         # Each value twice, so that any so many on end lie together.
-        self._values = np.full((2 * rows, *shape), np.nan)
-        self._rows, self._taken = rows, 0
+        self._values = np.full((2 * self._rows, *shape), np.nan)
 
     def add(self, value: float | Floats) -> Floats:
         """``[row, ...]``, the oldest first; fewer than asked for as long as there are no more."""
@@ -113,15 +141,16 @@ class Past:
 
     def __init__(self) -> None:
         self._values: list[float] = []
+        self._sorted: list[float] = []
         self._every, self._taken = 1, 0
-        self._median: float | None = math.nan  # None where it must be looked for
 
     def add(self, value: float) -> None:
         if self._taken % self._every == 0 and math.isfinite(value):
             self._values.append(value)
+            insort(self._sorted, value)
             if len(self._values) > KEPT:
                 self._values, self._every = self._values[::2], 2 * self._every
-            self._median = None
+                self._sorted = sorted(self._values)
         self._taken += 1
 
     def back(self, share: float) -> float:
@@ -129,9 +158,7 @@ class Past:
         return self._values[-1 - int(share * len(self._values))] if self._values else math.nan
 
     def median(self) -> float:
-        if self._median is None:
-            self._median = sorted(self._values)[(len(self._values) - 1) // 2]
-        return self._median
+        return self._sorted[(len(self._sorted) - 1) // 2] if self._sorted else math.nan
 
 
 class Spacing:
@@ -160,6 +187,9 @@ class Memory:
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[object, object]] = {}
+        self._holding: dict[str, Holding] = {}
+        self._lasting: dict[str, Lasting] = {}
+        self._recent: dict[str, Recent] = {}
         self.spacing = 1
 
     def keep(self, name: str, make: Callable[[], T], fits: object = None) -> T:
@@ -170,21 +200,48 @@ class Memory:
         return cast(T, known[1])
 
     def held(self, name: str, holds: Mask, step: int, steps: float, share: float = 1.0) -> Held:
-        count = len(holds)
-        return self.keep(name, lambda: Holding(rows(steps, self.spacing), count, share), (self.spacing, count)).add(
-            step, holds
-        )
+        known = self._holding.get(name)
+        if known is None or known.spacing != self.spacing or known.nodes != len(holds):
+            known = self._holding[name] = Holding(self.spacing, steps, len(holds), share)
+        return known.add(step, holds)
 
     def lasted(self, name: str, holds: bool, step: int, steps: float, share: float = 1.0) -> int | None:
-        return self.keep(name, lambda: Lasting(rows(steps, self.spacing), share), self.spacing).add(step, holds)
+        known = self._lasting.get(name)
+        if known is None or known.spacing != self.spacing:
+            known = self._lasting[name] = Lasting(self.spacing, steps, share)
+        return known.add(step, holds)
 
     def recent(self, name: str, value: float | Floats, steps: int) -> Floats:
         """``[row, ...]``, the values of the last ``steps`` steps, this one's included."""
         shape = value.shape if isinstance(value, np.ndarray) else ()
-        return self.keep(name, lambda: Recent(rows(steps, self.spacing), shape), (self.spacing, shape)).add(value)
+        known = self._recent.get(name)
+        if known is None or known.spacing != self.spacing or known.shape != shape:
+            known = self._recent[name] = Recent(self.spacing, steps, shape)
+        return known.add(value)
 
 
 def median(values: Floats) -> float:
     """The lower median of those that are not NaN: of two values the smaller, so that one large one does not count."""
     known: list[float] = sorted(value for value in values.tolist() if value == value)
     return known[(len(known) - 1) // 2] if known else math.nan
+
+
+def middle(values: Floats) -> float:
+    """The median of those that are not NaN, as ``np.nanmedian`` has it in ten times the time."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return math.nan
+    upper, is_odd = len(known) // 2, len(known) % 2
+    if is_odd:
+        return float(np.partition(known, upper)[upper])
+    around = np.partition(known, (upper - 1, upper))
+    return float((around[upper - 1] + around[upper]) / 2)
+
+
+def smaller(one: float, other: float) -> float:
+    """Of two figures; the known one where the other is NaN."""
+    return other if one != one or other < one else one
+
+
+def larger(one: float, other: float) -> float:
+    return other if one != one or other > one else one

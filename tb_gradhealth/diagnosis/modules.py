@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..rows import Floats
 from .memory import Mask
 from .row import MAX, MEAN, MIN, Frame, Tensors
 from .structure import Parameters, module_of
@@ -34,6 +35,7 @@ class Modules:
             module_of(name) for name, is_one in zip(parameters.names, parameters.recurrent, strict=True) if is_one
         }
         self._recurrent = np.array([name in recurrent for name in tensors.names], np.bool_)
+        self._has_recurrent = bool(self._recurrent.any())
         #: Whether a module has a matrix of its own.
         self.layer = np.array([name in with_weights for name in tensors.names], np.bool_)
         #: For each module the one with weights that it is, or that comes before it; "" where there is none.
@@ -48,23 +50,31 @@ class Modules:
 
     def see(self, frame: Frame) -> None:
         """One more row; metrics that there are not tell nothing."""
-        nothing = np.full((3, len(self.tensors)), np.nan)
-        low, high = frame.values.get("minimum", nothing)[MIN], frame.values.get("maximum", nothing)[MAX]
-        zeros = frame.values.get("zero_fraction", nothing)[MEAN] > 0
-        limited = ~np.isnan(frame.values.get("limit_fraction", nothing)[MEAN])
-        if (low < self._low).any() or (high > self._high).any() or (zeros > self._zeros).any():
+        values = frame.values
+        if "minimum" in values and np.count_nonzero((low := values["minimum"][MIN]) < self._low):
+            self._low = np.fmin(self._low, low)
             self._like.clear()
-        self._low, self._high = np.fmin(self._low, low), np.fmax(self._high, high)
-        self._zeros |= zeros
-        self.limited |= limited
-        units = ~np.isnan(frame.values.get("dead_unit_fraction", nothing)[MEAN])
-        self.hidden |= units | (self._recurrent & (frame.with_data > 0))
+        if "maximum" in values and np.count_nonzero((high := values["maximum"][MAX]) > self._high):
+            self._high = np.fmax(self._high, high)
+            self._like.clear()
+        if "zero_fraction" in values and np.count_nonzero((zeros := values["zero_fraction"][MEAN] > 0) > self._zeros):
+            self._zeros |= zeros
+            self._like.clear()
+        if "limit_fraction" in values:
+            self.limited |= _known(values["limit_fraction"][MEAN])
+        if "dead_unit_fraction" in values:
+            self.hidden |= _known(values["dead_unit_fraction"][MEAN])
+        if self._has_recurrent:
+            self.hidden |= self._recurrent & (frame.with_data > 0)
 
     def like(self, kind: str) -> Mask:
         """Those whose outputs so far are in the range of a function."""
         if kind not in self._like:
             self._like[kind] = self._looks_like(kind)
         return self._like[kind]
+
+    def any_like(self, kind: str) -> bool:
+        return bool(np.count_nonzero(self.like(kind)))
 
     def _looks_like(self, kind: str) -> Mask:
         low, high = self._low, self._high
@@ -81,10 +91,17 @@ class Modules:
 
     def bounded_first(self) -> bool:
         """Whether the first function that the input meets, behind its layer, saturates on both sides."""
-        for place in np.flatnonzero(~self.layer | self._recurrent).tolist():
-            if np.isfinite(self._low[place]):
-                return bool(self.like(TANH)[place] or self.like(SIGMOID)[place] or self._recurrent[place])
-        return False
+        known = (~self.layer | self._recurrent) & np.isfinite(self._low)
+        if not np.count_nonzero(known):
+            return False
+        first = int(known.argmax())
+        return bool(self.like(TANH)[first] or self.like(SIGMOID)[first] or self._recurrent[first])
+
+
+def _known(figures: Floats) -> Mask:
+    """Which are not NaN: that alone is not equal to itself."""
+    known: Mask = figures == figures
+    return known
 
 
 def _units(shape: tuple[int, ...]) -> float:

@@ -137,6 +137,8 @@ def hits(
 ) -> list[Hit]:
     """One hit for each node that it held for, at most :data:`MOST_HITS`."""
     now, since = held
+    if not np.count_nonzero(now):
+        return []
     return [
         Hit(names[place], int(since[place]), tell(place), severity(place))
         for place in np.flatnonzero(now)[:MOST_HITS].tolist()

@@ -7,12 +7,13 @@ import functools
 import math
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from ..rows import NEVER, Floats
 from ..store.scalars import Scalar
-from .memory import Memory, Past, Spacing, median
+from .memory import Mask, Memory, Past, Spacing, larger, median, middle, smaller
 from .modules import Modules
 from .row import MAX, MEAN, Frame, Row, Tensors
 from .structure import Parameters, parameters
@@ -39,6 +40,8 @@ LEARNT, RELAPSED = 0.7, 1.5
 ZERO_INIT = 1e-3
 _EMPTY = np.zeros(0)
 
+T = TypeVar("T")
+
 
 class Signals:
     """The row that came last, and what is known of those before it. Scalars are NaN where nothing is known."""
@@ -48,6 +51,7 @@ class Signals:
         self.parameters: Parameters = _nobody()
         self.modules: Modules | None = None
         self.row = Row(0, 1, {})
+        self.start, self.stop = 0, 1  # of the row
         self.began = -1
         self.applied = True
         self.skipped: frozenset[int] = frozenset()
@@ -60,24 +64,24 @@ class Signals:
         self.lr = self.lr_most = self.loss_scale = math.nan
         self.norm = self.norm_start = math.nan
         self.rms = self.weight = self.first_weight = self.update = self.ratio = _EMPTY
+        #: What a weight began with, or half of the default for its shape where that is more.
+        self.weight_scale = _EMPTY
+        self._all_weighed = False  # whether each of the first weights is known
         self.live = self.zero_init = np.zeros(0, np.bool_)
         #: Tensors whose gradient had a NaN or an infinity in a step that was made.
         self.bad = np.zeros(0, np.bool_)
+        #: Whether there are some: nothing else that is seen then means anything.
+        self.lost = False
         #: The largest update beside its weight among matrices, now and over the last 20 steps.
         self.step_size = self.step_size_20 = math.nan
         #: |mean| + standard deviation of the inputs as they were first seen.
         self.input_scale = math.nan
         #: Matrices that are not zero by design, and those of them that are not the last one of the model.
         self.matrices = self.inner = np.zeros(0, np.bool_)
+        #: Matrices that have a gradient in this row: all of them, and those that are not zero by design.
+        self.live_matrices = self.moving = np.zeros(0, np.bool_)
         self._norms = Past()
-
-    @property
-    def start(self) -> int:
-        return self.row.start
-
-    @property
-    def stop(self) -> int:
-        return self.row.stop
+        self._of_row: dict[Callable[[Signals], object], object] = {}
 
     @property
     def spacing(self) -> int:
@@ -100,16 +104,17 @@ class Signals:
             return found
         return np.full(len(frame.tensors), np.nan)
 
+    def of_row(self, work_out: Callable[[Signals], T]) -> T:
+        """What a function makes of this row, worked out once for all rules that ask for it."""
+        if work_out not in self._of_row:
+            self._of_row[work_out] = work_out(self)
+        return cast(T, self._of_row[work_out])
+
     @property
     def usual_step(self) -> float:
         """The median update beside its weight among matrices."""
-        ratios = self.ratio[self.matrices & self.live] if len(self.ratio) else self.ratio
-        return float(np.nanmedian(ratios)) if np.isfinite(ratios).any() else math.nan
-
-    @property
-    def lost(self) -> bool:
-        """Whether gradients that are not finite were used: nothing else that is seen then means anything."""
-        return bool(np.count_nonzero(self.bad))
+        ratios = self.ratio[self.moving] if len(self.ratio) else self.ratio
+        return middle(ratios) if np.count_nonzero(np.isfinite(ratios)) else math.nan
 
     @property
     def positive(self) -> bool:
@@ -138,11 +143,12 @@ class Signals:
 
     def update_row(self, row: Row) -> None:
         """``row`` is the one that rules look at from now on."""
-        self.row = row
+        self.row, self.start, self.stop = row, row.start, row.stop
+        self._of_row.clear()
         if self.began < 0:
             self.began = row.start
         self._memory.spacing = self._spacing.add(row.start, row.stop)
-        self.skipped = frozenset(note.step for note in row.notes if note.kind == "skipped")
+        self.skipped = frozenset([note.step for note in row.notes if note.kind == "skipped"])
         self.applied = len(self.skipped) < row.stop - row.start
         self._logged(row.logged)
         if (frame := row.frames.get("gradients")) is not None:
@@ -159,18 +165,18 @@ class Signals:
     def forget(self) -> None:
         """Other tensors come: what is known of each is void, what is known of the whole stays."""
         self.parameters, self.modules = _nobody(), None
-        self.first_weight = self.ratio = _EMPTY
+        self.first_weight = self.ratio = self.weight_scale = _EMPTY
 
     def _logged(self, logged: Mapping[str, Scalar]) -> None:
-        rates = [one.max for name, one in logged.items() if name == "lr" or name.startswith("lr/")]
-        if rates:
-            self.lr = max(rates)
-            self.lr_most = float(np.fmax(self.lr_most, self.lr))
+        means = meanings(tuple(logged))
+        if means.rates:
+            self.lr = max([logged[name].max for name in means.rates])
+            self.lr_most = larger(self.lr_most, self.lr)
         if (scale := logged.get("loss_scale")) is not None:
             self.loss_scale = scale.min
-        self.held_out = _mean(_first(logged, is_held_out))
-        one = _first(logged, is_loss)
-        self.loss = _mean(one)
+        self.held_out = math.nan if means.held_out is None else _mean(logged[means.held_out])
+        one = None if means.loss is None else logged[means.loss]
+        self.loss = math.nan if one is None else _mean(one)
         self.loss_broke = one is not None and not math.isfinite(self.loss)
         if one is None:
             return
@@ -178,27 +184,28 @@ class Signals:
         recent = self._memory.recent("loss", finite, 11)
         self.loss_11 = median(recent)
         if len(recent) * self._memory.spacing >= 11:
-            self.loss_best_11 = float(np.fmin(self.loss_best_11, self.loss_11))
+            self.loss_best_11 = smaller(self.loss_best_11, self.loss_11)
         self.loss_5 = median(recent[-max(1, math.ceil(5 / self._memory.spacing)) :])
-        self.loss_best = float(np.fmin(self.loss_best, finite))
+        self.loss_best = smaller(self.loss_best, finite)
         if math.isnan(self.loss_start):
             self.loss_start = finite
         if self.age <= REFERENCE_STEPS or math.isnan(self.loss_reference):
             largest = one.max if math.isfinite(one.max) else finite
-            self.loss_reference = float(np.fmax(self.loss_reference, largest))
+            self.loss_reference = larger(self.loss_reference, largest)
 
     def _gradients(self, frame: Frame) -> None:
         if self.parameters.tensors is not frame.tensors:
             self.parameters = parameters(frame.tensors)
-            self.first_weight = np.full(len(frame.tensors), np.nan)
-            self.zero_init = np.zeros(len(frame.tensors), np.bool_)
-            self._choose()
+            self._begin_with(np.full(len(frame.tensors), np.nan), np.zeros(len(frame.tensors), np.bool_))
             self.ratio = self.weight = self.update = np.full(len(frame.tensors), np.nan)
         self.live = frame.with_data > 0
+        self.live_matrices = self.parameters.matrix & self.live
         self.rms = self.values("gradients", "rms")
         self.bad = frame.first_bad < NEVER
         if self.skipped:
             self.bad &= ~np.isin(frame.first_bad, sorted(self.skipped))
+        self.lost = bool(np.count_nonzero(self.bad))
+        self.moving = self.matrices & self.live
         if not self.skipped and not self.lost and "norm" in frame.whole:
             self.norm = float(frame.whole["norm"][MEAN])
             if self.age <= REFERENCE_STEPS or math.isnan(self.norm_start):
@@ -212,27 +219,27 @@ class Signals:
         if weights is not None and len(weights.tensors) == count:
             self.weight = self.values("weights", "norm")
         elif updates is not None and len(updates.tensors) == count:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                self.weight = self.update / self.values("updates", "update_ratio")
+            self.weight = self.update / self.values("updates", "update_ratio")
         else:
             return
-        new = np.isnan(self.first_weight) & ~np.isnan(self.weight)
-        if np.count_nonzero(new):
-            self.first_weight = np.where(new, self.weight, self.first_weight)
-            self.zero_init = self.first_weight <= ZERO_INIT * np.nan_to_num(self.parameters.default)
-            self._choose()
+        if not self._all_weighed and np.count_nonzero(new := np.isnan(self.first_weight) & ~np.isnan(self.weight)):
+            first = np.where(new, self.weight, self.first_weight)
+            self._begin_with(first, first <= ZERO_INIT * np.nan_to_num(self.parameters.default))
+            self.moving = self.matrices & self.live
         if updates is None:
             return
         # A weight that began near zero, or shrank to it, is held against what a layer of its shape begins with.
-        reference = np.fmax(np.fmax(self.weight, self.first_weight), self.parameters.default / 2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self.ratio = self.update / reference
-        largest = self.ratio[self.matrices & self.live]
-        self.step_size = float(np.fmax.reduce(largest, initial=np.nan)) if len(largest) else math.nan
+        self.ratio = self.update / np.fmax(self.weight, self.weight_scale)
+        largest = self.ratio[self.moving.nonzero()]
+        self.step_size = float(np.fmax.reduce(largest)) if len(largest) else math.nan
         recent = self._memory.recent("step size", self.step_size, 20)
-        self.step_size_20 = float(np.fmax.reduce(recent, initial=np.nan))
+        self.step_size_20 = float(np.fmax.reduce(recent))
 
-    def _choose(self) -> None:
+    def _begin_with(self, first_weight: Floats, zero_init: Mask) -> None:
+        """What is known of the first weights, NaN for nothing, and which of them are zero by design."""
+        self.first_weight, self.zero_init = first_weight, zero_init
+        self._all_weighed = not np.count_nonzero(np.isnan(first_weight))
+        self.weight_scale = np.fmax(first_weight, self.parameters.default / 2)
         self.matrices = self.parameters.matrix & ~self.zero_init
         self.inner = self.matrices & ~self.parameters.head
 
@@ -264,9 +271,23 @@ def is_held_out(name: str) -> bool:
     return bool(_HELD_OUT.match(name))
 
 
-def _first(logged: Mapping[str, Scalar], fits: Callable[[str], bool]) -> Scalar | None:
-    return next((logged[name] for name in sorted(logged, key=len) if fits(name)), None)
+class Meanings(NamedTuple):
+    """Of scalars the names of those that are looked at."""
+
+    rates: tuple[str, ...]
+    loss: str | None
+    held_out: str | None
 
 
-def _mean(one: Scalar | None) -> float:
-    return one.sum / one.count if one is not None and one.count else math.nan
+@functools.lru_cache(maxsize=64)
+def meanings(names: tuple[str, ...]) -> Meanings:
+    shortest = sorted(names, key=len)
+    return Meanings(
+        tuple(name for name in names if name == "lr" or name.startswith("lr/")),
+        next(filter(is_loss, shortest), None),
+        next(filter(is_held_out, shortest), None),
+    )
+
+
+def _mean(one: Scalar) -> float:
+    return one.sum / one.count if one.count else math.nan

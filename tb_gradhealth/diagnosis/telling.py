@@ -66,11 +66,11 @@ def steps(finding: Finding) -> str:
 
 
 def figure(one: Evidence) -> str:
-    """``loss 31.2 (against the largest of its first steps: 2.31)``."""
+    """``loss: 31.2 (against the largest of its first steps, reference 2.31)``."""
     beside = [one.unit] if one.unit else []
     if not math.isnan(one.baseline):
         beside.append(f"reference {_short(one.baseline)}")
-    return f"{one.what} {_short(one.value)}" + (f" ({', '.join(beside)})" if beside else "")
+    return f"{one.what}: {_short(one.value)}" + (f" ({', '.join(beside)})" if beside else "")
 
 
 def content(diagnosis: Diagnosis) -> dict[str, Any]:

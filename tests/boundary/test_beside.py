@@ -12,7 +12,7 @@ from tb_gradhealth import GradHealthWriter
 
 from ..writer.loops import Net, losses, node, timeline
 from .amp import batch, unscaled
-from .recorded import Recording, Step, consumed, faults, notes_of, oracle, run_of
+from .recorded import NORM_TOLERANCE, Recording, Step, consumed, faults, notes_of, oracle, run_of
 
 
 def sgd(module: torch.nn.Module) -> Any:
@@ -88,6 +88,61 @@ def test_five_steps_of_the_critic_to_one_of_the_generator(tmp_path: Path, record
     history = timeline(tmp_path)
     assert history.end == 15
     assert node(history, "generator") > 0
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)], ids=str)
+def test_each_with_a_backward_of_its_own_through_all(
+    tmp_path: Path, recording: Recording, order: tuple[int, int, int]
+) -> None:
+    """What another's backward leaves is dropped before one's own, and is no attempt; all gradients of a turn count."""
+    model = Net()
+    parts = [model.body[0], model.body[2], model.head]
+    first: Any = GradHealthWriter(sgd(parts[0]), model, logdir=tmp_path, every=1, streams=["updates"])
+    some = [first, *(GradHealthWriter(sgd(part), model, beside=first) for part in parts[1:])]
+    rows: list[Step] = []
+    for i in range(8):
+        row: Step = {}
+        for index in order:
+            for one in some:
+                one.zero_grad()
+            model(batch(i)).square().mean().backward()
+            own = {id(parameter) for parameter in parts[index].parameters()}
+            named = {name for name, parameter in model.named_parameters() if id(parameter) in own}
+            row |= {name: figures for name, figures in learning(model).items() if name in named}
+            some[index].step()
+        rows.append(row)
+    assert (first.gradhealth.step, first.gradhealth.problems) == (8, 0)
+    close(*some)
+    recording.check(rows)
+    assert notes_of(tmp_path) == []
+    run = run_of(tmp_path)
+    assert run.problems == []
+    assert (run.timeline("updates").end, run.timeline("updates").cell) == (8, 1)
+
+
+def test_a_drop_between_two_of_them_ends_the_step(tmp_path: Path, recording: Recording) -> None:
+    """The second finds its gradients bad, and tries again: that is of the next step, and none is lost."""
+    model = Net()
+    first: Any = GradHealthWriter(sgd(model.body), model, logdir=tmp_path, every=1)
+    second: Any = GradHealthWriter(sgd(model.head), model, beside=first)
+    rows: list[Step] = []
+    for i in range(3):
+        for tries, one in (([0], first), ([1, 2], second)):
+            for attempt in tries:
+                for each in (first, second):
+                    each.zero_grad()
+                model(batch(10 * i + attempt)).square().mean().backward()
+            name = "body." if one is first else "head."
+            rows.append({key: figures for key, figures in learning(model).items() if key.startswith(name)})
+            one.step()
+    close(first, second)
+    found = [(note.step, note.kind) for note in notes_of(tmp_path)]
+    assert {kind for _, kind in found} == {"not_stepped"}
+    for name in ("body.0.weight", "head.weight"):
+        made = [figures.norm for figures in recording.of(name).values() if figures is not None]
+        wanted = [figures.norm for row in rows if (figures := row.get(name)) is not None]
+        assert len(wanted) == 3
+        assert made == pytest.approx(wanted, rel=NORM_TOLERANCE)
 
 
 def test_wandb_279_two_models_at_once(tmp_path: Path, recording: Recording) -> None:

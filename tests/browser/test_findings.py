@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, Route
 
@@ -100,3 +101,23 @@ def test_without_findings_the_rail_says_why(board: TensorBoard, open_tab: Any, a
         assert tab.part("finding").count() == 0
         tab.part("alert").first.wait_for()
         assert tab.problems == []
+
+
+def test_what_was_found_while_a_run_trained_is_in_its_rail(tensorboard: TensorBoard, open_tab: Any) -> None:
+    """From the thread that looked at the rows, through the event file and TensorBoard, to the cell."""
+    tab = open_tab(tensorboard.url, rail="open").ready()
+    tab.choose_run(RUN)
+    settled(tab)
+    first = tab.part("finding").first
+    first.wait_for()
+    told = ("Critical", "NUMERICAL", "not finite 1 (of 8 tensors)", f"steps {PLANTED_STEP}–", PLANTED_TENSOR)
+    for words in told:
+        assert words in first.inner_text()
+    first.click()
+    settled(tab)
+    rect = tab.ask(f"health.rectOf({meta(tensorboard)['nodes']['name'].index(PLANTED_TENSOR)}, {PLANTED_STEP})")
+    assert np.allclose(cursor(tab), (rect["x"], rect["y"]), atol=3)
+    tab.part("reasons-toggle").first.click()
+    reasons = tab.part("reasons").inner_text()
+    assert "torch.autograd.set_detect_anomaly(True)" in reasons
+    assert tab.problems == []

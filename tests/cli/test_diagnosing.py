@@ -28,7 +28,7 @@ def test_report(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == f"{name}: NUMERICAL: a value that is not finite was used, in embed, from step 41 on"
     assert lines[2] == "critical NUMERICAL in embed"
     assert lines[3].split() == ["when", "steps", "41", "to", "69,", "seen", "at", "step", "49"]
-    assert lines[4].split() == ["evidence", "not", "finite", "1", "(tensors,", "reference", "6)"]
+    assert lines[4].split() == ["evidence", "not", "finite", "1", "(of", "6", "tensors)"]
     (heat,) = (line for line in lines if line.strip().startswith("embed "))
     assert heat.count("!") == 2
     assert '  bottleneck: streams=["spectrum"]' in lines
@@ -40,7 +40,7 @@ def test_report_as_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (told["worst"], told["steps"], told["streams"]) == ("critical", [0, STEPS], ["gradients"])
     first = told["findings"][0]
     assert (first["type"], first["node"], first["start"], first["rule"]) == ("NUMERICAL", "embed", 41, "nonfinite")
-    assert first["evidence"] == [{"what": "not finite", "value": 1.0, "baseline": 6.0, "unit": "tensors"}]
+    assert first["evidence"] == [{"what": "not finite", "value": 1.0, "baseline": None, "unit": "of 6 tensors"}]
     assert {
         "rule": "bottleneck",
         "type": "BOTTLENECK",

@@ -49,6 +49,14 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         7,
         7,
     ),
+    "nonfinite_loss": (
+        [*healthy(7), Step(logged={"loss": math.inf})],
+        "NUMERICAL",
+        "notice",
+        "",
+        7,
+        7,
+    ),
     "skipped_steps": (
         [step for _ in range(20) for step in (Step(), Step(skipped=True))],
         "NUMERICAL",
@@ -448,6 +456,10 @@ INNOCENT: dict[str, tuple[list[Step], tuple[str, ...]]] = {
     "a large embedding before small layers": (
         [gradients(at(0.9e-5, 0, 1, 2, of=SIZE, others=0.01), (0.1,) * SIZE) for _ in range(20)],
         ("depth_drop",),
+    ),
+    "a loss that overflows under a scale that is still sought": (
+        [Step(logged={"loss": math.inf}, skipped=True), *healthy(9)],
+        ("nonfinite_loss",),
     ),
     "scores that a mask leaves out": (
         [Step(bad={"activations": ("net.2",)}) for _ in range(20)],

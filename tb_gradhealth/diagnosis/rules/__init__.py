@@ -24,6 +24,7 @@ from . import (
     never_updated,
     no_gradient,
     nonfinite,
+    nonfinite_loss,
     norm_and_loss,
     norm_jump,
     norm_limits,
@@ -45,6 +46,7 @@ from . import (
 
 RULES: tuple[Rule, ...] = (
     nonfinite.RULE,
+    nonfinite_loss.RULE,
     skipped_steps.RULE,
     underflow.RULE,
     norm_jump.RULE,

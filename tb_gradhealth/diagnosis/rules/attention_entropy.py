@@ -27,7 +27,7 @@ def look(view: View) -> Iterable[Hit]:
     one = view.held("one", entropy < view.by_node("low", names), 100)
     all_alike = view.held("all", entropy > view.by_node("high", names), 100)
     for held, what in ((one, "to one key"), (all_alike, "uniform")):
-        for place in np.flatnonzero(held.now).tolist():
+        for place in held.places():
             told = evidence(f"attention entropy, {what}", entropy[place], view["low"], "share of the largest")
             yield Hit(names[place], int(held.since[place]), told)
     yield from _peaked(view, names, entropy)
@@ -39,13 +39,15 @@ def _peaked(view: View, names: tuple[str, ...], entropy: Floats) -> Iterable[Hit
     mean = modules.mean(entropy)
     before = view.recent("entropies", mean, BACK)
     began = view.once("began", lambda: mean if now.start == 0 else np.full(len(mean), np.nan), id(names))
-    large = (began < view["start"]) & (mean < view["start"])
-    with np.errstate(invalid="ignore"):
-        fell = (mean < view["fallen"] * before[0]) & (mean < view["peaked"])
     state = view.once("fallen", lambda: {"fell": np.zeros(len(mean), np.bool_)}, id(names))
-    state["fell"] = (state["fell"] | fell) & (mean < view["peaked"])
-    held = view.held("peaked", large | state["fell"], 10)
-    for place in np.flatnonzero(held.now).tolist():
+    peaked = mean < max(view["start"], view["peaked"])
+    if np.count_nonzero(peaked):
+        state["fell"] = (state["fell"] | (mean < view["fallen"] * before[0])) & (mean < view["peaked"])
+        peaked = (began < view["start"]) & (mean < view["start"]) | state["fell"]
+    else:
+        state["fell"] = peaked
+    held = view.held("peaked", peaked, 10)
+    for place in held.places():
         told = evidence("attention entropy", mean[place], np.nanmax(before[:, place]), "share of the largest")
         yield Hit(modules.names[place], int(held.since[place]), told, "medium", "SATURATED", PEAKED_INNOCENT)
 
@@ -56,10 +58,15 @@ class _Modules:
     def __init__(self, names: tuple[str, ...]) -> None:
         owners = [module_of(name) or name for name in names]
         self.names = tuple(dict.fromkeys(owners))
-        self._heads = [np.array([one == name for one in owners]) for name in self.names]
+        heads = [[head for head, one in enumerate(owners) if one == name] for name in self.names]
+        counts = [len(one) for one in heads]
+        #: ``[module, head]`` of those with as many heads as each other, as a rule of all of them.
+        self._alike = [np.array([one for one in heads if len(one) == count]) for count in sorted(set(counts))]
+        self._order = np.argsort(np.argsort(counts, kind="stable"))
 
     def mean(self, entropy: Floats) -> Floats:
-        return np.array([entropy[heads].mean() for heads in self._heads])
+        means = [np.add.reduce(entropy[heads], axis=1) / heads.shape[1] for heads in self._alike]
+        return means[0] if len(means) == 1 else np.concatenate(means)[self._order]
 
 
 RULE = Rule(

@@ -20,9 +20,9 @@ def look(view: View) -> Iterable[Hit]:
     low = now.matrices & (sides >= view["side"]) & (rank > 0) & (rank < view.by_node("rank", now.parameters.names))
     # The rank is the weight's own, and no matter of the batch: one look is enough.
     held = view.held("low", low, 1)
-    if not held.now.any():
+    if not held.anywhere:
         return
-    place = int(np.flatnonzero(held.now)[0])
+    place = held.first
     told = evidence("effective rank", rank[place], sides[place], "of so many dimensions")
     node = view.once("node", lambda: now.parameters.names[place], now.parameters.names[0])
     yield Hit(node, int(held.since[place]), told)

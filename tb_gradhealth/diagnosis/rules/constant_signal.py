@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..memory import places
 from ..rule import Cause, Hit, Rule, View, evidence
+from ..signals import Signals
 from ..structure import looks_embedded
 from .constant_input import ALIKE
 
@@ -20,18 +22,24 @@ def look(view: View) -> Iterable[Hit]:
     names = modules.tensors.names
     which = view.once("which", lambda: np.array([not looks_embedded(name) for name in names], np.bool_), id(names))
     constant = modules.hidden & which & (spread < view.by_node("spread", names))
-    if now.frame("inputs") is not None and np.nanmax(now.values("inputs", "batch_spread"), initial=0) <= ALIKE:
-        constant[:] = False  # no layer's fault: the samples are alike
+    if np.count_nonzero(constant) and _samples_are_alike(now):
+        constant[:] = False  # no layer's fault
     held = view.held("constant", constant, 10)
-    if not held.now.any():
+    if not held.anywhere:
         return
     # What was constant first; of several at once the one nearest the input, whatever follows has it from there.
     earliest = held.since[held.now].min()
-    place = int(np.flatnonzero(held.now & (held.since <= earliest + 3 * view.spacing))[0])
+    place = int((held.now & (held.since <= earliest + 3 * view.spacing)).argmax())
     node = modules.owner[place] or names[place]
-    last = np.flatnonzero(modules.layer & modules.hidden)[-1:]
+    last = places(modules.layer & modules.hidden)[-1:]
     told = evidence("spread across the batch", spread[place], view["spread"], "share of the RMS")
     yield Hit(node, int(held.since[place]), told, type="MODE_COLLAPSE" if place in last else None)
+
+
+def _samples_are_alike(now: Signals) -> bool:
+    if now.frame("inputs") is None:
+        return False
+    return bool(np.fmax.reduce(now.values("inputs", "batch_spread"), initial=0) <= ALIKE)
 
 
 RULE = Rule(

@@ -20,7 +20,7 @@ from .dead_units import severity_of
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     names = now.parameters.names
-    if now.frame("dead_rows") is not None or (now.modules is not None and now.modules.like(RELU).any()):
+    if now.frame("dead_rows") is not None or (now.modules is not None and now.modules.any_like(RELU)):
         return []  # these show the same, and more surely
     which = view.once("which", lambda: _of_layers(now.parameters), id(names))
     zeros = now.values("gradients", "zero_fraction")

@@ -11,7 +11,7 @@ from .dead_units import severity_of
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    if now.modules is not None and now.modules.like(RELU).any():
+    if now.modules is not None and now.modules.any_like(RELU):
         return []
     parameters = now.parameters
     dead = now.values("dead_rows", "dead_row_fraction")

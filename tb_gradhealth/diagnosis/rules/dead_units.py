@@ -8,6 +8,7 @@ import numpy as np
 
 from ...rows import Floats
 from ..finding import Severity
+from ..memory import places
 from ..modules import RELU
 from ..rule import Cause, Hit, Rule, View, evidence
 from ..signals import Signals
@@ -23,13 +24,16 @@ def look(view: View) -> Iterable[Hit]:
         return
     dead = now.values("activations", "dead_unit_fraction")
     names = modules.tensors.names
-    many = modules.like(RELU) & (dead >= view.by_node("share", names)) & (dead * modules.units >= view["units"])
     # Nothing is dead before there were so many looks: what is then was silent from the beginning.
     looks = view.once("looks", lambda: _Looks(dead), id(modules))
-    died = looks.add(dead) >= view["died"]
-    for place in np.flatnonzero(many).tolist():
+    looks.add(dead)
+    many = modules.like(RELU) & (dead >= view.by_node("share", names))
+    if not np.count_nonzero(many):
+        return
+    for place in places(many & (dead * modules.units >= view["units"])):
         nearly_all = dead[place] >= view["nearly_all"]
-        severity = "critical" if nearly_all else severity_of(now, bool(died[place]), view["patience"])
+        died = looks.died(place, dead[place]) >= view["died"]
+        severity = "critical" if nearly_all else severity_of(now, died, view["patience"])
         told = evidence("units silent for all samples", dead[place], view["share"], "share of units, 20 looks on end")
         since = max(now.began, now.start - (LOOKS - 1) * view.spacing)
         yield Hit(modules.owner[place] or names[place], since, told, severity)
@@ -41,13 +45,15 @@ class _Looks:
     def __init__(self, dead: Floats) -> None:
         self._looks, self._least = 0, np.full(len(dead), np.nan)
 
-    def add(self, dead: Floats) -> Floats:
-        """What died since, as a share of the units."""
+    def add(self, dead: Floats) -> None:
         self._looks += 1
         if self._looks >= LOOKS:
             self._least = np.fmin(self._least, dead)
-        found: Floats = np.nan_to_num(dead - self._least)
-        return found
+
+    def died(self, place: int, dead: float) -> float:
+        """What died since, as a share of the units; 0 where that is not known."""
+        since = float(dead - self._least[place])
+        return since if since == since else 0.0
 
 
 def severity_of(now: Signals, died: bool, patience: float) -> Severity | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from functools import reduce
 
 import numpy as np
 
 from ...rows import Floats
+from ..memory import larger
 from ..rule import Cause, Hit, Rule, View, evidence
+from ..signals import Signals
 
 #: Weights at either end, and how many there must be in all for a depth.
 END, LEAST = 2, 4
@@ -19,21 +23,20 @@ def decades(sizes: Floats, depth: Sequence[int], input_scale: float) -> float:
     ``sizes [tensor]`` are the RMS or the norm of gradients, ``depth`` the weights from the input on.
     """
     if len(depth) < LEAST:
-        return np.nan
-    sizes = sizes[[*depth[:END], *depth[-END:]]]
+        return math.nan
+    ends: list[float] = [sizes.item(place) for place in (*depth[:END], *depth[-END:])]
     if input_scale > 1:  # the gradient of the first weights has its input as a factor
-        sizes[0] /= input_scale
-    first, last = np.fmax.reduce(sizes[:END]), np.fmax.reduce(sizes[END:])
-    return float(np.log10(last / first)) if first > 0 and last > 0 else np.nan
+        ends[0] /= input_scale
+    first, last = reduce(larger, ends[:END]), reduce(larger, ends[END:])
+    return float(np.log10(last / first)) if first > 0 and last > 0 else math.nan
 
 
-def _decades(view: View) -> tuple[float, float]:
+def _decades(now: Signals) -> tuple[float, float]:
     """Those of RMS and norm, the larger and the smaller one.
 
     Elements of a kernel that is used in many places have larger gradients than those of a large matrix, whose norm has
     more of them: what both tell is no matter of the sizes of tensors.
     """
-    now = view.now
     found = [
         decades(sizes, now.parameters.depth, now.input_scale) for sizes in (now.rms, now.values("gradients", "norm"))
     ]
@@ -41,14 +44,14 @@ def _decades(view: View) -> tuple[float, float]:
 
 
 def look_down(view: View) -> Iterable[Hit]:
-    drop, least = _decades(view)
+    drop, least = view.now.of_row(_decades)
     since = view.lasted("drop", drop > view["decades"] and least > view["of_norm"], 20, 0.9)
     if since is not None:
         yield _hit(view, since, drop)
 
 
 def look_up(view: View) -> Iterable[Hit]:
-    least, most = (-found for found in _decades(view))
+    least, most = (-found for found in view.now.of_row(_decades))
     since = view.lasted("growth", least > view["decades"], 12, 10 / 12)
     if since is not None:
         yield _hit(view, since, most)

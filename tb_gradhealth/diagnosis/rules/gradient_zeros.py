@@ -6,25 +6,31 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ...rows import Floats
 from ..rule import Cause, Hit, Rule, View, evidence
-from ..structure import zero_share
+from ..structure import Parameters, zero_share
 
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     parameters = now.parameters
     names = parameters.names
-    by_design = view.once("by design", lambda: np.array([zero_share(name) for name in names]), id(names))
-    allowed = np.minimum(by_design + view.by_node("share", names), 1.0)
+    allowed = view.once("allowed", lambda: _allowed(parameters, view.by_node("share", names)), id(names))
     zeros = now.values("gradients", "near_zero_fraction")
-    held = view.held("zeros", (zeros > allowed) & ~parameters.embedding, 20)
-    if not held.now.any():
+    held = view.held("zeros", zeros > allowed, 20)
+    if not held.anywhere:
         return
     place = int(np.where(held.now, zeros - allowed, -1).argmax())
     node = view.once("node", lambda: place, id(names))
     told = evidence("|x| < 1e-8", zeros[node], allowed[node], "share of elements")
-    others = evidence("tensors like it", held.now.sum(), len(names), "tensors")
+    others = evidence("tensors like it", held.now.sum(), unit=f"of {len(names)}")
     yield Hit(names[node], int(held.since[node]), (*told, *others), innocent=parameters.innocent[node] or None)
+
+
+def _allowed(parameters: Parameters, share: Floats) -> Floats:
+    """Beside what is zero by design; of an embedding everything."""
+    by_design = np.array([zero_share(name) for name in parameters.names])
+    return np.where(parameters.embedding, np.inf, np.minimum(by_design + share, 1.0))
 
 
 RULE = Rule(

@@ -18,14 +18,14 @@ def look(view: View) -> Iterable[Hit]:
     now = view.now
     parameters = now.parameters
     small = parameters.matrix & (now.weight < view["share"] * parameters.default)
-    if not small.any():
+    if not np.count_nonzero(small):
         view.held("small", small, 20)
         return
     ratio = np.nan_to_num(now.update / np.fmax(now.weight, 1e-30))
     held = view.held("small", small & (ratio > view["update"]), 20)
-    if not held.now.any():
+    if not held.anywhere:
         return
-    place = int(np.flatnonzero(held.now)[0])
+    place = held.first
     told = (
         *evidence("weight norm", now.weight[place], parameters.default[place], "L2, against the default for its shape"),
         *evidence("update : weight", ratio[place], 1e-3, "ratio of norms, usual is 0.001"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..finding import Severity
+from ..memory import middle, places
 from ..rule import Cause, Hit, Rule, View, evidence
 from .input_scale import first_layer
 
@@ -19,12 +20,12 @@ def look(view: View) -> Iterable[Hit]:
     names = now.row.frames["inputs"].tensors.names
     size = np.abs(now.values("inputs", "mean")) + now.values("inputs", "std")
     recent = view.recent("sizes", size, BACK)
-    if len(recent) < LEAST or not (recent[-2] > view["times"] * np.fmin.reduce(recent)).any():
+    if len(recent) < LEAST or not np.count_nonzero(recent[-2] > view["times"] * np.fmin.reduce(recent)):
         return  # what is not far above the least is not above the median
-    large = recent > view["times"] * np.nanmedian(recent, axis=0)
+    large = recent > view["times"] * np.array([middle(sizes) for sizes in recent.T])
     over = large[:-1] & ~large[1:]  # what lasts is no outlier: input_scale looks at that
-    for place in np.flatnonzero(over[-1]).tolist():
-        usual = np.nanmedian(recent[:, place])
+    for place in places(over[-1]):
+        usual = middle(recent[:, place])
         told = evidence(f"size of {names[place]}", recent[-2, place], usual, "|mean| + std, against its median")
         count = evidence("such batches lately", over[:, place].sum(), np.nan, f"of {len(recent)} looked at")
         severity: Severity | None = "notice" if over[:, place].sum() < view["batches"] else None

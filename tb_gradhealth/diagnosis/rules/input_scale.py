@@ -17,14 +17,14 @@ def look(view: View) -> Iterable[Hit]:
     mean, std = now.values("inputs", "mean"), now.values("inputs", "std")
     off = (np.abs(mean) > view.by_node("mean", frame.tensors.names)) | (std > view.by_node("std", frame.tensors.names))
     held = view.held("off", off, 6, 5 / 6)
-    if not held.now.any():
+    if not held.anywhere:
         return
     # Functions with a limit on both sides cannot absorb it; where they are not known to come first, it is a hint as
     # long as the loss takes no harm.
     bounded = now.modules.bounded_first() if now.modules is not None else bool(now.parameters.recurrent.any())
     harmful = bounded or (now.positive and now.harmed)
     size = np.fmax(np.abs(mean) / view["mean"], std / view["std"])
-    for place in np.flatnonzero(held.now).tolist():
+    for place in held.places():
         name = frame.tensors.names[place]
         # So far off, what absorbs it has to learn that first; a normalisation behind the first layer need not.
         far = size[place] > view["far"] and not _normalised(now.parameters)
@@ -38,14 +38,15 @@ def look(view: View) -> Iterable[Hit]:
 
 def first_layer(parameters: Parameters) -> str:
     """The module that gets the inputs."""
-    places = np.flatnonzero(parameters.matrix)
-    return module_of(parameters.names[places[0]]) if len(places) else ""
+    return module_of(parameters.names[parameters.matrix.argmax()]) if np.count_nonzero(parameters.matrix) else ""
 
 
 def _normalised(parameters: Parameters) -> bool:
     """Whether what the first layer returns is normalised, or what it gets."""
-    places = np.flatnonzero(parameters.matrix)
-    return bool(len(places)) and bool(parameters.normalised[places[0]] or places[0] > 0)
+    if not np.count_nonzero(parameters.matrix):
+        return False
+    first = int(parameters.matrix.argmax())
+    return first > 0 or bool(parameters.normalised[first])
 
 
 RULE = Rule(

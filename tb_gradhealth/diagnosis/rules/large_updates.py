@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from ..finding import Severity
-from ..memory import median
+from ..memory import median, rows, smaller
 from ..rule import Cause, Hit, Rule, View, evidence
 
 #: A rate that changed by no more than this factor in 20 steps.
@@ -17,21 +18,22 @@ STEADY = 1.3
 def look(view: View) -> Iterable[Hit]:
     """Large steps alone do no harm as a rule; beside a loss that does not fall, or comes back, they do."""
     now = view.now
-    if np.isnan(now.step_size) or now.start in now.skipped:
+    if math.isnan(now.step_size) or now.start in now.skipped:
         return
-    long, short = median(view.recent("long", now.step_size, 10)), median(view.recent("short", now.step_size, 3))
+    sizes = view.recent("sizes", now.step_size, 10)
+    long, short = median(sizes), median(sizes[-rows(3, view.spacing) :])
     best = view.once("best", lambda: {"loss": np.nan})
     before = best["loss"]
     if now.age > 12:
-        best["loss"] = float(np.fmin(before, now.loss_11))
+        best["loss"] = smaller(before, now.loss_11)
     settled = now.age > 30 and now.positive
     stuck = long > view["stuck"] and now.loss_11 > 0.855 * now.loss_reference
     returned = long > view["returned"] and now.loss_11 > 4 * before and now.loss_11 > 0.3 * now.loss_start
     risen = now.loss_11 > 1.25 * now.loss_reference and now.large_steps
     # A loss that hovers above what it once had, while all of the model moves: steps leap over where they lead to.
     # One whose rate moves is given the time that its schedule takes.
-    rates = view.recent("rates", now.lr, 20)
-    steady = not max(rates[0], now.lr) > STEADY * min(rates[0], now.lr)
+    before_rate = view.recent("rates", now.lr, 20).item(0)
+    steady = not max(before_rate, now.lr) > STEADY * min(before_rate, now.lr)
     above = settled and steady and not now.converged and now.loss_11 > view["hovers"] * now.loss_best_11
     usual = median(view.recent("usual", now.usual_step if above else np.nan, 10)) if above else np.nan
     hovers = view.lasted("hovers", above and usual > view["usual"], 20) is not None
@@ -40,7 +42,7 @@ def look(view: View) -> Iterable[Hit]:
     since = view.lasted("large", large or harmful, 1)
     if since is None:
         return
-    which = np.where(now.matrices & now.live, np.fmax(now.ratio, 0), 0)
+    which = np.where(now.moving, np.fmax(now.ratio, 0), 0)
     place = int(which.argmax())
     severity: Severity = "medium" if harmful else "notice"
     told = evidence("update : weight, largest", long, 1e-3, "ratio of norms, usual is 0.001")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
+from ..memory import middle
 from ..rule import Cause, Hit, Rule, View, evidence
 
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    which = now.parameters.matrix & now.live
-    zeros = now.values("gradients", "zero_fraction")[which]
-    lost = False
-    if len(zeros) > 1 and not now.converged:
-        lost = zeros.min() > view["each"] and float(np.median(zeros)) > view["median"]
-    since = view.lasted("lost", lost, 10)
+    zeros, median = now.values("gradients", "zero_fraction"), math.nan
+    many = now.live_matrices & (zeros > view["each"])
+    if np.count_nonzero(many) == np.count_nonzero(now.live_matrices) > 1 and not now.converged:
+        median = middle(zeros[many])
+    since = view.lasted("lost", median > view["median"], 10)
     if since is not None:
-        told = evidence("zeros in the gradients", float(np.median(zeros)), view["median"], "share, median of matrices")
-        yield Hit("", since, (*told, *evidence("in the matrix with fewest", float(zeros.min()), view["each"], "share")))
+        told = evidence("zeros in the gradients", median, view["median"], "share, median of matrices")
+        fewest = evidence("in the matrix with fewest", zeros[many].min(), view["each"], "share")
+        yield Hit("", since, (*told, *fewest))
 
 
 RULE = Rule(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..finding import Severity
+from ..memory import middle
 from ..rule import Cause, Hit, Rule, View, evidence
 
 
@@ -16,17 +17,18 @@ def look(view: View) -> Iterable[Hit]:
     count = len(now.parameters.names)
     if not now.lr > 0 or now.start in now.skipped or len(frame.tensors) != count:
         return
-    size = now.values("gradients", "norm") * now.lr
-    with np.errstate(invalid="ignore"):
-        still = now.live & now.parameters.weight & (now.update == 0) & (size > view["reach"] * now.weight)
-        moved = bool((now.update > 0).any())
-    held = view.held("still", still & moved, 20)
-    if not held.now.any():
+    still = now.update == 0
+    if np.count_nonzero(still):
+        still &= now.live & now.parameters.weight
+        still &= now.values("gradients", "norm") * now.lr > view["reach"] * now.weight
+        still &= np.count_nonzero(now.update > 0) > 0
+    held = view.held("still", still, 20)
+    if not held.anywhere:
         return
-    place = int(np.flatnonzero(held.now)[0])
+    place = held.first
     rates = [one.max for name, one in now.row.logged.items() if name.startswith("lr/")]
     frozen: Severity | None = "notice" if 0.0 in rates else None
-    told = evidence("update", 0.0, float(np.nanmedian(now.update)), "L2, against the median")
+    told = evidence("update", 0.0, middle(now.update), "L2, against the median")
     node = view.once("node", lambda: now.parameters.names[place], now.parameters.names[0])
     yield Hit(node, int(held.since[place]), told, frozen)
 

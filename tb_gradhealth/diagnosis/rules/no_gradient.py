@@ -14,25 +14,26 @@ from ..structure import module_of
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     names = now.parameters.names
-    if not names or not now.live.any():
+    if not np.count_nonzero(now.live):
         return
     state = view.once("had", lambda: {"had": np.zeros(len(names), np.bool_)}, id(names))
     state["had"] |= now.live
-    runs = view.once("runs", lambda: _Runs(names), id(names))
-    ran, known = runs.see(view)
-    updates = now.frame("updates")
-    # Of a parameter that is frozen no update is recorded; one that waits for its gradient has one, of 0.
-    waits = ~np.isnan(now.update) if updates is not None else state["had"]
+    running = unknown = known = waits = ~now.live
+    if np.count_nonzero(waits):
+        ran, known = view.once("runs", lambda: _Runs(names), id(names)).see(view)
+        # Of a parameter that is frozen no update is recorded; one that waits for its gradient has one, of 0.
+        waits = waits & (~np.isnan(now.update) if now.frame("updates") is not None else state["had"])
+        running, unknown = waits & ran, waits & ~known
     # Where the module is seen to run, it is no expert that waits for its turn.
-    seen = view.held("seen", ~now.live & waits & ran, view["steps"] / 2)
-    guessed = view.held("guessed", ~now.live & waits & ~known, view["steps"])
-    absent = seen.now | guessed.now
-    if not absent.any():
+    seen = view.held("seen", running, view["steps"] / 2)
+    guessed = view.held("guessed", unknown, view["steps"])
+    if not (seen.anywhere or guessed.anywhere):
         return
+    absent = seen.now | guessed.now
     place = int((absent * (1 + now.parameters.weight)).argmax())  # the first weight, else the first bias
     sure = bool(state["had"][place]) or bool(known[place])
     severity: Severity | None = None if sure else "notice"
-    told = evidence("tensors without gradient", absent.sum(), len(names), "tensors")
+    told = evidence("tensors without gradient", absent.sum(), unit=f"of {len(names)}")
     node = view.once("node", lambda: names[place], id(names))
     since = seen.since if seen.now[place] else guessed.since
     yield Hit(node, int(since[place]), told, severity)

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...rows import NEVER
-from ..finding import Evidence
 from ..memory import Mask
 from ..row import Frame
-from ..rule import Cause, Hit, Rule, View
+from ..rule import Cause, Hit, Rule, View, evidence
 from ..signals import Signals
 
 #: Steps in which the loss is not finite and a GradScaler skips, after which it is no single batch.
@@ -22,54 +21,56 @@ def look(view: View) -> Iterable[Hit]:
     so. A forward pass that is not finite is none of its scale's; once it may be the batch."""
     now = view.now
     gradients = now.row.frames["gradients"]
-    broken = now.loss_broke or bool((gradients.first_bad < NEVER).any())
     weights = now.frame("weights")
-    in_weights = weights is not None and bool((weights.first_bad < NEVER).any())
     # What is logged may stand a row before its step: gradients of the next one tell where it came from.
     in_loss = view.lasted("loss", now.loss_broke and now.applied, 2)
     skipping = view.lasted("skipping", now.loss_broke and not now.applied, SKIPPED)
     looked = now.start not in now.skipped or skipping is not None
-    if looked and (forward := _inputs(now) or _activations(view, broken)) is not None:
+    if looked and (forward := _inputs(now) or _activations(view)) is not None:
         frame, bad, node, where = forward
-    elif now.bad.any():
+    elif now.lost:
         # Backward goes from the end to the start: the deepest is the first.
         frame, bad, where = gradients, now.bad, "tensors"
         node = frame.tensors.names[np.flatnonzero(bad)[-1]] if not bad[now.live].all() else ""
-    elif in_weights and weights is not None:
+    elif weights is not None and _is_bad(weights):
         frame, bad, where = weights, weights.first_bad < NEVER, "tensors"
         node = frame.tensors.names[np.flatnonzero(bad)[0]]
     elif in_loss is not None or skipping is not None:
         since = in_loss if in_loss is not None else skipping
-        yield Hit("", since or 0, (Evidence("loss", now.loss, now.loss_start, ""),))
+        yield Hit("", since or 0, evidence("loss", now.loss, now.loss_start))
         return
     else:
         return
     first = int(frame.first_bad[bad].min())
-    yield Hit(node, first, (Evidence("not finite", float(bad.sum()), float(len(bad)), where),))
+    yield Hit(node, first, evidence("not finite", bad.sum(), unit=f"of {len(bad)} {where}"))
+
+
+def _is_bad(frame: Frame) -> bool:
+    return bool(np.count_nonzero(frame.first_bad < NEVER))
 
 
 def _inputs(now: Signals) -> tuple[Frame, Mask, str, str] | None:
     frame = now.frame("inputs")
-    bad = frame.first_bad < NEVER if frame is not None else np.zeros(0, np.bool_)
-    if frame is None or not bad.any():
+    if frame is None or not _is_bad(frame):
         return None
-    return frame, bad, frame.tensors.names[np.flatnonzero(bad)[0]], "inputs"
+    bad = frame.first_bad < NEVER
+    return frame, bad, frame.tensors.names[bad.argmax()], "inputs"
 
 
-def _activations(view: View, broken: bool) -> tuple[Frame, Mask, str, str] | None:
+def _activations(view: View) -> tuple[Frame, Mask, str, str] | None:
     """Modules whose output broke something: what is infinite while loss and gradients are fine is so on purpose, as
     attention scores that a mask leaves out, and is later no sign of anything."""
     frame = view.now.frame("activations")
-    if frame is None:
+    if frame is None or not _is_bad(frame):
         return None
     bad = frame.first_bad < NEVER
     wanted = view.once("on purpose", lambda: np.zeros(len(bad), np.bool_), id(frame.tensors))
-    if not broken:
+    if not view.now.loss_broke and not _is_bad(view.now.row.frames["gradients"]):
         wanted |= bad
     bad = bad & ~wanted
-    if not bad.any():
+    if not np.count_nonzero(bad):
         return None
-    return frame, bad, _layer(view, int(np.flatnonzero(bad)[0])), "modules"
+    return frame, bad, _layer(view, int(bad.argmax())), "modules"
 
 
 def _layer(view: View, place: int) -> str:

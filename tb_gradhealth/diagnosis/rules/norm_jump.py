@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..memory import median
 from ..rule import Cause, Hit, Rule, View, evidence
 
@@ -23,9 +21,10 @@ def look(view: View) -> Iterable[Hit]:
     before = norms[: -max(window, RISE // view.spacing)]
     if len(before) * view.spacing < LEAST - RISE or len(before) < 2:
         return
-    usual = float(np.nanmax(before))
-    held = median(norms[-window:])
-    since = view.lasted("high", held > view["times"] * usual and held > view["of_start"] * now.norm_start, 1)
+    held, usual = median(norms[-window:]), math.nan
+    if held > view["of_start"] * now.norm_start and held > view["times"] * before[-1]:
+        usual = float(before.max())
+    since = view.lasted("high", held > view["times"] * usual, 1)
     if since is not None:
         yield Hit("", since, evidence("global gradient norm", held, usual, "L2, against the largest before"))
 

@@ -20,11 +20,12 @@ BACK, LEAST = 64, 16
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    norm = now.row.frames["gradients"].whole.get("norm")
-    if norm is None or now.skipped or not np.isfinite(norm).all():
+    planes = now.row.frames["gradients"].whole.get("norm")
+    norm: list[float] = planes.tolist() if planes is not None else []
+    if not norm or now.skipped or not all(map(math.isfinite, norm)):
         return
     # Of rows with several steps the least one is usual, so that no outlier raises what it is held against.
-    least = view.recent("least", float(norm[MIN]), BACK)
+    least = view.recent("least", norm[MIN], BACK)
     if len(least) * view.spacing < LEAST:
         return
     high = norm[MAX] > view["times"] * least.min()  # else it is not far above the median, either
@@ -32,11 +33,13 @@ def look(view: View) -> Iterable[Hit]:
     # Of a model that has learnt nearly all there is, gradients are next to nothing, and any hard sample is a spike.
     times = norm[MAX] / usual if usual > 0 and norm[MAX] > view["of_start"] * now.norm_start else math.nan
     recent = view.recent("times", times, BACK)
+    if not times > view["times"]:
+        return
     # One that goes on in the next row is no single step.
     large = recent > view["times"]
     begun = large & ~np.concatenate([[False], large[:-1]])
     count = int(begun.sum())
-    if count >= view["spikes"] and times > view["times"]:
+    if count >= view["spikes"]:
         since = now.stop - (len(recent) - int(np.flatnonzero(begun)[0])) * view.spacing
         told = evidence("global gradient norm", norm[MAX], usual, "L2, against the median of the steps before")
         yield Hit("", max(now.began, since), (*told, *evidence("such steps lately", count, math.nan, f"of {BACK}")))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-
-import numpy as np
 
 from ..rule import Cause, Hit, Rule, View, evidence
 
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    if not np.isfinite(now.held_out) or not now.positive:
+    if not math.isfinite(now.held_out) or not now.positive:
         return
-    best = view.once("best", lambda: {"loss": np.inf})
+    best = view.once("best", lambda: {"loss": math.inf})
     best["loss"] = min(best["loss"], now.held_out)
     risen = now.held_out > view["risen"] * best["loss"]
     apart = now.held_out > view["ratio"] * now.loss_11 and (risen or now.held_out > view["far"] * now.loss_11)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-
-import numpy as np
 
 from ..rule import Cause, Hit, Rule, View, evidence
 
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    if not np.isfinite(now.held_out):
+    if not math.isfinite(now.held_out):
         return
-    best = view.once("best", lambda: {"loss": np.inf, "step": now.start, "since": 0})
+    best = view.once("best", lambda: {"loss": math.inf, "step": now.start, "since": 0})
     improved = now.held_out < best["loss"] - view["least"] * abs(now.held_out)
     best["loss"] = min(best["loss"], now.held_out)
     best["step"] = now.start if improved else best["step"]

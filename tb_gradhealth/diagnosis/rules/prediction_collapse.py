@@ -8,14 +8,18 @@ predictions that share much as well, and no such loss.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from ...rows import Floats
-from ..memory import Mask, Past
+from ..memory import Past, places, rows
 from ..rule import Cause, Hit, Rule, View, evidence
 from ..structure import module_of
+
+#: A spread, as a share of the predictions, that may be what is left of a larger one.
+ALIKE = 0.3
 
 
 def look(view: View) -> Iterable[Hit]:
@@ -25,34 +29,41 @@ def look(view: View) -> Iterable[Hit]:
     spread = relative * now.values("predictions", "rms")
     start = view.once("start", lambda: {"spread": np.full(len(names), np.nan)}, id(names))
     start["spread"] = np.where(np.isnan(start["spread"]), spread, start["spread"])
-    usual, fallen = _against_history(view, "spread", spread, view["of_history"])
-    _, shared = _against_history(view, "relative", relative, view["share_of_history"])
-    small = view.held("relative", relative < view["relative"], 20)
-    gone = view.held("gone", (spread < view["of_start"] * start["spread"]) & (relative < 0.3), 20)
-    constant = view.held("constant", (relative < view["constant"]) & _learnt_by_heart(view), 20)
-    for place in np.flatnonzero(fallen | shared | small.now | gone.now | constant.now).tolist():
+    usual, largest = _history(view, np.array((spread, relative)))
+    learnt_by_heart = _learnt_by_heart(view)
+    small = gone = constant = relative < max(view["relative"], ALIKE, view["constant"])
+    if np.count_nonzero(small):
+        small = relative < view["relative"]
+        gone = (relative < ALIKE) & (spread < view["of_start"] * start["spread"])
+        constant = (relative < view["constant"]) & learnt_by_heart
+    lasting = view.held("relative", small, 20), view.held("gone", gone, 20), view.held("constant", constant, 20)
+    collapsed = lasting[0].now | lasting[1].now | lasting[2].now
+    if now.age >= 40:
+        collapsed = collapsed | (largest[0] < view["of_history"] * usual[0])
+        collapsed |= largest[1] < view["share_of_history"] * usual[1]
+    for place in places(collapsed):
         since = now.start
-        for held in (small, gone, constant):
+        for held in lasting:
             since = min(since, int(held.since[place])) if held.now[place] else since
-        told = evidence(f"spread of {names[place]}", spread[place], usual[place], "RMS across the batch")
+        told = evidence(f"spread of {names[place]}", spread[place], usual[0, place], "RMS across the batch")
         yield Hit(_head(view), since, (*told, *evidence("as a share of its RMS", relative[place], view["relative"])))
 
 
-def _against_history(view: View, name: str, values: Floats, share: float) -> tuple[Floats, Mask]:
-    """What was usual 20 steps ago and before, and whether the largest of the last 10 steps is below a share of it."""
-    pasts = view.once(f"pasts of {name}", lambda: [Past() for _ in values], len(values))
-    for past, value in zip(pasts, view.recent(f"delayed {name}", values, 20)[0], strict=True):
-        past.add(float(value))
-    usual = np.array([past.median() for past in pasts])
-    largest = np.fmax.reduce(view.recent(f"recent {name}", values, 10), axis=0)
-    return usual, (largest < share * usual) & (view.now.age >= 40)
+def _history(view: View, values: Floats) -> tuple[Floats, Floats]:
+    """Of ``values [what, node]`` what was usual 20 steps ago and before, and the largest of the last 10 steps."""
+    pasts = view.once("pasts", lambda: [Past() for _ in range(values.size)], values.shape)
+    recent = view.recent("values", values, 20)
+    for past, value in zip(pasts, recent[0].ravel().tolist(), strict=True):
+        past.add(value)
+    usual = np.array([past.median() for past in pasts]).reshape(values.shape)
+    return usual, np.fmax.reduce(recent[-rows(10, view.spacing) :])
 
 
 def _learnt_by_heart(view: View) -> bool:
     """Whether the loss is next to nothing while that on held-out data is above all losses of the start."""
     now = view.now
-    last = view.once("held out", lambda: {"loss": np.nan})
-    if np.isfinite(now.held_out):
+    last = view.once("held out", lambda: {"loss": math.nan})
+    if math.isfinite(now.held_out):
         last["loss"] = now.held_out
     return now.converged and last["loss"] > view["beyond"] * now.loss_reference
 

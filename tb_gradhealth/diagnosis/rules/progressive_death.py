@@ -8,6 +8,7 @@ import numpy as np
 
 from ...rows import Floats
 from ..finding import Evidence, Severity
+from ..memory import places
 from ..modules import RELU
 from ..rule import Cause, Hit, Rule, View
 from .dead_units import LOOKS
@@ -25,11 +26,14 @@ def look(view: View) -> Iterable[Hit]:
     known = view.once("rise", lambda: _Rise(len(dead)), id(modules.tensors))
     if not known.add(dead, now.start):
         return
+    rising = modules.like(RELU) & (dead >= view["level"])
+    if not np.count_nonzero(rising):
+        return
     rise = dead - known.base
-    rising = modules.like(RELU) & (dead >= view["level"]) & (rise >= view["rise"]) & (rise * modules.units >= 4)
+    rising &= (rise >= view["rise"]) & (rise * modules.units >= 4)
     rising &= (known.increments >= view["increments"]) & (known.largest <= view["jump"] * rise)
     rising &= now.start - known.since >= view["steps"]
-    for place in np.flatnonzero(rising).tolist():
+    for place in places(rising):
         since = int(known.since[place])
         speed = rise[place] / (now.stop - since)
         phase = next(name for least, name in PHASES if dead[place] >= least)
@@ -59,11 +63,11 @@ class _Rise:
         if self._looks < LOOKS:
             return False
         low = dead <= self.base
-        grown = np.where(low, 0, dead - self._before)
+        self.increments += dead > self._before
+        np.maximum(self.largest, dead - self._before, out=self.largest)
         self.base, self._before = np.minimum(self.base, dead), dead
-        self.since[low] = step
-        self.increments = np.where(low, 0, self.increments + (grown > 0))
-        self.largest = np.where(low, 0, np.maximum(self.largest, grown))
+        for known, least in ((self.since, step), (self.increments, 0), (self.largest, 0)):
+            np.copyto(known, least, where=low)
         return True
 
 

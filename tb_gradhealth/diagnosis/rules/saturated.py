@@ -30,13 +30,14 @@ def look(view: View) -> Iterable[Hit]:
     if modules is None:
         return
     both, one_sided = modules.like(TANH) | modules.like(SIGMOID), modules.like(GELU)
-    if not (both | one_sided).any():
+    which = both | one_sided
+    if not np.count_nonzero(which):
         return
     # Of GELU and SiLU it was counted, of the others where no digit of their slope is left.
     counted = np.fmax(now.values("activations", "limit_fraction"), 0)
     share = np.fmax(counted, _estimated(view, modules, both))
-    held = view.held("high", (both | one_sided) & (share > view.by_node("share", modules.tensors.names)), 10)
-    for place in np.flatnonzero(held.now).tolist():
+    held = view.held("high", which & (share > view.by_node("share", modules.tensors.names)), 10)
+    for place in held.places():
         told = evidence("share beyond |x| = 3", share[place], view["share"], "share of elements")
         yield Hit(modules.owner[place] or modules.tensors.names[place], int(held.since[place]), told)
 

@@ -18,7 +18,7 @@ def look(view: View) -> Iterable[Hit]:
     if not began["applied"] and not now.loss_scale < view["least_scale"]:
         share = 0.0  # it begins high and halves until the first step is made
     recent = view.recent("skipped", share, 20)
-    if len(recent) * view.spacing >= 20 and recent.mean() > view["share"] and share > 0:
+    if share > 0 and len(recent) * view.spacing >= 20 and recent.mean() > view["share"]:
         since = now.stop - len(recent) * view.spacing
         yield Hit("", since, evidence("steps skipped", recent.mean(), view["share"], "share of steps"))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
+from ..memory import middle
 from ..rule import Cause, Hit, Rule, View, evidence
 
 
@@ -14,19 +16,18 @@ def look(view: View) -> Iterable[Hit]:
     parameters = now.parameters
     if now.loss_scale > 1:  # in float16 small gradients are lost for a reason of their own
         return
-    moving = now.live & parameters.matrix & (now.rms > 0)
+    moving = now.live_matrices & (now.rms > 0)
     if np.count_nonzero(moving) < 3:
         return
-    update = now.values("updates", "rms")
-    low = now.live & parameters.weight & ~parameters.embedding & ~now.zero_init & (now.rms > 0)
     # The median is no more than the largest, and much more work.
-    low &= now.rms < view.by_node("gradient", parameters.names) * now.rms[moving].max()
-    usual = np.nan
-    if low.any():
-        usual, usual_update = np.median(now.rms[moving]), np.nanmedian(update[moving])
-        low &= (now.rms < view.by_node("gradient", parameters.names) * usual) & (update < view["update"] * usual_update)
+    share, usual = view.by_node("gradient", parameters.names), math.nan
+    low = now.rms < share * np.fmax.reduce(now.rms)
+    if np.count_nonzero(low):
+        update, usual = now.values("updates", "rms"), middle(now.rms[moving])
+        low &= now.live & parameters.weight & ~parameters.embedding & ~now.zero_init & (now.rms > 0)
+        low &= (now.rms < share * usual) & (update < view["update"] * middle(update[moving]))
     held = view.held("low", low, 20)
-    if not held.now.any():
+    if not held.anywhere:
         return
     place = int(np.where(held.now, now.rms, np.inf).argmin())
     told = evidence("gradient RMS", now.rms[place], usual, "against the median of the matrices")

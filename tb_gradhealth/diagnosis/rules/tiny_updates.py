@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
-from ..memory import Past
+from ..memory import Past, middle
 from ..rule import Cause, Hit, Rule, View, evidence
 
 #: A rate that fell or rose by at least this factor lately follows a schedule, up to the one that is a jump.
@@ -15,24 +16,25 @@ SCHEDULED, JUMPED = 1.02, 100.0
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    which = now.matrices & now.live
-    ratios = now.values("updates", "update_ratio")[which] if len(which) == len(now.update) else now.update[:0]
+    ratios, ratio = now.values("updates", "update_ratio"), math.nan
     # Where fewer than half of them are low, the median is not.
-    few = 2 * np.count_nonzero(ratios < view["ratio"]) < len(ratios)
-    ratio = np.nan if few or not (ratios > 0).any() else float(np.nanmedian(ratios))
-    rates = view.recent("rates", now.lr, 20)
+    if len(ratios) == len(now.moving):
+        low = now.moving & (ratios < view["ratio"])
+        if 2 * np.count_nonzero(low) >= np.count_nonzero(now.moving):
+            ratio = middle(ratios[now.moving])
+    before = view.recent("rates", now.lr, 20).item(0)
     # Of a long schedule 20 steps are next to nothing: it moves in a tenth of the training.
     past = view.once("past", Past)
     past.add(now.lr)
-    scheduled = now.lr == 0 or any(SCHEDULED < _moved(now.lr, before) < JUMPED for before in (rates[0], past.back(0.1)))
-    low = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
-    since = view.lasted("low", low, 10, 0.9)
+    scheduled = now.lr == 0 or any(SCHEDULED < _moved(now.lr, rate) < JUMPED for rate in (before, past.back(0.1)))
+    small = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
+    since = view.lasted("low", small, 10, 0.9)
     if since is not None:
         yield Hit("", since, evidence("update : weight, median", ratio, 1e-3, "ratio of norms, usual is 0.001"))
 
 
 def _moved(rate: float, before: float) -> float:
-    return max(rate / before, before / rate) if rate > 0 and before > 0 else np.inf
+    return max(rate / before, before / rate) if rate > 0 and before > 0 else math.inf
 
 
 RULE = Rule(

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradhealth_kernels.exponent_table import FORMATS, SPANS
 
+from ..memory import middle
 from ..rule import Cause, Hit, Rule, View, evidence
 
 #: log2 of the smallest normal number of float16.
@@ -21,10 +22,10 @@ def look(view: View) -> Iterable[Hit]:
     scale = now.loss_scale
     dtypes = frame.tensors.dtypes
     half = view.once("half", lambda: np.array([dtype == "float16" for dtype in dtypes], np.bool_), id(dtypes))
-    which = now.matrices & now.live if len(now.live) == len(half) else half
+    which = now.moving if len(now.live) == len(half) else half
     if not scale > 0:  # without a GradScaler float16 is what the parameters are
         scale, which = 1.0, which & half
-    if not which.any():
+    if not np.count_nonzero(which):
         return
     # The file's gradients are unscaled: 2**14 times as small as the backward pass had them for a scale of 2**14.
     edge = _NORMAL - math.log2(scale)
@@ -35,9 +36,7 @@ def look(view: View) -> Iterable[Hit]:
         every += share
         if span.high <= edge:
             below += share
-    with np.errstate(invalid="ignore", divide="ignore"):
-        lost = below / every  # of those that are not zero
-    median = float(np.nanmedian(np.where(which, lost, np.nan))) if (every[which] > 0).any() else math.nan
+    median = middle((below / every)[which])  # of those that are not zero
     since = view.lasted("lost", median > view["share"], 10)
     if since is not None:
         told = evidence("gradients below float16's normal numbers", median, view["share"], "share, median of matrices")

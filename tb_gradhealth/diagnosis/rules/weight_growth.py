@@ -12,17 +12,15 @@ from ..rule import Cause, Hit, Rule, View, evidence, hits
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     parameters = now.parameters
-    reference = np.fmax(now.first_weight, parameters.default / 2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        grown = now.weight / reference
+    grown = now.weight / now.weight_scale
     held = view.held("grown", now.inner & (grown > view.by_node("times", parameters.names)), 1)
-    if not held.now.any():
+    if not held.anywhere:
         return []
     worst = held.now & (grown == np.max(grown, where=held.now, initial=0))
     return hits(
         parameters.names,
         (worst, held.since),
-        lambda place: evidence("weight norm", now.weight[place], reference[place], "L2, against its start"),
+        lambda place: evidence("weight norm", now.weight[place], now.weight_scale[place], "L2, against its start"),
     )
 
 

@@ -12,10 +12,9 @@ from ..rule import Cause, Hit, Rule, View, evidence
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
-    with np.errstate(invalid="ignore", divide="ignore"):
-        left = now.weight / now.first_weight
+    left = now.weight / now.first_weight
     held = view.held("shrunk", now.matrices & (left < view.by_node("share", now.parameters.names)), 10, 0.8)
-    if not held.now.any():
+    if not held.anywhere:
         return
     place = int(np.where(held.now, left, np.inf).argmin())
     told = evidence("weight norm", now.weight[place], now.first_weight[place], "L2, against its start")

@@ -14,13 +14,15 @@ from ..rule import Cause, Hit, Rule, View, evidence
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     norms = now.values("gradients", "norm", MAX)
-    matrices = now.parameters.matrix & now.live
+    matrices = now.live_matrices
     silent = matrices & (norms == 0)
-    held = view.held("silent", silent & bool((norms[matrices] > 0).any()), 10)
-    if not held.now.any():
+    if np.count_nonzero(silent):
+        silent &= np.count_nonzero(norms[matrices] > 0) > 0
+    held = view.held("silent", silent, 10)
+    if not held.anywhere:
         return
     # Backward goes from the end to the start: what stops it stands behind the last one.
-    place = int(np.flatnonzero(held.now)[-1])
+    place = held.places()[-1]
     node = view.once("node", lambda: now.parameters.names[place], now.parameters.names[0])
     idle: Severity | None = "notice" if "expert" in node else None
     told = evidence("matrices with a gradient of 0 throughout", held.now.sum(), matrices.sum(), "matrices")
