@@ -17,6 +17,7 @@ from .boundary.watch import Watch
 from .findings import Finding
 from .live.actions import Alarm, TrainingStopped
 from .live.board import Board
+from .live.stopping import Stopping
 from .problems import Guard
 from .ranks import Membership
 from .rates import Rates
@@ -41,11 +42,14 @@ class StepAxis(Guard):
         self._observers: list[Observer] = []
         self._rates = Rates(settings.every)
         self._attempting: set[Watch] = set()  # in the current step
+        self._stepped: set[Watch] = set()  # in the current step
+        self._pace: set[Watch] = set()  # that stepped in the one before
         #: Steps that optimizers made so far.
         self.made = 0
         self._session: Session | None = None
         self._retired: list[Session] = []  # that still write
-        self._board = Board(Alarm(settings.on_finding, self.report))
+        alarm = Alarm(settings.on_finding, self.report)
+        self._board = Board(alarm, Stopping(alarm, lambda: Membership.of(settings.group) is None))
         self._closed = False
         #: Names of all parameters that are recorded.
         self.names: set[str] = set()
@@ -80,6 +84,8 @@ class StepAxis(Guard):
             self.close()
         elif watch in self._watches:
             self._watches.remove(watch)
+            self._stepped.discard(watch)
+            self._pace.discard(watch)
 
     def begin(self, watch: Watch) -> int:
         """An attempt of ``watch`` begins; returns its step."""
@@ -90,6 +96,7 @@ class StepAxis(Guard):
             for other in self._watches:
                 other.settle()
             self._attempting = set()
+            self._pace, self._stepped = self._stepped or self._pace, set()
             self.step += 1
             self._guarded(self._begin, self.step - 1)
             self._guarded(self._observe, self.step - 1)
@@ -102,11 +109,17 @@ class StepAxis(Guard):
         rank that writes has them."""
         return self._board.findings
 
+    def stepped(self, watch: Watch) -> None:
+        """The optimizer's step is over. The training's is, once all have stepped that did in the one before: only then
+        it may be stopped."""
+        self._stepped.add(watch)
+        if self._stepped >= self._pace:
+            self.stop_if_asked()
+
     def stop_if_asked(self) -> None:
-        """Raises TrainingStopped where ``on_finding`` says so, once for each finding; between two steps."""
-        alarm = self._board.alarm
-        if alarm.stop is not None and not self._closed:
-            finding, alarm.stop = alarm.stop, None
+        """Between two steps: raises TrainingStopped where ``on_finding`` says so, on all ranks, once for a finding."""
+        finding = None if self._closed else self._board.stopping.due(self.step - 1)
+        if finding is not None:
             raise TrainingStopped(finding)
 
     def is_current(self, step: int) -> bool:

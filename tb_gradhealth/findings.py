@@ -10,6 +10,9 @@ Severity = Literal["critical", "high", "medium", "low", "notice"]
 #: Gravest first. A notice is a hint that no alarm is made of.
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "notice")
 
+#: Evidence that comes again within so many rows is still the same finding; later it is a new phase of it.
+GAP_ROWS = 20
+
 #: Types of findings: name → what it means. Of findings that are equally grave the one that stands first here explains
 #: most of what is seen elsewhere.
 TYPES: dict[str, str] = {
@@ -65,11 +68,31 @@ def order(finding: Finding) -> tuple[int, int, int, int, str]:
     return SEVERITIES.index(finding.severity), finding.detected, place, finding.start, finding.node
 
 
-def stitched(sessions: Iterable[tuple[int, Iterable[Finding]]]) -> tuple[Finding, ...]:
-    """What is left of the findings of sessions, each with its first step and in the order in which they were recorded,
-    worst first: a later session replaces everything from its first step on."""
+def stitched(sessions: Iterable[tuple[int, int, Iterable[Finding]]]) -> tuple[Finding, ...]:
+    """What is left of the findings of sessions, each with its first step and the steps of its rows, in the order in
+    which they were recorded, worst first: a later session replaces everything from its first step on, and goes on with
+    what it finds again."""
     kept: list[Finding] = []
-    for start, found in sessions:
+    for start, every, found in sessions:
         kept = [replace(one, stop=min(one.stop, start)) for one in kept if max(one.start, one.detected) < start]
-        kept += found
+        before = list(kept)
+        for one in found:
+            known = next((other for other in before if _goes_on(other, one, GAP_ROWS * every)), None)
+            if known is None:
+                kept.append(one)
+            else:
+                before.remove(known)
+                kept[kept.index(known)] = _joined(known, one)
     return tuple(sorted(kept, key=order))
+
+
+def _goes_on(before: Finding, one: Finding, gap: int) -> bool:
+    same = (before.rule, before.type, before.node) == (one.rule, one.type, one.node)
+    return same and one.start - before.stop <= gap
+
+
+def _joined(before: Finding, one: Finding) -> Finding:
+    """As within a session: what it was first, unless it got graver."""
+    if SEVERITIES.index(one.severity) < SEVERITIES.index(before.severity):
+        return replace(one, start=before.start)
+    return replace(before, stop=max(before.stop, one.stop))

@@ -14,6 +14,7 @@ import numpy as np
 from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO, Entries, Entry, dtype_of, nothing
 
 from . import ranks
+from .live.stopping import Channel
 from .merging import Merger
 from .notes import MAX_TENSORS, Fault, Note
 from .shards import Piece
@@ -58,7 +59,7 @@ class Gathering:
     """Agrees with the other ranks, then merges block by block; the lowest rank hands the result on.
 
     ``begin`` makes the next stage for the tensors of the whole. When the ranks do not come together, the lowest rank
-    that is there records what it has whole, and says so once.
+    that is there records what it has whole, and says so once. Over ``stop`` they agree on where to end.
     """
 
     def __init__(
@@ -67,8 +68,9 @@ class Gathering:
         local: Local,
         begin: Callable[[Sequence[Piece]], Stage],
         report: Callable[[str], None],
+        stop: Channel | None = None,
     ) -> None:
-        self._me, self._local, self._begin, self._report = me, local, begin, report
+        self._me, self._local, self._begin, self._report, self._stop = me, local, begin, report, stop
         self._blocks: deque[Block] = deque()
         self._next: Stage | None = None
         self._merger: Merger | None = None
@@ -126,7 +128,7 @@ class Gathering:
         self._me = self._me.apart()
         self._room = self._me.room(local.what, local.step)
         whole = ranks.agree(self._me, self._room, local.pieces, local.owned, local.slots, left)
-        self._merger = Merger(self._me, self._room, whole, local.slots, local.near_zero, local.entries)
+        self._merger = Merger(self._me, self._room, whole, local.slots, local.near_zero, local.entries, self._stop)
         self._whole = whole
         if whole.conflicts:
             more = f" (and {len(whole.conflicts) - 1} more)" if len(whole.conflicts) > 1 else ""
@@ -140,6 +142,8 @@ class Gathering:
     def _part(self, error: Exception) -> None:
         """Go on alone: what is whole here is right by itself; what is not becomes "no data"."""
         self._merger = None
+        if self._stop is not None:
+            self._stop.close()
         try:
             lowest = self._me.is_lowest(self._room)
         except Exception:  # the store went with the rank that held it, which is the lowest as a rule

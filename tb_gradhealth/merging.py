@@ -1,5 +1,5 @@
 """Pieces of several ranks merge over SPACE: two packed collectives per block of steps, and a third where gradients come
-as terms of a sum.
+as terms of a sum. A fourth where a rank asks in these to stop the training.
 
 They run on a thread of the writer's, over a gloo group of its own, so the training's groups see nothing of it. No
 tensor is gathered: what travels are entries.
@@ -20,6 +20,7 @@ from gradhealth_kernels.cpu import CpuMeter
 from gradhealth_kernels.statistics import ENTRIES, NEAR_ZERO, Entries, Entry, dtype_of, nothing
 
 from . import ranks
+from .live.stopping import Channel
 
 Terms = Mapping[tuple[int, int], npt.NDArray[np.float64]]
 
@@ -38,7 +39,9 @@ class Merger:
         slots: int,
         near_zero: float = NEAR_ZERO,
         entries: Sequence[Entry] = ENTRIES,
+        stop: Channel | None = None,
     ) -> None:
+        self._me, self._room, self._stop = me, room, stop
         self._whole, self._slots = whole, slots
         self._dtype = dtype_of(entries)
         self._added = [entry.name for entry in entries if entry.combine == "+"]
@@ -70,8 +73,8 @@ class Merger:
         numbers of collectives, whatever it holds.
         """
         while True:
-            maxima = np.full((1 + self._slots * len(self._largest), max(3, len(self._whole.pieces))), -np.inf)
-            maxima[0, :3] = key, -key, -len(entries)
+            maxima = np.full((1 + self._slots * len(self._largest), max(4, len(self._whole.pieces))), -np.inf)
+            maxima[0, :4] = key, -key, -len(entries), self._stop is not None and self._stop.asks()
             sums = np.zeros((len(self._added) + 3, self._slots, len(self._whole.pieces)))
             self._fill(entries, sums, maxima)
             self._reduce(sums, dist.ReduceOp.SUM)
@@ -80,6 +83,8 @@ class Merger:
             if self._summed:
                 self._put(terms or {}, added)
                 self._reduce(added, dist.ReduceOp.SUM)
+            if self._stop is not None and maxima[0, 3]:
+                self._stop.agree(self._me, self._room, self._highest)
             latest, earliest, steps = maxima[0, 0], -maxima[0, 1], int(-maxima[0, 2])
             if latest == earliest:
                 merged = self._read(steps, sums, maxima)
@@ -121,6 +126,11 @@ class Merger:
         options.reduceOp = operation
         options.timeout = timedelta(seconds=ranks.COLLECTIVE_SECONDS)
         self._group.allreduce([torch.from_numpy(values)], options).wait()
+
+    def _highest(self, step: int) -> int:
+        steps = np.array([step], np.float64)
+        self._reduce(steps, dist.ReduceOp.MAX)
+        return int(steps[0])
 
     def _read(self, steps: int, sums: Any, maxima: Any) -> Entries:
         merged = nothing((steps, len(self._whole.pieces)), self._dtype)

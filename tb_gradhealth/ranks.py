@@ -92,7 +92,7 @@ def agree(
     own = layout_hash(pieces, slots)
     me.store.set(f"{room}/{me.place}", own)
     keys = [f"{room}/{place}" for place in range(len(me.ranks))]
-    if not _appear(me.store, keys, left):
+    if not appear(me.store, keys, left):
         absent = [me.ranks[place] for place, key in enumerate(keys) if not me.store.check([key])]
         raise Apart(_absent(me, room, absent))
     hashes = [me.store.get(key).decode() for key in keys]
@@ -102,7 +102,7 @@ def agree(
     for other in dict.fromkeys(hashes):
         if other not in layouts:
             key = f"{room}/layout/{other}"
-            if not _appear(me.store, [key], left):
+            if not appear(me.store, [key], left):
                 raise Apart("a rank left before it told its layout: see its own output")
             theirs, *listed = json.loads(me.store.get(key))
             if theirs != slots:
@@ -113,8 +113,8 @@ def agree(
     return _joined(me, [layouts[one] for one in hashes], owned)
 
 
-def _appear(store: Any, keys: list[str], left: Callable[[], float]) -> bool:
-    """Wait until all ``keys`` are in the store, by asking: a blocking call could not be ended."""
+def appear(store: Any, keys: list[str], left: Callable[[], float]) -> bool:
+    """Wait until all ``keys`` are in the store, by asking: a blocking call could not be ended. Whether they came."""
     pause = 0.002
     while not store.check(keys):
         if left() <= 0:

@@ -14,6 +14,7 @@ from .boundary.options import Settings
 from .gathering import Gathering, Local, Stage
 from .live.board import Board
 from .live.diagnosing import Diagnosing
+from .live.lanes import LEAD
 from .live.recording import Recording
 from .ranks import Membership
 from .shards import Piece
@@ -36,12 +37,12 @@ class Stages:
     """The stages of one session, which begins at ``step``, and what they share: its name, a file and its budget."""
 
     def __init__(self, settings: Settings, step: int, board: Board, report: Callable[[str], None]) -> None:
-        self._settings, self._start, self._report = settings, step, report
+        self._settings, self._start, self._board, self._report = settings, step, board, report
         self._id, self._wall_time = uuid.uuid4().hex[:16], time.time()
         self._sink = SharedSink(make_sink(settings.directory, settings.summary_writer, self._id))
         self._bytes = settings.event_bytes  # not yet promised to a stream
         self._stages: list[Stage] = []
-        self._diagnosing = self._diagnosis(board) if settings.rules else None
+        self._diagnosing = self._diagnosis() if settings.rules else None
 
     def over_ranks(
         self, stream: Stream, pieces: Sequence[Piece], owned: Callable[[], list[bool]], slots: int, step: int
@@ -56,7 +57,8 @@ class Stages:
         if stream.sampled:  # what comes as terms of a sum are gradients alone
             pieces = [replace(piece, summed=0) for piece in pieces]
         local = Local(pieces, owned(), slots, stream.name, step, stream.near_zero, stream.entries)
-        return self._kept(Gathering(me, local, lambda whole: self._encoder(stream, whole, room), self._report))
+        stop = self._board.stopping.channel() if stream.name == LEAD else None
+        return self._kept(Gathering(me, local, lambda whole: self._encoder(stream, whole, room), self._report, stop))
 
     def here(self, stream: Stream, pieces: Sequence[Piece]) -> Stage:
         """For what each rank has its own of."""
@@ -103,11 +105,12 @@ class Stages:
         feed = None if self._diagnosing is None else self._diagnosing.begin(schema, tree)
         return Encoder(events, archive, schema, builder, self._report, feed)
 
-    def _diagnosis(self, board: Board) -> Diagnosing:
+    def _diagnosis(self) -> Diagnosing:
         room = max(FINDINGS_BYTES, int(FINDINGS_SHARE * self._bytes))
         self._bytes -= room
         recording = Recording(self._sink.share(), self._id, self._start, self._wall_time, room)
-        return Diagnosing(self._settings.rules, recording, board.alarm.tell, board.begin(self._start), self._report)
+        show = self._board.begin(self._start, self._settings.every)
+        return Diagnosing(self._settings.rules, recording, self._board.alarm.tell, show, self._report)
 
     def _schema(self, stream: Stream, tree: nodes.Tree, pieces: Sequence[Piece]) -> Schema:
         tensors = {piece.name: piece for piece in pieces}

@@ -73,7 +73,8 @@ class GradHealthWriter(Optimizer):
         on_finding: what is done on a finding, once for each phase of it and again when it gets graver: "log" (the
             default, to ``logging.getLogger("tb_gradhealth")``), "warn", a function that gets the finding, on that
             thread, "stop" (the ``step()`` that comes next is completed and raises ``TrainingStopped``, on critical
-            ones), or a list of these. "stop:high" is for those that are high or graver.
+            ones), or a list of these. "stop:high" is for those that are high or graver. In a distributed run the rank
+            that writes tells, and where it stops all do, behind the same step.
 
     Raises TypeError, ValueError or NotADirectoryError on wrong arguments, before anything is changed. After
     that nothing raises into the training loop: the first problem is warned about, all are counted.

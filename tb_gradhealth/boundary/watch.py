@@ -282,7 +282,7 @@ class Watch:
         self._depth -= 1
         if not self._depth and not is_capturing():
             self.monitor.after_step(self, optimizer)
-            self.monitor.stop_if_asked()
+            self.monitor.stepped(self)
 
     @guarded
     def replayed(self) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 
 import numpy as np
 
+from ..findings import GAP_ROWS
 from .finding import SEVERITIES, Finding, Missing, order
 from .following import explained
 from .memory import Memory, Spacing
@@ -17,8 +18,6 @@ from .row import Row, Tensors
 from .rule import MOST_HITS, Cause, Hit, Rule, View
 from .signals import READ, Signals
 
-#: Evidence that comes again within so many rows is still the same finding; later it is a new phase of it.
-GAP_ROWS = 20
 #: Findings of one rule; more of them say nothing more.
 MOST_FINDINGS = 50
 

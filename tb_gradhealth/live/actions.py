@@ -33,7 +33,8 @@ class FindingWarning(UserWarning):
 
 
 class TrainingStopped(RuntimeError):
-    """Raised by ``optimizer.step()``, by ``on_finding="stop"``: that step is complete; :attr:`finding` says why."""
+    """Raised by ``optimizer.step()``, by ``on_finding="stop"``: that step is complete, on all ranks;
+    :attr:`finding` says why."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding)
@@ -102,12 +103,12 @@ class Alarm:
         elif do == "stop":
             self.stop = self.stop or finding
         elif do == "log":
-            _log.log(level(finding), "%s", _told(finding))
+            _log.log(level(finding), "%s", told(finding))
         elif not finding.follows:
             try:
-                warnings.warn(_told(finding), FindingWarning, stacklevel=2)
+                warnings.warn(told(finding), FindingWarning, stacklevel=2)
             except FindingWarning:  # warnings turned into errors: this thread is not the one to end
-                _log.log(level(finding), "%s", _told(finding))
+                _log.log(level(finding), "%s", told(finding))
 
 
 def level(finding: Finding) -> int:
@@ -116,5 +117,5 @@ def level(finding: Finding) -> int:
     return min(own, logging.INFO) if finding.follows else own
 
 
-def _told(finding: Finding) -> str:
+def told(finding: Finding) -> str:
     return printable(f"{finding.severity} {sentence(finding)}")

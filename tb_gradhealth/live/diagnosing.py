@@ -10,10 +10,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from ..diagnosis.engine import GAP_ROWS, Engine
+from ..diagnosis.engine import Engine
 from ..diagnosis.row import Row
 from ..diagnosis.rule import Rule
-from ..findings import SEVERITIES, Finding
+from ..findings import GAP_ROWS, SEVERITIES, Finding
 from ..nodes import Tree
 from ..store.encoder import Retried
 from ..store.format import Schema

@@ -87,7 +87,11 @@ class Run:
             begins = dict(lead.begins) if lead is not None else {}
             found = {(one.wall_time, session): one for session, one in self._found.items()}
             begins |= {key: min(one.start, begins.get(key, one.start)) for key, one in found.items()}
-            return stitched([(begins[key], found[key].findings if key in found else ()) for key in sorted(begins)])
+            schemas = [session.schema for session in lead.sessions] if lead is not None else []
+            every = {(schema.wall_time, schema.session): schema.every for schema in schemas}
+            return stitched(
+                (begins[key], every.get(key, 0), found[key].findings if key in found else ()) for key in sorted(begins)
+            )
 
     def latest(self, contents: Mapping[str, Content]) -> int:
         """The revision that an update with these tags will lead to."""

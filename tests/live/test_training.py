@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from tb_gradhealth import open_run
+from tb_gradhealth import GradHealthWriter, open_run
 from tb_gradhealth.diagnosis import SEVERITIES, diagnose
 from tb_gradhealth.findings import Finding
 from tb_gradhealth.live.actions import TrainingStopped, level
@@ -110,6 +112,29 @@ def test_stop_raises_behind_a_step_that_is_complete(tmp_path: Path) -> None:
     assert training.optimizer.gradhealth.step == training.steps
     training.optimizer.gradhealth.close()
     training.optimizer.step()  # nobody stops what is not watched any more
+
+
+def test_stop_waits_for_all_optimizers_of_a_step(tmp_path: Path) -> None:
+    told: list[Finding] = []
+    models = [torch.nn.Linear(4, 1, bias=False) for _ in range(2)]
+    first, second = (torch.optim.SGD(model.parameters(), 1e-3) for model in models)
+    one: Any = GradHealthWriter(first, models[0], logdir=tmp_path, every=1, on_finding=["stop", told.append])
+    other = GradHealthWriter(second, models[1], beside=one, prefix="other.")
+    steps = [0, 0]
+    with pytest.raises(TrainingStopped):
+        for step in range(100_000):
+            for model in models:
+                (parameter,) = model.parameters()
+                parameter.grad = torch.full_like(parameter, float("nan") if step > 3 else 1.0)
+            until = time.monotonic() + 10
+            while step == 6 and not told and time.monotonic() < until:
+                time.sleep(0.01)
+            steps[0] += 1
+            one.step()
+            steps[1] += 1
+            other.step()
+    one.gradhealth.close()
+    assert steps == [7, 7]
 
 
 def test_a_function_that_raises_is_told_of_once(tmp_path: Path) -> None:

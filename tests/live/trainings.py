@@ -24,7 +24,8 @@ class Training:
 
     def __init__(self, onset: int | None, logdir: Path | None = None, **options: Any) -> None:
         torch.manual_seed(0)
-        self.model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1))
+        layers = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1))
+        self.model = self.spread(layers)
         self.optimizer: Any = torch.optim.Adam(self.model.parameters(), 3e-3)
         self.watched = logdir is not None or options
         if self.watched:
@@ -32,6 +33,10 @@ class Training:
         self._onset, self._batches = onset, torch.Generator().manual_seed(1)
         self._target = torch.randn(8, 1, generator=self._batches)
         self.steps = 0
+
+    def spread(self, model: nn.Module) -> nn.Module:
+        """``model`` as it is trained on several ranks."""
+        return model
 
     def step(self) -> None:
         inputs = torch.randn(32, 8, generator=self._batches)
