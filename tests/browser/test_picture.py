@@ -70,3 +70,18 @@ def test_tanh_visibly_comes_to_its_limit(demo_board: TensorBoard, open_tab: Any,
     assert differ(seen["dying"]) > 60
     assert differ(seen["healthy"]) < 5
     take(tab, tmp_path, "activations.png")
+
+
+def test_the_diagnosis_says_what_is_the_matter(demo_board: TensorBoard, open_tab: Any, tmp_path: Path) -> None:
+    tab = open_tab(demo_board.url, width=1200, height=700, rail="open", whole=True).ready()
+    tab.choose_run("dying/gradhealth")
+    settled(tab)
+    finding = tab.part("finding").first
+    finding.wait_for()
+    finding.click()
+    tab.part("reasons-toggle").first.click()
+    settled(tab)
+    assert "SATURATED" in finding.inner_text()
+    assert "projection" in finding.inner_text()
+    assert "put LayerNorm in front of the layer" in tab.part("reasons").inner_text()
+    take(tab, tmp_path, "diagnosis.png")
