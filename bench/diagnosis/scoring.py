@@ -102,6 +102,7 @@ class Score:
     cause: Share  # of runs found where causes are named: the first one
     causes: Share  # one of the first three
     delays: dict[str, tuple[float, float, float, float]]  # onset → median, p90 in steps, the same in rows
+    each_step: dict[str, tuple[float, float, float, float]]  # the same of runs with a row for each step
     confusion: dict[str, dict[str, int]]  # textbook type → type of the worst alarm
     missed: list[str] = field(default_factory=list)
     alarmed: list[str] = field(default_factory=list)
@@ -150,7 +151,8 @@ def score(judged: Sequence[Judged], level: Level) -> Score:
         three=_share(placed, lambda one: any(_at(alarm.node, one.label.nodes) for alarm in one.right[:3])),
         cause=_share(named, lambda one: one.names_cause(1)),
         causes=_share(named, lambda one: one.names_cause(3)),
-        delays={onset: _delays([one for one in found if one.label.onset == onset]) for onset in ONSETS},
+        delays=_by_onset(found),
+        each_step=_by_onset([one for one in found if one.label.every == 1]),
         confusion=_confusion(sick),
         missed=[one.label.name for one in shown if not one.right],
         alarmed=[f"{one.label.name}: {_told(one.loud)}" for one in healthy if one.loud],
@@ -182,6 +184,10 @@ def _at(node: str, nodes: Sequence[str]) -> bool:
     """Whether a node is one of ``nodes``, inside one or around one. The whole model is around everything and so says
     nothing."""
     return bool(node) and any(node == one or node.startswith(f"{one}.") or one.startswith(f"{node}.") for one in nodes)
+
+
+def _by_onset(found: Sequence[Judged]) -> dict[str, tuple[float, float, float, float]]:
+    return {onset: _delays([one for one in found if one.label.onset == onset]) for onset in ONSETS}
 
 
 def _delays(found: Sequence[Judged]) -> tuple[float, float, float, float]:

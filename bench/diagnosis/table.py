@@ -61,6 +61,8 @@ def show_scores(scores: Mapping[Level, Mapping[str, Score]]) -> None:
             for unit, which in (("steps", slice(0, 2)), ("rows", slice(2, 4))):
                 told = (_pair(*one.delays[onset][which]) for one in by_judge.values())
                 print(f"    {onset + ', ' + unit:24s}" + "".join(f"{text:>28s}" for text in told))
+            told = (_pair(*one.each_step[onset][:2]) for one in by_judge.values())
+            print(f"    {onset + ', row a step':24s}" + "".join(f"{text:>28s}" for text in told))
         print(f"  {'ms a run':26s}" + "".join(f"{one.milliseconds:28.0f}" for one in by_judge.values()))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,8 +97,20 @@ def test_score() -> None:
     assert (found.first.some, found.first.all) == (1, 2)  # the whole model is no place
     assert [(share.some, share.all) for share in (found.cause, found.causes)] == [(0, 1), (1, 1)]
     assert found.delays["sudden"] == (4, 12, 1, 3)
+    assert math.isnan(found.each_step["sudden"][0])
     assert found.confusion == {"DEAD": {"UNSTABLE": 1, "nothing": 1, "PROGRESSIVE_DEATH": 1}}
     assert (len(found.missed), len(found.alarmed)) == (1, 2)
+
+
+def test_delays_where_each_step_has_a_row() -> None:
+    sick = _label(1.5)
+    late, soon = (
+        _judged(one, Alarm("DEAD", "high", "", one.onset_step + delay))
+        for one, delay in ((sick, 50), (replace(sick, every=1), 5))
+    )
+    found = score([late, soon], "all")
+    assert found.delays["sudden"] == (5, 50, 5, 12.5)
+    assert found.each_step["sudden"] == (5, 5, 5, 5)
 
 
 def test_recall_leaves_out_what_a_level_cannot_show() -> None:
