@@ -40,7 +40,7 @@ _GROWTH = (
     "depth_growth",
     "norm_spikes",
 )
-_BROKEN = ("nonfinite", "nonfinite_loss", "skipped_steps")
+_BROKEN = ("nonfinite", "nonfinite_loss", "nonfinite_held_out", "skipped_steps")
 _SMALL = ("small_start", "held_weight", "weight_shrink")
 _SILENT = ("progressive_death", "dead_units", "dead_rows", "dead_biases")
 _LOST = ("depth_drop", "lost_gradients", "zero_gradient", "starved", "gradient_zeros")
@@ -52,7 +52,7 @@ LINKS: tuple[Link, ...] = (
     Link(_INPUTS, (*_GROWTH, *_BROKEN, "saturated", *_SILENT, *_FLAT, "norm_limits"), "all"),
     Link(_GROWTH, (*_GROWTH, *_BROKEN, "norm_limits"), "all"),
     Link(_GROWTH, ("bottleneck", "saturated", "attention_entropy", *_SILENT, *_FLAT, *_LOST, "plateau"), "all"),
-    Link(("nonfinite",), ("nonfinite_loss", "skipped_steps"), "all"),
+    Link(("nonfinite",), _BROKEN[1:], "all"),
     Link(_SMALL, (*_SMALL, "bottleneck", *_FLAT, *_LOST, "norm_limits", "plateau"), "all"),
     Link(("underflow",), (*_LOST, "tiny_updates", "norm_limits"), "all"),
     Link(("saturated",), _FLAT, "behind"),

@@ -61,6 +61,7 @@ class Signals:
         self.loss_reference = self.loss_start = self.loss_best = self.loss_best_11 = math.nan
         self.loss_broke = False  # a loss was logged, and is not finite
         self.held_out = math.nan  # loss on data that the model does not learn from
+        self.held_out_broke = False  # one was logged, and is not finite
         self.lr = self.lr_most = self.loss_scale = math.nan
         self.norm = self.norm_start = math.nan
         self.rms = self.weight = self.first_weight = self.update = self.ratio = _EMPTY
@@ -175,6 +176,7 @@ class Signals:
         if (scale := logged.get("loss_scale")) is not None:
             self.loss_scale = scale.min
         self.held_out = math.nan if means.held_out is None else _mean(logged[means.held_out])
+        self.held_out_broke = means.held_out is not None and not math.isfinite(self.held_out)
         one = None if means.loss is None else logged[means.loss]
         self.loss = math.nan if one is None else _mean(one)
         self.loss_broke = one is not None and not math.isfinite(self.loss)

@@ -49,6 +49,14 @@ SICK: dict[str, tuple[list[Step], str, str, str, int, int]] = {
         7,
         7,
     ),
+    "nonfinite_held_out": (
+        [*healthy(7), Step(logged={"val_loss": math.nan}), *healthy(9), Step(logged={"val_loss": math.nan})],
+        "NUMERICAL",
+        "high",
+        "",
+        7,
+        17,
+    ),
     "nonfinite_loss": (
         [*healthy(7), Step(logged={"loss": math.inf})],
         "NUMERICAL",
@@ -456,6 +464,10 @@ INNOCENT: dict[str, tuple[list[Step], tuple[str, ...]]] = {
     "a large embedding before small layers": (
         [gradients(at(0.9e-5, 0, 1, 2, of=SIZE, others=0.01), (0.1,) * SIZE) for _ in range(20)],
         ("depth_drop",),
+    ),
+    "one evaluation that failed": (
+        [*healthy(3), *(Step(logged={"val_loss": loss}) for loss in (1.0, math.nan, 1.0, math.nan, 1.0)), *healthy(9)],
+        ("nonfinite_held_out",),
     ),
     "a loss that overflows under a scale that is still sought": (
         [Step(logged={"loss": math.inf}, skipped=True), *healthy(9)],

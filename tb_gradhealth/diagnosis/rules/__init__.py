@@ -24,6 +24,7 @@ from . import (
     never_updated,
     no_gradient,
     nonfinite,
+    nonfinite_held_out,
     nonfinite_loss,
     norm_and_loss,
     norm_jump,
@@ -46,6 +47,7 @@ from . import (
 
 RULES: tuple[Rule, ...] = (
     nonfinite.RULE,
+    nonfinite_held_out.RULE,
     nonfinite_loss.RULE,
     skipped_steps.RULE,
     underflow.RULE,
