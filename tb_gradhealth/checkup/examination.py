@@ -51,7 +51,9 @@ def doctor(
     Raises :class:`ContractError` for arguments that are not of this kind, and whatever the two functions raise.
     """
     if steps < 1 or (steps > 1 and optimizer is None):
-        raise ContractError(f"steps: expected 1, or more together with optimizer=, got {steps}")
+        raise ContractError(
+            f"steps: expected 1, or more together with optimizer=, got {steps}: pass it, or return it as the fourth"
+        )
     bare = inner(model)
     asked = Asked(bare, input_fn, loss_fn)
     others = [loss_fn] if isinstance(loss_fn, nn.Module) else []

@@ -29,7 +29,7 @@ def tried(model: nn.Module, optimizer: torch.optim.Optimizer, asked: Asked, step
     own.train()
     with tempfile.TemporaryDirectory(prefix="gradhealth-") as folder:
         watched: Any = GradHealthWriter(
-            stepping, own, logdir=folder, every=1, streams=list(STREAMS), activations="auto"
+            stepping, own, logdir=folder, every=1, streams=list(STREAMS), activations="auto", diagnose=False
         )
         with contextlib.closing(watched.gradhealth) as monitor:
             for _ in range(steps):

@@ -133,6 +133,9 @@ examples:
 """,
 }
 
+_RUN = "what was given as logdir, or the directory of its event files"
+_NODES = "names of tensors and modules, with * ? [ab]; '' is the whole stream; may be given again (all nodes)"
+
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
@@ -150,7 +153,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="a JSON array for programs: sizes in bytes, times in UTC")
 
     export = _command(commands, "export", "write a run's rows as CSV, JSON lines or Parquet")
-    export.add_argument("run", metavar="RUN", help="what was given as logdir, or the directory of its event files")
+    export.add_argument("run", metavar="RUN", help=_RUN)
     export.add_argument(
         "--format",
         choices=("csv", "jsonl", "parquet"),
@@ -165,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
         "--nodes",
         metavar="PATTERN",
         action="append",
-        help="names of tensors and modules, with * ? [ab]; '' is the whole stream; may be given again (all nodes)",
+        help=_NODES,
     )
     export.add_argument(
         "--steps", metavar="A:B", type=steps, help="from step A to before step B; either may be left out"
@@ -177,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     report = _command(commands, "report", "say what is the matter with a run")
-    report.add_argument("run", metavar="RUN", help="as for export")
+    report.add_argument("run", metavar="RUN", help=_RUN)
     form = report.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all of it as a JSON object for programs")
     form.add_argument(
@@ -188,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     check = _command(commands, "check", "fail where a run has a grave finding, for CI")
-    check.add_argument("runs", nargs="+", metavar="RUN", help="as for export")
+    check.add_argument("runs", nargs="+", metavar="RUN", help=_RUN)
     check.add_argument(
         "--fail-on",
         choices=("critical", "high", "medium", "low", "notice"),
@@ -196,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
         help="the least severity to fail on (critical)",
     )
     watch = _command(commands, "watch", "follow a run, and say what is the matter as soon as it shows")
-    watch.add_argument("run", metavar="RUN", help="as for export, or a directory with runs: the one written to last")
+    watch.add_argument("run", metavar="RUN", help=f"{_RUN}; or one with runs below it: the one written to last")
     watch.add_argument("--every", metavar="SECONDS", type=float, default=2.0, help="how often to look (2)")
     watch.add_argument(
         "--fail-on",
@@ -209,14 +212,12 @@ def parser() -> argparse.ArgumentParser:
     )
 
     zeros = _command(commands, "zeros", "write the share of zeros in each tensor, every so many steps")
-    zeros.add_argument("run", metavar="RUN", help="as for export")
+    zeros.add_argument("run", metavar="RUN", help=_RUN)
     zeros.add_argument("--every", metavar="STEPS", type=int, default=1000, help="steps of an interval (1000)")
     zeros.add_argument("--window", metavar="STEPS", type=int, default=100, help="of which the last are averaged (100)")
     zeros.add_argument("--stream", metavar="NAME", help="the run's first stream by default")
     zeros.add_argument("--metric", metavar="NAME", help="a fraction (near_zero_fraction, where it is recorded)")
-    zeros.add_argument(
-        "--nodes", metavar="PATTERN", action="append", help="as for export; may be given again (all nodes)"
-    )
+    zeros.add_argument("--nodes", metavar="PATTERN", action="append", help=_NODES)
     zeros.add_argument("--min", metavar="SHARE", type=share, default=0.0, help="leave out what is below, as in 5%%")
     zeros.add_argument(
         "--sort", choices=("order", "share"), default="order", help="in the order of the model (default), or by share"
@@ -230,8 +231,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--config", metavar="FILE", help="settings of the rules, in TOML")
 
     differ = _command(commands, "diff", "say what differs between two runs, and from which step")
-    differ.add_argument("a", metavar="RUN_A", help="as for export")
-    differ.add_argument("b", metavar="RUN_B", help="as for export")
+    differ.add_argument("a", metavar="RUN_A", help=_RUN)
+    differ.add_argument("b", metavar="RUN_B", help="the same of the other run")
     differ.add_argument(
         "--tolerance",
         metavar="T",
@@ -253,7 +254,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--steps", metavar="N", type=int, default=1, help="train a copy; needs the optimizer (1)")
 
     verify = _command(commands, "verify", "read every record and every checksum of event files and archive")
-    verify.add_argument("runs", nargs="+", metavar="RUN", help="as for export")
+    verify.add_argument("runs", nargs="+", metavar="RUN", help=_RUN)
     return found
 
 

@@ -58,7 +58,11 @@ def _report(function: str, name: str, steps: int) -> Report:
         device = torch.device(name)
     except RuntimeError as error:
         raise AskedError(f"--device: expected a device such as cpu or cuda:0, got {name!r}") from error
-    made = loaded(function)()
+    made = loaded(function)()  # which may import what the device needs
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise AskedError(f"--device: {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
     if not isinstance(made, tuple) or len(made) not in (3, 4):
         came = f"{len(made)} values" if isinstance(made, tuple) else type(made).__name__
         raise AskedError(f"{function}: {_EXPECTED}, got {came}")

@@ -84,7 +84,10 @@ def replaced(path: Path) -> Iterator[Path]:
             raise IsADirectoryError(f"expected a file to write to, but {str(path)!r} is a directory: name one in it")
         yield path
         return
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    except OSError as error:  # names a file that nobody asked for
+        raise type(error)(f"cannot write {str(path)!r}: {error.strerror}") from error
     os.close(handle)
     new = Path(name)
     try:

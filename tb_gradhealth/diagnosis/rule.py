@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..rows import Floats, Ints
-from .finding import Evidence, Severity
+from .finding import SEVERITIES, Evidence, Severity
 from .memory import Held, Mask, Memory
 from .signals import Signals
 
@@ -113,6 +113,12 @@ class Rule:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     patterns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     always: bool = False
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(
+                f"rule {self.name}: severity: expected one of {', '.join(SEVERITIES)}, got {self.severity!r}"
+            )
 
     def with_settings(
         self, thresholds: Mapping[str, float], patterns: Mapping[str, Mapping[str, float]], severity: Severity | None

@@ -12,6 +12,7 @@ severity = "high"
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The settings in a TOML file; raises SettingsError."""
     try:
         found: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except IsADirectoryError as error:
+        raise SettingsError(f"expected a file with settings in TOML, but {os.fspath(path)!r} is a directory") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{os.fspath(path)}: expected settings in TOML, but {error}") from error
     return found
@@ -71,7 +74,9 @@ def apply(settings: Mapping[str, Any] | None, rules: Sequence[Rule] = RULES) -> 
         raise SettingsError(f"skip: expected a list of rules, got {skip!r}")
     for name in (*changes, *skip):
         if name not in known:
-            raise SettingsError(f"expected one of the rules {', '.join(known)}, got {name!r}")
+            near = difflib.get_close_matches(str(name), known, 1)
+            meant = f", perhaps {near[0]!r} was meant" if near else ""
+            raise SettingsError(f"there is no rule {name!r}{meant}: expected one of {', '.join(known)}")
     return tuple(_changed(rule, changes.get(rule.name, {})) for rule in rules if rule.name not in skip)
 
 

@@ -18,15 +18,17 @@ def verdict(diagnosis: Diagnosis) -> str:
     """One sentence: the gravest finding or what explains it, or that there is none."""
     alarms = [one for one in diagnosis.findings if one.severity != "notice"]
     first, end = diagnosis.steps
-    looked = f"{end - first:,} steps"
+    looked = f"{end - first:,} step{'s' if end - first > 1 else ''}"
     if not end > first:
         return "nothing is recorded yet"
     if not alarms:
         return f"nothing is wrong in {looked}, as far as was recorded"
     groups = grouped(alarms)
     worst, others = groups[0]
-    more = f", with {len(others)} more that follow from it" if others else ""
-    more += f", and {len(groups) - 1} that do not" if others and len(groups) > 1 else ""
+    more = f", with {len(others)} more that follow{'s' if len(others) == 1 else ''} from it" if others else ""
+    more += (
+        f", and {len(groups) - 1} that do{'es' if len(groups) == 2 else ''} not" if others and len(groups) > 1 else ""
+    )
     more += f", and {len(groups) - 1} more" if not others and len(groups) > 1 else ""
     return f"{worst.type}: {TYPES.get(worst.type, worst.rule)}, in {where(worst)}, from step {worst.start} on{more}"
 

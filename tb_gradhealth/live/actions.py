@@ -83,6 +83,7 @@ class Alarm:
     def __init__(self, actions: Iterable[Action], report: Callable[[str], None]) -> None:
         self._actions, self._report = tuple(actions), report
         self._failed: set[int] = set()
+        self._gravest: dict[tuple[int, str], int] = {}  # told by each action, of a rule and what it explains
         #: Why the training is to stop; whoever stops it takes this away.
         self.stop: Finding | None = None
 
@@ -90,31 +91,34 @@ class Alarm:
         for number, action in enumerate(self._actions):
             if SEVERITIES.index(finding.severity) > SEVERITIES.index(action.least):
                 continue
+            explained = self._is_explained(number, finding)
             try:
-                self._do(action.do, finding)
+                self._do(action.do, finding, explained)
             except (Exception, SystemExit) as error:  # a function of the user's; told once, and called again
                 if number not in self._failed:
                     self._failed.add(number)
                     self._report(f"on_finding: {type(error).__name__}: {error}")
 
-    def _do(self, do: Do, finding: Finding) -> None:
+    def _is_explained(self, number: int, finding: Finding) -> bool:
+        """By what was told already, and was as grave: a medium finding may explain a critical one."""
+        key, grave = (number, finding.follows or finding.rule), SEVERITIES.index(finding.severity)
+        before = self._gravest.get(key, len(SEVERITIES))
+        self._gravest[key] = min(before, grave)
+        return bool(finding.follows) and before <= grave
+
+    def _do(self, do: Do, finding: Finding, explained: bool) -> None:
         if callable(do):
             do(finding)
         elif do == "stop":
             self.stop = self.stop or finding
         elif do == "log":
-            _log.log(level(finding), "%s", told(finding))
-        elif not finding.follows:
+            level = LEVELS[finding.severity]
+            _log.log(min(level, logging.INFO) if explained else level, "%s", told(finding))
+        elif not explained:
             try:
                 warnings.warn(told(finding), FindingWarning, stacklevel=2)
             except FindingWarning:  # warnings turned into errors: this thread is not the one to end
-                _log.log(level(finding), "%s", told(finding))
-
-
-def level(finding: Finding) -> int:
-    """Of ``logging``. What another finding explains is not loud: that one is."""
-    own = LEVELS[finding.severity]
-    return min(own, logging.INFO) if finding.follows else own
+                _log.log(LEVELS[finding.severity], "%s", told(finding))
 
 
 def told(finding: Finding) -> str:

@@ -69,7 +69,7 @@ def test_check_passes_where_the_settings_say_so(runs: Path, tmp_path: Path, caps
     assert capsys.readouterr().out == f"{healthy}: passed, {STEPS} steps\n"
     config.write_text("[rules.nonfinites]\n")
     assert main(["check", str(healthy), "--config", str(config)]) == 2
-    assert "got 'nonfinites'" in capsys.readouterr().err
+    assert "no rule 'nonfinites', perhaps 'nonfinite' was meant" in capsys.readouterr().err
 
 
 def test_names_from_a_file_cannot_command_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +125,7 @@ def test_what_follows_is_told_in_a_line_under_what_it_follows_from(
     Recording(measured(elements)).write(tmp_path / "gradhealth")
     assert main(["report", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("in the whole model, from step 40 on, with 1 more that follow from it")
+    assert lines[0].endswith("in the whole model, from step 40 on, with 1 more that follows from it")
     assert lines[2] == "critical EXPLODING in the whole model"
     follow = [line.split()[1:3] for line in lines if line.startswith("  follows ")]
     assert follow == [["critical", "NUMERICAL"], ["notice", "EXPLODING"]]

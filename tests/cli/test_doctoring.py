@@ -87,6 +87,7 @@ def test_it_fails_on_what_is_grave_enough_and_names_cannot_command_a_terminal(
         (["{}:two"], "got 2 values"),
         (["{}:no_batch"], "input_fn: expected a function that returns a batch, got NoneType"),
         (["{}:healthy", "--steps", "3"], "more together with optimizer="),
+        (["{}:healthy", "--device", "xla:0"], "--device: 'xla:0' cannot be used here"),
         (["{}:healthy", "--device", "abacus"], "--device: expected a device such as cpu or cuda:0, got 'abacus'"),
     ],
 )

@@ -119,7 +119,7 @@ def test_the_name_of_the_file_tells_the_format(
         (["--nodes", "nothing*"], "'nothing*' fits none of 13 nodes"),
         (["--stream", "x"], "stream: expected one of gradients"),
         (["--level", "99"], "level: expected 0 to "),
-        (["-o", "/nowhere/at/all.csv"], "No such file or directory"),
+        (["-o", "/nowhere/at/all.csv"], "cannot write '/nowhere/at/all.csv': No such file or directory"),
     ],
 )
 def test_what_cannot_be_had_is_2(runs: Path, options: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:

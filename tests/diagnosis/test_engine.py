@@ -136,7 +136,8 @@ def test_settings_change_thresholds_for_all_or_for_a_pattern(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"rules": {"weight_grow": {}}}, "got 'weight_grow'"),
+        ({"rules": {"weight_grow": {}}}, "no rule 'weight_grow', perhaps 'weight_growth' was meant"),
+        ({"skip": [3]}, "no rule 3: expected one of nonfinite, "),
         ({"rules": {"weight_growth": {"time": 3}}}, "expected one of times, severity, modules, got 'time'"),
         ({"rules": {"weight_growth": {"times": "3"}}}, "expected a number, got '3'"),
         ({"rules": {"weight_growth": {"severity": "bad"}}}, "expected one of critical, high"),
@@ -147,6 +148,11 @@ def test_settings_change_thresholds_for_all_or_for_a_pattern(tmp_path: Path) -> 
 def test_settings_that_name_what_there_is_not(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         apply(settings)
+
+
+def test_a_rule_of_a_severity_that_there_is_not() -> None:
+    with pytest.raises(ValueError, match=r"rule nonfinite: severity: expected one of critical, .*, got 'hi'"):
+        replace(RULES[0], severity="hi")  # type: ignore[arg-type]
 
 
 def test_what_a_finding_explains_stands_under_it() -> None:

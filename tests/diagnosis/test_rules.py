@@ -400,6 +400,12 @@ def test_a_rule_fires_where_and_when_it_should(rule: str) -> None:
     assert one.innocent
 
 
+def test_outputs_that_are_large_beside_inputs_that_nobody_recorded() -> None:
+    (one,) = found([with_figure("activations", "rms", 100.0, Step(without=("inputs",)))], rule="large_start")
+    assert (one.severity, one.evidence[0].baseline, one.evidence[0].unit) == ("medium", 20.0, "inputs not recorded")
+    assert "the inputs may be as large" in one.innocent
+
+
 quiet = [Step(whole={("gradients", "norm"): 0.05}) for _ in range(3)]
 
 #: What is beside a disease, and is none: rows, and the rules that must be silent (all of them for none named).

@@ -9,6 +9,8 @@ import numpy as np
 from ..finding import Severity
 from ..rule import Cause, Hit, Rule, View, evidence
 
+_UNKNOWN = 'the inputs may be as large: optimizer.gradhealth.observe("x", x, kind="input") tells'
+
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
@@ -30,9 +32,11 @@ def look(view: View) -> Iterable[Hit]:
     limit = view["output"] * now.input_scale if known else view["output_alone"]
     rms = np.where(now.modules.layer, np.nan_to_num(now.values("activations", "rms")), 0)
     if len(rms) and rms.max() > limit:
-        told = evidence("output RMS", rms.max(), now.input_scale, "against the scale of the inputs")
+        against = (now.input_scale, "against the scale of the inputs") if known else (limit, "inputs not recorded")
+        told = evidence("output RMS", rms.max(), *against)
         severity: Severity | None = None if known else "medium"
-        yield Hit(now.modules.tensors.names[int(rms.argmax())], now.start, told, severity)
+        innocent = None if known else _UNKNOWN
+        yield Hit(now.modules.tensors.names[int(rms.argmax())], now.start, told, severity, innocent=innocent)
 
 
 RULE = Rule(
