@@ -42,6 +42,7 @@ def check(options: argparse.Namespace) -> int:
         _, diagnosis = _diagnosed(name, options.config)
         found = [one for one in diagnosis.findings if one.severity in grave]
         count = diagnosis.steps[1] - diagnosis.steps[0]
+        looked = "1 step" if count == 1 else f"{count:,} steps"
         for one in found:
             print(f"{printable(name)}: {_headline(one)}")
         if found:
@@ -49,10 +50,10 @@ def check(options: argparse.Namespace) -> int:
         elif diagnosis.problems or not count:
             # What was not looked at has not passed.
             said = "not looked at as a whole" if count else "no row yet"
-            print(f"{printable(name)}: {coloured(said, 'yellow', sys.stdout)}, {count:,} steps")
+            print(f"{printable(name)}: {coloured(said, 'yellow', sys.stdout)}, {looked}")
             status = status or FAILED
         else:
-            print(f"{printable(name)}: {coloured('passed', 'green', sys.stdout)}, {count:,} steps")
+            print(f"{printable(name)}: {coloured('passed', 'green', sys.stdout)}, {looked}")
         _complain(diagnosis)
     return status
 

@@ -114,7 +114,7 @@ def _verdict(found: Difference) -> str:
         said = "nothing to compare: they have no row of the same steps"
         return coloured(said, "yellow", sys.stdout)
     first, end = found.steps
-    seen = f"{end - first:,} steps, {found.compared:,} tensors"
+    seen = f"{end - first:,} step{'s' if end - first > 1 else ''}, {found.compared:,} tensors"
     if found.parted is None:
         what = f"the same{within} in {seen}"
         if not found.settings:

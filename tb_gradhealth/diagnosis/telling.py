@@ -18,7 +18,7 @@ def verdict(diagnosis: Diagnosis) -> str:
     """One sentence: the gravest finding or what explains it, or that there is none."""
     alarms = [one for one in diagnosis.findings if one.severity != "notice"]
     first, end = diagnosis.steps
-    looked = f"{end - first:,} step{'s' if end - first > 1 else ''}"
+    looked = f"{end - first:,} step{'s' if end > first + 1 else ''}"
     if not end > first:
         return "nothing is recorded yet"
     if not alarms:

@@ -134,3 +134,11 @@ def test_what_follows_is_told_in_a_line_under_what_it_follows_from(
         ["critical", "EXPLODING"],
         ["critical", "NUMERICAL"],
     ]
+
+
+def test_a_run_of_one_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Recording(measured(gradients(1, 6))).write(tmp_path / "gradhealth")
+    assert main(["check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}: passed, 1 step\n"
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path}: nothing is wrong in 1 step, as far")
