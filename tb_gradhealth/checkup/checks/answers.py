@@ -35,7 +35,9 @@ def look_probabilities(examined: Examined) -> Iterable[Hit]:
     if known is not None:
         rows = known[0]
         if bool((rows >= 0).all()) and float((rows.sum(1) - 1).abs().max()) < SUM:
-            yield hit("", evidence("outputs that are in [0, 1] and add up to 1", len(rows), len(rows), "rows"))
+            yield hit(
+                "", evidence("outputs that are in [0, 1] and add up to 1", len(rows), unit=f"of {len(rows):,} rows")
+            )
 
 
 def look_labels(examined: Examined) -> Iterable[Hit]:

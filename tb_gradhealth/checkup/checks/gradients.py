@@ -17,7 +17,7 @@ from ..examined import Examined
 
 def look_connected(examined: Examined) -> Iterable[Hit]:
     if examined.seen.ran and not examined.connected and any(one.trains for one in examined.parts):
-        yield hit("", evidence("parameters that the loss depends on", 0, len(examined.parts), "tensors"))
+        yield hit("", evidence("parameters that the loss depends on", 0, unit=f"of {len(examined.parts):,} tensors"))
 
 
 def look_absent(examined: Examined) -> Iterable[Hit]:
@@ -31,9 +31,9 @@ def look_absent(examined: Examined) -> Iterable[Hit]:
     others = [one for one in absent if one not in ran]
     if ran:
         every: Severity | None = "critical" if len(absent) == trained else None
-        yield hit(ran[0].name, evidence("parameters without gradient", len(ran), trained, "tensors"), every)
+        yield hit(ran[0].name, evidence("parameters without gradient", len(ran), unit=f"of {trained:,} tensors"), every)
     if others:
-        told = evidence("parameters whose module did not run", len(others), trained, "tensors")
+        told = evidence("parameters whose module did not run", len(others), unit=f"of {trained:,} tensors")
         yield hit(others[0].name, told, "notice", "idle experts, and heads that are for another task, do not run")
 
 
@@ -54,7 +54,7 @@ def look_zero(examined: Examined) -> Iterable[Hit]:
         for place, (one, zero) in enumerate(zip(examined.parts, examined.zero_by_design, strict=True))
     )
     idle = "expert" in examined.parts[last].name
-    told = evidence("matrices with a gradient of 0 throughout", len(silent), len(matrices), "matrices")
+    told = evidence("matrices with a gradient of 0 throughout", len(silent), unit=f"of {len(matrices):,} matrices")
     if opens:
         innocent = "what follows begins at zero, and lets gradients through from the first step on"
         yield hit(examined.parts[last].name, told, "notice", innocent)

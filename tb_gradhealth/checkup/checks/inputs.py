@@ -28,7 +28,9 @@ HARM = 3.0
 def look_finite(examined: Examined) -> Iterable[Hit]:
     for one in (*examined.inputs, *examined.targets):
         if one.bad:
-            yield hit(one.name, evidence("not finite", one.bad, one.tensor.numel(), "elements of the batch"))
+            yield hit(
+                one.name, evidence("not finite", one.bad, unit=f"of {one.tensor.numel():,} elements of the batch")
+            )
 
 
 def look_scale(examined: Examined) -> Iterable[Hit]:

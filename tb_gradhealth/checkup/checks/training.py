@@ -12,7 +12,7 @@ from ..examined import Examined
 def look_trained(examined: Examined) -> Iterable[Hit]:
     parts = examined.parts
     if parts and not any(one.trains for one in parts):
-        yield hit("", evidence("parameters that require gradients", 0, len(parts), "tensors"))
+        yield hit("", evidence("parameters that require gradients", 0, unit=f"of {len(parts):,} tensors"))
 
 
 def look_listed(examined: Examined) -> Iterable[Hit]:
@@ -22,7 +22,9 @@ def look_listed(examined: Examined) -> Iterable[Hit]:
     if not missing:
         return
     none = len(missing) == len(trained)
-    told = evidence("trained parameters that the optimizer does not have", len(missing), len(trained), "tensors")
+    told = evidence(
+        "trained parameters that the optimizer does not have", len(missing), unit=f"of {len(trained):,} tensors"
+    )
     if examined.strangers:
         told += evidence("parameters in it that are none of the model's", examined.strangers, unit="tensors")
     yield hit("" if none else missing[0].name, told, "critical" if none else None)
@@ -31,7 +33,7 @@ def look_listed(examined: Examined) -> Iterable[Hit]:
 def look_idle(examined: Examined) -> Iterable[Hit]:
     frozen = [one for one in examined.parts if one.listed and not one.trains]
     if frozen:
-        told = evidence("frozen parameters in the optimizer", len(frozen), len(examined.parts), "tensors")
+        told = evidence("frozen parameters in the optimizer", len(frozen), unit=f"of {len(examined.parts):,} tensors")
         yield hit(frozen[0].name, told)
     if examined.idle:
         told = evidence("groups with a learning rate of 0", len(examined.idle), unit="of the optimizer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from ...diagnosis.finding import Evidence
@@ -17,7 +18,7 @@ def _bad(parts: Parts) -> Iterable[tuple[str, tuple[Evidence, ...], bool]]:
         if one.first_bad is not None:
             index = ", ".join(map(str, one.first_bad))
             count = float(parts.figures.bad[place])
-            told = Evidence("not finite", count, float(one.numel), f"elements, the first one at [{index}]")
+            told = Evidence("not finite", count, math.nan, f"of {one.numel:,} elements, the first one at [{index}]")
             yield one.name, (told,), bool(parts.figures.nan[place])
 
 

@@ -60,7 +60,7 @@ RULE = Rule(
     causes=(Cause("features that were not standardised"), Cause("a sensor, or a preprocessing step, that changed")),
     actions=(
         "standardise each feature to mean 0 and standard deviation 1, with figures of the training set",
-        "put LayerNorm in front of the first layer (remedies: LayerNorm before a linear layer)",
+        "put LayerNorm in front of the first layer",
     ),
     innocent="ReLU, or normalisation behind the first layer, absorbs the scale; token ids are no features",
     thresholds={"mean": 2.5, "std": 5.0, "far": 4.0},

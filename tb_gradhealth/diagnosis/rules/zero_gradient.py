@@ -25,7 +25,7 @@ def look(view: View) -> Iterable[Hit]:
     place = held.places()[-1]
     node = view.once("node", lambda: now.parameters.names[place], now.parameters.names[0])
     idle: Severity | None = "notice" if "expert" in node else None
-    told = evidence("matrices with a gradient of 0 throughout", held.now.sum(), matrices.sum(), "matrices")
+    told = evidence("matrices with a gradient of 0 throughout", held.now.sum(), unit=f"of {matrices.sum():,} matrices")
     yield Hit(node, int(held.since[place]), told, idle)
 
 
