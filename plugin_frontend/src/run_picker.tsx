@@ -1,4 +1,4 @@
-import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Run } from './contract.ts';
 import { plural, px, shortened } from './format.ts';
 import { LABEL_CHARACTERS, type Line, groupsOf, labelOf, linesOf, remarkOf } from './run_matching.ts';
@@ -36,7 +36,8 @@ export function RunPicker({ label, testId, runs, selected, choose, eager = false
     listed.findIndex((run) => run.name === wanted),
   );
   const current = runs.find((run) => run.name === selected);
-  useEffect(() => {
+  // Before anything else happens: what somebody types right after asking for the picker is typed into it.
+  useLayoutEffect(() => {
     if (eager) input.current?.focus();
   }, [eager]);
 
