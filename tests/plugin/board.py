@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from tensorboard import default, program
+from tensorboard.data.server_ingester import SubprocessServerDataIngester
 
 from tb_gradhealth.plugin.loader import GradHealthLoader
 
@@ -42,6 +44,7 @@ class Board:
         argv = ["", "--logdir", str(logdir), "--port", "0", f"--load_fast={fast}", "--reload_interval", "1", *arguments]
         self._board.configure(argv=argv)
         self.url = self._board.launch()
+        weakref.finalize(self, _stop_reading, self._board._ingester)
 
     def get(self, path: str, accept: str = "gzip", root: str = "data/plugin/gradhealth/", **query: Any) -> Answer:
         url = self.url + root + path + ("?" + urllib.parse.urlencode(query) if query else "")
@@ -70,6 +73,15 @@ class Board:
         assert answer.status == 200, answer.body
         (tile,) = tiles(answer.body)
         return tile
+
+
+def _stop_reading(ingester: Any) -> None:
+    """TensorBoard itself reads on for as long as the process lives, its fast server without a pause where it is asked
+    for intervals below a second."""
+    if isinstance(ingester, SubprocessServerDataIngester):
+        ingester._stdin_handle.close()
+    else:
+        ingester._reload_interval = 0
 
 
 @dataclass(frozen=True)
