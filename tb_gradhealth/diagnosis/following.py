@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from .finding import Finding
+from .finding import SEVERITIES, Finding
+from .structure import module_of
 
 Reach = Literal["all", "here", "behind", "before"]
 """Where a finding shows itself elsewhere: in the whole model, in its own module, or also toward the output (what it
@@ -97,9 +98,10 @@ def explained(findings: Sequence[Finding], names: Sequence[str], spacing: int) -
     return tuple(one if roots[one] is one else replace(one, follows=roots[one].rule) for one in findings)
 
 
-def _key(one: Finding) -> tuple[int, int, int, str, str, str]:
-    """Causes before effects; within a line what began first, then what was said first."""
-    return _RANK.get(one.rule, len(LINKS)), one.start, one.detected, one.rule, one.node, one.type
+def _key(one: Finding) -> tuple[int, int, int, int, str, str, str]:
+    """Causes before effects; within a line what began first, then what was said first, then the graver one."""
+    rank, grave = _RANK.get(one.rule, len(LINKS)), SEVERITIES.index(one.severity)
+    return rank, one.start, one.detected, grave, one.rule, one.node, one.type
 
 
 def _explains(one: Finding, other: Finding, place: Callable[[str], tuple[int, int] | None], spacing: int) -> bool:
@@ -128,12 +130,15 @@ def _reaches(node: str, other: str, reach: Reach, place: Callable[[str], tuple[i
 
 
 def _places(names: Sequence[str]) -> Callable[[str], tuple[int, int] | None]:
-    """Where the tensors of a node stand among all, the first and the last of them; None where it has none."""
+    """Where the tensors of a node stand among all, the first and the last of them; None where there are none."""
 
     @functools.cache
     def place(node: str) -> tuple[int, int] | None:
         inner = f"{node}."
         inside = [number for number, name in enumerate(names) if name.startswith(inner) or name == node]
-        return (inside[0], inside[-1]) if inside else None
+        if inside:
+            return inside[0], inside[-1]
+        outer = module_of(node)  # a function has no tensors: it is where its parent is
+        return place(outer) if outer else None
 
     return place

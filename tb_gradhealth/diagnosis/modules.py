@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 
 from ..rows import Floats
@@ -38,12 +40,8 @@ class Modules:
         self._has_recurrent = bool(self._recurrent.any())
         #: Whether a module has a matrix of its own.
         self.layer = np.array([name in with_weights for name in tensors.names], np.bool_)
-        #: For each module the one with weights that it is, or that comes before it; "" where there is none.
-        self.owner: list[str] = []
-        last = ""
-        for name in tensors.names:
-            last = name if name in with_weights else last
-            self.owner.append(last)
+        #: For each module the one with weights that it is, or that comes before it; "" where that is not known.
+        self.owner = _owners(tensors.names, with_weights, {module_of(name) for name in parameters.names})
         #: The tensor that is an owner's matrix.
         self.matrix_of = with_weights
         self.units = np.array([_units(shape) for shape in tensors.shapes], np.float64)
@@ -96,6 +94,19 @@ class Modules:
             return False
         first = int(known.argmax())
         return bool(self.like(TANH)[first] or self.like(SIGMOID)[first] or self._recurrent[first])
+
+
+def _owners(names: tuple[str, ...], with_matrix: Container[str], with_weights: Container[str]) -> list[str]:
+    """A function that stands behind several layers of its own parent may be called behind any of them: it has none."""
+    found, last, layers = [], "", list[str]()
+    for name in names:
+        if name in with_matrix:
+            last = name
+            layers.append(module_of(name))
+        found.append("" if name not in with_weights and layers.count(module_of(name)) > 1 else last)
+        if name not in with_weights:
+            layers.clear()
+    return found
 
 
 def _known(figures: Floats) -> Mask:

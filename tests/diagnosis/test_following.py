@@ -81,6 +81,20 @@ def test_what_reaches_where() -> None:
     }
 
 
+def test_of_two_that_are_said_at_once_the_graver_one_explains_the_other() -> None:
+    steps, grown = one("large_updates", "net.6", 40, 60, "medium"), one("weight_growth", "net.2.weight", 40, 200)
+    assert followed(grown, steps) == {"weight_growth net.2.weight": "", "large_updates net.6": "weight_growth"}
+
+
+def test_a_function_is_where_its_parent_is() -> None:
+    dead, starved = one("dead_units", "net.2.act", 10, 200), one("starved", "net.0.weight", 12, 200)
+    assert followed(dead, starved)["starved net.0.weight"] == "dead_units"
+    assert followed(one("dead_units", "net.0.act", 10, 200), one("starved", "net.4.weight", 12, 200)) == {
+        "dead_units net.0.act": "",
+        "starved net.4.weight": "",
+    }
+
+
 def test_long_rows_date_evidence_less_well() -> None:
     late, early = one("large_updates", "net.2", 140, 400, "medium"), one("loss_growth", "", 120, 300)
     assert followed(early, late)["large_updates net.2"] == "loss_growth"

@@ -8,7 +8,7 @@ import pytest
 
 from tb_gradhealth.diagnosis import RULES, Tensors
 
-from .made import NAMES, TENSORS, Step, at, found, healthy, with_figure
+from .made import INPUT, MODULES, NAMES, OUTPUT, SHAPES, TENSORS, Step, at, found, healthy, with_figure
 
 SIZE = len(NAMES)
 #: Norms of torch's default initialisation: sqrt(count / (3 fan_in)).
@@ -605,6 +605,13 @@ def test_a_constant_that_was_learnt_by_heart_is_no_answer() -> None:
     assert (one.type, one.node) == ("MODE_COLLAPSE", "net.6")
 
 
+def test_so_is_one_that_held_out_samples_tell_of_by_their_own_best() -> None:
+    losses = ({"loss": 0.8**step, "val_loss": 0.4 if step < 30 else 0.7} for step in range(60))
+    steps = [with_figure("predictions", "batch_spread", 0.1, Step(logged=one)) for one in losses]
+    (one,) = found(steps, rule="prediction_collapse")
+    assert (one.start, one.detected) == (30, 49)
+
+
 def test_a_loss_that_hovers_above_its_best_beside_large_steps_is_unstable() -> None:
     def hovering(share: float, loss: float) -> tuple[str, ...]:
         norms = tuple(share * norm for norm in weights(1.0))
@@ -633,3 +640,90 @@ def test_the_end_of_a_long_schedule_is_none_of_a_rate_that_is_too_low() -> None:
 
     assert found(rates(moving=True), rule="tiny_updates") == ()
     assert [one.start for one in found(rates(moving=False), rule="tiny_updates")] == [280]
+
+
+def test_a_rate_that_falls_to_nothing_at_once_follows_no_schedule() -> None:
+    """Whatever it does before and after: down by 1 % a step, and at step 40 to a ten-thousandth."""
+
+    def falling(factor: float) -> list[Step]:
+        rates = (1e-3 * 0.99**step * (factor if step >= 40 else 1.0) for step in range(80))
+        return [with_figure("updates", "update_ratio", rate * 1e-2, Step(logged={"lr": rate})) for rate in rates]
+
+    assert found(falling(0.5), rule="tiny_updates") == ()
+    (one,) = found(falling(1e-4), rule="tiny_updates")
+    assert (one.start, one.detected) == (40, 48)
+
+
+def test_zeros_in_all_gradients_down_to_the_last_bias_are_no_silent_units() -> None:
+    """Half of each matrix: silent units leave that, too, but not in the bias of the last layer."""
+    names, shapes = (*NAMES, "net.6.bias"), (*SHAPES, (4,))
+    tensors = {**TENSORS, "gradients": Tensors(names, shapes, ("float32",) * len(names))}
+    sizes = [math.sqrt(math.prod(shape) / (3 * shape[-1])) for shape in shapes]
+
+    def zeros(last: float) -> list[Step]:
+        step = with_figure("weights", "norm", sizes, with_figure("activations", "minimum", -2.0))
+        step = with_figure("gradients", "zero_fraction", (0.5, 0.1, 0.5, 0.1, 0.5, 0.1, 0.45, last), step)
+        return [step] * 20
+
+    assert found(zeros(0.0), rule="lost_gradients", tensors=tensors) == ()
+    (one,) = found(zeros(0.02), rule="lost_gradients", tensors=tensors)
+    assert (one.type, one.node, one.start, one.detected) == ("DEAD", "", 0, 7)
+    assert [each.value for each in one.evidence] == [0.5, 0.45]
+
+
+def test_a_weight_that_no_step_moves_is_held() -> None:
+    """At a tenth of the default, with steps of a tenth of itself: its norm stands still, or grows as it would."""
+
+    def small(growth: float) -> list[Step]:
+        norms = (0.1 * DEFAULT * growth**step for step in range(30))
+        return [
+            with_figure(
+                "updates", "norm", 0.1 * norm, with_figure("weights", "norm", at(norm, 2, of=SIZE, others=DEFAULT))
+            )
+            for norm in norms
+        ]
+
+    (one,) = found(small(1.0), rule="held_weight")
+    assert (one.type, one.node, one.detected) == ("VANISHING", "net.2.weight", 19)
+    assert found(small(1.005), rule="held_weight") == ()
+
+
+def test_most_of_what_was_learnt_is_undone() -> None:
+    """The loss falls to 0.5, and comes back; beside steps of 6 % that is their doing."""
+
+    def back(loss: float, share: float) -> tuple[str, ...]:
+        norms = at(share * DEFAULT, 2, of=SIZE, others=1e-4)
+        losses = [*(1.0,) * 9, *(0.5,) * 31, *(loss,) * 20]
+        steps = [with_figure("updates", "norm", norms, Step(logged={"loss": one})) for one in losses]
+        return tuple(one.type for one in found(steps, rule="large_updates") if one.severity == "medium")
+
+    assert back(0.82, 0.06) == ("UNSTABLE",)
+    assert back(0.75, 0.06) == ()
+    assert back(0.82, 0.04) == ()
+
+
+def test_a_small_start_is_told_of_a_matrix_that_is_small() -> None:
+    norms = tuple(norm * factor for norm, factor in zip(weights(1.0), (1, 1, 0.03, 1, 0.03, 1, 1), strict=True))
+    (one,) = found([with_figure("weights", "norm", norms, with_figure("activations", "rms", 0.01))], rule="small_start")
+    assert one.node == "net.2.weight"
+
+
+def test_a_function_that_several_layers_may_share_is_named_itself() -> None:
+    """As in a residual block: two layers, and one ReLU that is called behind each."""
+    names = ("stem", "block.conv1", "block.norm1", "block.conv2", "block.norm2", "block.act", "head")
+    modules = Tensors(names, MODULES.shapes, MODULES.dtypes)
+    owners = [name for name in names if name != "block.act"]
+    shapes = ((32, 12), (32, 32), (32,), (32, 32), (32,), (4, 32))
+    parameters = Tensors(tuple(f"{name}.weight" for name in owners), shapes, ("float32",) * 6)
+    step = Step()
+    for metric, function, other in (
+        ("minimum", 0.0, -2.0),
+        ("zero_fraction", 0.5, 0.0),
+        ("limit_fraction", 0.5, math.nan),
+        ("dead_unit_fraction", 0.95, 0.0),
+    ):
+        step = with_figure("activations", metric, at(function, 5, of=7, others=other), step)
+    step = with_figure("weights", "norm", tuple(map(float, range(1, 7))), step)
+    tensors = {"gradients": parameters, "activations": modules, "inputs": INPUT, "predictions": OUTPUT}
+    (one,) = found([step] * 25, rule="dead_units", tensors=tensors)
+    assert one.node == "block.act"

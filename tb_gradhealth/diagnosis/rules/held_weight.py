@@ -2,7 +2,7 @@
 
 A weight that begins near zero by design leaves it: updates that are as large as the weight itself make it grow within a
 few steps. One that gets them for 20 steps on end and is as small as before is held down, by a constraint, a decay or a
-weight norm.
+weight norm; so is one whose norm has not moved by a thousandth, where steps in no direction at all would have.
 """
 
 from __future__ import annotations
@@ -13,16 +13,23 @@ import numpy as np
 
 from ..rule import Cause, Hit, Rule, View, evidence
 
+#: Share by which a norm that a step of 5 % leaves where it was may differ.
+STILL = 1e-3
+
 
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     parameters = now.parameters
-    small = parameters.matrix & (now.weight < view["share"] * parameters.default)
-    if not np.count_nonzero(small):
-        view.held("small", small, 20)
-        return
-    ratio = np.nan_to_num(now.update / np.fmax(now.weight, 1e-30))
-    held = view.held("small", small & (ratio > view["update"]), 20)
+    below = np.where(parameters.matrix, now.weight / parameters.default, np.inf)
+    small = below < max(view["share"], view["still_share"])
+    if np.count_nonzero(small):
+        before = view.once("before", lambda: {"weight": now.weight}, id(parameters.names))
+        still = np.abs(now.weight - before["weight"]) < STILL * now.weight
+        before["weight"] = now.weight
+        ratio = np.nan_to_num(now.update / np.fmax(now.weight, 1e-30))
+        small = (below < view["share"]) & (ratio > view["update"])
+        small |= (below < view["still_share"]) & still & (ratio > view["still_update"])
+    held = view.held("small", small, 20)
     if not held.anywhere:
         return
     place = held.first
@@ -49,5 +56,5 @@ RULE = Rule(
         "lower the weight decay (0.01 to 0.1 with AdamW)",
     ),
     innocent="a matrix whose scale is given by a parameter of its own (weight norm) may be small itself",
-    thresholds={"share": 0.05, "update": 0.3},
+    thresholds={"share": 0.05, "update": 0.3, "still_share": 0.2, "still_update": 0.05},
 )

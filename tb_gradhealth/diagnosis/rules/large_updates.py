@@ -29,6 +29,8 @@ def look(view: View) -> Iterable[Hit]:
     settled = now.age > 30 and now.positive
     stuck = long > view["stuck"] and now.loss_11 > 0.855 * now.loss_reference
     returned = long > view["returned"] and now.loss_11 > 4 * before and now.loss_11 > 0.3 * now.loss_start
+    gained, lost = now.loss_reference - before, now.loss_11 - before
+    undone = long > view["undone"] and lost > 0.6 * gained > 0.1 * now.loss_reference
     risen = now.loss_11 > 1.25 * now.loss_reference and now.large_steps
     # A loss that hovers above what it once had, while all of the model moves: steps leap over where they lead to.
     # One whose rate moves is given the time that its schedule takes.
@@ -37,7 +39,7 @@ def look(view: View) -> Iterable[Hit]:
     above = settled and steady and not now.converged and now.loss_11 > view["hovers"] * now.loss_best_11
     usual = median(view.recent("usual", now.usual_step if above else np.nan, 10)) if above else np.nan
     hovers = view.lasted("hovers", above and usual > view["usual"], 20) is not None
-    harmful = settled and (stuck or returned or risen or hovers)
+    harmful = settled and (stuck or returned or undone or risen or hovers)
     large = long > view["long"] or (short > view["short"] and now.age > 2)
     since = view.lasted("large", large or harmful, 1)
     if since is None:
@@ -71,5 +73,13 @@ RULE = Rule(
         "use larger batches, or accumulate gradients",
     ),
     innocent="plain SGD at the peak of a one-cycle schedule has such steps and learns: without harm it is a notice",
-    thresholds={"long": 0.14, "short": 0.25, "stuck": 0.08, "returned": 0.06, "hovers": 1.3, "usual": 0.011},
+    thresholds={
+        "long": 0.14,
+        "short": 0.25,
+        "stuck": 0.08,
+        "returned": 0.06,
+        "undone": 0.05,
+        "hovers": 1.3,
+        "usual": 0.011,
+    },
 )

@@ -60,12 +60,12 @@ def _history(view: View, values: Floats) -> tuple[Floats, Floats]:
 
 
 def _learnt_by_heart(view: View) -> bool:
-    """Whether the loss is next to nothing while that on held-out data is above all losses of the start."""
+    """Whether the loss is next to nothing while that on held-out data is above all of the start, or its own best."""
     now = view.now
-    last = view.once("held out", lambda: {"loss": math.nan})
+    last = view.once("held out", lambda: {"loss": math.nan, "best": math.inf})
     if math.isfinite(now.held_out):
-        last["loss"] = now.held_out
-    return now.converged and last["loss"] > view["beyond"] * now.loss_reference
+        last["loss"], last["best"] = now.held_out, min(last["best"], now.held_out)
+    return now.converged and last["loss"] > view["beyond"] * min(now.loss_reference, last["best"])
 
 
 def _head(view: View) -> str:

@@ -21,8 +21,12 @@ def look(view: View) -> Iterable[Hit]:
     ratio = now.initial_ratio
     if ratio < view["times"] and least < view["output"] * scale:
         told = evidence("initial weight norm, median", ratio, 1.0, "times the default")
-        first = now.parameters.names[int(np.flatnonzero(inner)[0])]
-        yield Hit(first, now.start, (*told, *evidence("least output RMS", least, scale, "against the inputs'")))
+        small = inner & (now.first_weight / now.parameters.default <= ratio)  # of a median half of them are
+        yield Hit(
+            now.parameters.names[int(small.argmax())],
+            now.start,
+            (*told, *evidence("least output RMS", least, scale, "against the inputs'")),
+        )
 
 
 RULE = Rule(

@@ -10,8 +10,8 @@ import numpy as np
 from ..memory import Past, middle
 from ..rule import Cause, Hit, Rule, View, evidence
 
-#: A rate that fell or rose by at least this factor lately follows a schedule, up to the one that is a jump.
-SCHEDULED, JUMPED = 1.02, 100.0
+#: A rate that moved by at least this factor lately follows a schedule; one that fell by so much does not.
+SCHEDULED, FELL = 1.02, 100.0
 
 
 def look(view: View) -> Iterable[Hit]:
@@ -26,7 +26,8 @@ def look(view: View) -> Iterable[Hit]:
     # Of a long schedule 20 steps are next to nothing: it moves in a tenth of the training.
     past = view.once("past", Past)
     past.add(now.lr)
-    scheduled = now.lr == 0 or any(SCHEDULED < _moved(now.lr, rate) < JUMPED for rate in (before, past.back(0.1)))
+    moved = any(_moved(now.lr, rate) > SCHEDULED for rate in (before, past.back(0.1)))
+    scheduled = now.lr == 0 or (moved and not before > FELL * now.lr)
     small = 0 < ratio < view["ratio"] and not scheduled and not now.converged and now.start not in now.skipped
     since = view.lasted("low", small, 10, 0.9)
     if since is not None:
