@@ -1,6 +1,6 @@
 """What ``doctor`` makes of the proving ground's models before their first step: healthy ones, those with a habit, and
-those with a fault that is there from the start. Of a fault it is not asked whether it would do harm. What is held out is
-left out."""
+those with a fault that is there from the start. Of a fault it is not asked whether it would do harm. The held-out part
+is left alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     plain = [(one.name, report) for one, report in _healthy([PLAIN], given.seeds)]
-    habits = [(one.name, report) for one, report in _healthy([one for one in HABITS.values() if one.part in up_to("examined")], given.seeds)]
+    habits = [
+        (one.name, report)
+        for one, report in _healthy([one for one in HABITS.values() if one.part in up_to("examined")], given.seeds)
+    ]
     for title, found in (("plain", plain), ("with habits", habits)):
         alarmed = [f"{name} {report.verdict}" for name, report in found if not report.ok]
         print(f"{title}: {len(alarmed)} of {len(found)} have an alarm", *alarmed[:8], sep="\n  ")

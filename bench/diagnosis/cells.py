@@ -13,7 +13,9 @@ pathologies, onsets  all, on all architectures  all, on unseen architectures; on
                                                 with unseen habits
 ===================  =========================  ====================================================================
 
-Rules are tuned on development, and on examined: that was held out until its misses were learned from. A sick training's twin is the healthy one of the same architecture, habit and seed; a healthy training's twin is the
+Rules are tuned on development, and on examined: that was held out until its misses were learned from.
+
+A sick training's twin is the healthy one of the same architecture, habit and seed; a healthy training's twin is the
 plain one. So twins are runs of the ground themselves.
 """
 

@@ -9,10 +9,15 @@ from typing import Literal
 from .contrastive import clip
 from .control import actor_critic
 from .feedforward import autoencoder, mlp, tanh_mlp
+from .generative import unet, vae
 from .images import cnn, resnet
+from .mixer import mixer
+from .recommender import recommender
 from .sequences import bag, gru, lstm
 from .task import Knobs, Task
 from .transformers import patches, transformer
+from .translation import translator
+from .waves import wavenet
 
 Part = Literal["development", "examined", "held-out"]
 Trait = Literal["relu", "bounded", "numbers", "residual", "experts", "tokens", "attention", "policy"]
@@ -56,5 +61,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         _one("bag", "examined", bag, "bounded", "tokens"),
         _one("patches", "examined", patches, "relu", "numbers", "residual", "experts", "attention"),
         _one("clip", "examined", clip, "relu", "numbers"),
+        _one("mixer", "held-out", mixer, "bounded", "numbers", "residual"),
+        _one("unet", "held-out", unet, "relu", "numbers"),
+        _one("vae", "held-out", vae, "relu", "numbers"),
+        _one("recommender", "held-out", recommender, "relu", "tokens"),
+        _one("wavenet", "held-out", wavenet, "relu", "bounded", "numbers", "residual"),
+        _one("translator", "held-out", translator, "relu", "residual", "tokens", "attention"),
     )
 }
