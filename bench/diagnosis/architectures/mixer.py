@@ -41,7 +41,8 @@ class Layer(nn.Module):
         y = self.patches(self.norm1(x).transpose(1, 2)).transpose(1, 2)
         x = x + (y if self.scale1 is None else self.scale1 * y)
         y = self.features(self.norm2(x))
-        return x + (y if self.scale2 is None else self.scale2 * y)
+        z: torch.Tensor = x + (y if self.scale2 is None else self.scale2 * y)
+        return z
 
 
 class Mixer(nn.Module):

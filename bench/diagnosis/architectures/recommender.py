@@ -38,7 +38,8 @@ class Recommender(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, pairs: torch.Tensor) -> torch.Tensor:
-        return (self.user(pairs[:, 0]) * self.item(pairs[:, 1])).sum(1) / COMMON**0.5 + self.bias
+        same: torch.Tensor = (self.user(pairs[:, 0]) * self.item(pairs[:, 1])).sum(1) / COMMON**0.5
+        return same + self.bias
 
 
 def recommender(knobs: Knobs, seed: int) -> Task:
