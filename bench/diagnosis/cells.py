@@ -1,14 +1,19 @@
 """Which trainings there are, and which of them rules may be tuned on.
 
-===================  ============================================  =============================================
-part                 development                                   held-out
-===================  ============================================  =============================================
-seeds                0, 1, 2                                       3, 4, 5
-architectures        those marked "development" in their table     the others; with unseen habits, all
-habits               those marked "development" in their table     the others; on unseen architectures, all
-pathologies, onsets  all, on development architectures             all, on the other architectures; on development
-                                                                   architectures, inside trainings with unseen habits
-===================  ============================================  =============================================
+A part has architectures and habits of its own, as their tables say, and seeds. They are unseen there, and seen in the
+parts after it.
+
+===================  =========================  ====================================================================
+part                 development                examined, held-out
+===================  =========================  ====================================================================
+seeds                0, 1, 2                    3, 4, 5 and 6, 7, 8
+architectures        its own                    its own; with unseen habits, the seen ones as well
+habits               its own                    its own; on unseen architectures, the seen ones as well
+pathologies, onsets  all, on all architectures  all, on unseen architectures; on the seen ones, inside trainings
+                                                with unseen habits
+===================  =========================  ====================================================================
+
+Rules are tuned on development, and on examined: that was held out until its misses were learned from.
 
 A sick training's twin is the healthy one of the same architecture, habit and seed; a healthy training's twin is the
 plain one. So twins are runs of the ground themselves.
@@ -20,11 +25,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .architectures import ARCHITECTURES, Part
+from .architectures import ARCHITECTURES, Architecture, Part, up_to
 from .habits import HABITS, PLAIN, Habit, fitting
 from .pathologies import PATHOLOGIES, Onset
 
-SEEDS: dict[Part, tuple[int, ...]] = {"development": (0, 1, 2), "held-out": (3, 4, 5)}
+SEEDS: dict[Part, tuple[int, ...]] = {"development": (0, 1, 2), "examined": (3, 4, 5), "held-out": (6, 7, 8)}
 
 #: Steps a row covers and steps of a training, by seed. Few rows with many steps cost as much as many with few.
 CADENCES = ((1, 120), (4, 200), (4, 200))
@@ -88,43 +93,32 @@ def cells(part: Part) -> list[Cell]:
     return list(dict.fromkeys(with_twins))
 
 
+def _architectures(part: Part) -> list[Architecture]:
+    return [architecture for architecture in ARCHITECTURES.values() if architecture.part in up_to(part)]
+
+
 def _healthy(part: Part) -> Iterator[Cell]:
-    for architecture in ARCHITECTURES.values():
-        known = architecture.part == "development"
-        if part == "development" and not known:
-            continue
-        for habit in fitting(architecture.name):
-            unseen = not known or habit.part == "held-out"
-            if unseen == (part == "held-out"):
+    for architecture in _architectures(part):
+        for habit in fitting(architecture, part):
+            if part in (architecture.part, habit.part):
                 for seed in SEEDS[part]:
                     yield Cell(part, architecture.name, habit.name, seed)
 
 
 def _sick(part: Part) -> Iterator[Cell]:
-    """Of three seeds two are in plain trainings and one in a training with one habit or another; held-out ones of known
+    """Of three seeds two are in plain trainings and one in a training with one habit or another; those of seen
     architectures are in trainings with unseen habits, of one seed."""
-    for architecture in ARCHITECTURES.values():
-        known = architecture.part == "development"
-        if part == "development" and not known:
-            continue
-        shared = [habit for habit in fitting(architecture.name) if habit.shared]
+    for architecture in _architectures(part):
+        seen = architecture.part != part
+        shared = [one for one in fitting(architecture, part) if one.shared and (one.part == part or not seen)]
         for index, pathology in enumerate(PATHOLOGIES.values()):
             if not pathology.fits(architecture):
                 continue
             for place, onset in enumerate(pathology.onsets):
-                for seed in SEEDS[part][: 1 if known and part == "held-out" else None]:
-                    turn = index + place + seed
-                    if known and part == "held-out":
-                        habit = _turn([one for one in shared if one.part == "held-out"], turn)
-                    elif seed == SEEDS[part][-1]:
-                        habit = _turn([one for one in shared if part == "held-out" or one.part == part], turn)
-                    else:
-                        habit = PLAIN
+                for seed in SEEDS[part][: 1 if seen else None]:
+                    with_habit = seen or seed == SEEDS[part][-1]
+                    habit = shared[(index + place + seed) % len(shared)] if with_habit else PLAIN
                     yield Cell(part, architecture.name, habit.name, seed, pathology.name, onset)
-
-
-def _turn(habits: list[Habit], turn: int) -> Habit:
-    return habits[turn % len(habits)]
 
 
 def _order(cell: Cell) -> bytes:

@@ -4,7 +4,7 @@ Trainings that are not in --folder yet are made first: seconds each on one core,
 by effect. Interrupt it whenever you like; what is complete stays. Then every judge looks at every run three times: at
 all that was recorded, at gradients, weights and updates, and at gradients alone (with the loss and the learning rate).
 
-Tune on the development part only. What each part has is declared in bench/diagnosis/cells.py.
+Tune on development and examined only. What each part has is declared in bench/diagnosis/cells.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .. import options as of_command
 from ..machine import describe
 from ..store.command import writable_folder
 from . import making, table
-from .architectures import Part
+from .architectures import PARTS, Part
 from .judges import JUDGES
 from .judges.judge import STREAMS
 from .making import Bar, Run
@@ -28,12 +28,11 @@ from .pathologies import Level
 from .scoring import Score, judge_all, score
 
 SUMMARY = "how well diagnoses tell sick trainings from healthy ones"
-PARTS: tuple[Part, ...] = ("development", "held-out")
 SMALL = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--part", choices=PARTS, help="only this one (default: both)")
+    parser.add_argument("--part", choices=PARTS, help="only this one (default: all)")
     parser.add_argument("--runs", type=of_command.at_least(1), help="of each part, a fair sample (default: all)")
     parser.add_argument("--small", action="store_true", help=f"{SMALL} runs of each part, for a quick look")
     parser.add_argument("--folder", type=writable_folder, help="where runs are kept (default: nowhere)")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from .architectures import ARCHITECTURES, Architecture, Part, Trait
+from .architectures import Architecture, Part, Trait, up_to
 from .architectures.task import Knobs
 
 Schedule = Callable[[float], float]
@@ -34,7 +36,9 @@ class Habit:
     label_noise: float = 0.0
     input_scale: float = 1.0
     pool: int | None = None
-    sgd: bool = False
+    optimizer: Literal["AdamW", "SGD", "RMSprop"] = "AdamW"
+    accumulated: int = 1  # backward passes of a step
+    zero_head: bool = False
     shared: bool = False
 
     def fits(self, architecture: Architecture) -> bool:
@@ -50,6 +54,10 @@ def _warm_up(done: float) -> float:
 def _one_cycle(done: float) -> float:
     """Up to four times the usual rate at three tenths, then down to nothing."""
     return 0.2 + 3.8 * done / 0.3 if done < 0.3 else 4.0 * (1 - done) / 0.7 + 1e-3
+
+
+def _restarts(done: float) -> float:
+    return (1 + math.cos(math.pi * (3 * done % 1.0))) / 2
 
 
 PLAIN = Habit("plain", "development", "AdamW at a constant rate")
@@ -73,34 +81,36 @@ HABITS: dict[str, Habit] = {
             frozenset({"residual"}),
             knobs=Knobs(layer_scale=0.0),
         ),
-        Habit("one_cycle", "held-out", "a cycle of the rate with a high peak", rate=_one_cycle, shared=True),
-        Habit("growing_batch", "held-out", "from a quarter to four times", batch=lambda done: 0.25 * 16**done),
-        Habit("alternating", "held-out", "two optimizers, each with half of the parameters", alternating=True),
+        Habit("one_cycle", "examined", "a cycle of the rate with a high peak", rate=_one_cycle, shared=True),
+        Habit("growing_batch", "examined", "from a quarter to four times", batch=lambda done: 0.25 * 16**done),
+        Habit("alternating", "examined", "two optimizers, each with half of the parameters", alternating=True),
         Habit(
-            "scaled_inputs", "held-out", "five times larger inputs, absorbed", frozenset({"numbers"}), input_scale=5.0
+            "scaled_inputs", "examined", "five times larger inputs, absorbed", frozenset({"numbers"}), input_scale=5.0
         ),
-        Habit("zero_loss", "held-out", "the few samples there are get learned by heart, as they should", pool=24),
-        Habit("sgd", "held-out", "plain SGD with momentum", sgd=True, shared=True),
+        Habit("zero_loss", "examined", "the few samples there are get learned by heart, as they should", pool=24),
+        Habit("sgd", "examined", "plain SGD with momentum", optimizer="SGD", shared=True),
         Habit(
             "sparse_embedding",
-            "held-out",
+            "examined",
             "most rows belong to tokens that do not occur",
             frozenset({"tokens"}),
             knobs=Knobs(vocabulary=400),
         ),
         Habit(
             "idle_experts",
-            "held-out",
+            "examined",
             "some experts are never chosen",
             frozenset({"experts"}),
             knobs=Knobs(experts=True),
         ),
+        Habit("restarts", "held-out", "three cosines of the rate, each down to nothing", rate=_restarts, shared=True),
+        Habit("rmsprop", "held-out", "RMSprop with the decay of its paper", optimizer="RMSprop", shared=True),
+        Habit("accumulation", "held-out", "two backward passes to a step, each of half a batch", accumulated=2),
+        Habit("zero_head", "held-out", "the head begins at zero, so all before it waits for it", zero_head=True),
     )
 }
 
 
-def fitting(architecture: str, part: Part | None = None) -> list[Habit]:
-    """The habits that an architecture can have, of one part or of both."""
-    return [
-        habit for habit in HABITS.values() if habit.fits(ARCHITECTURES[architecture]) and part in (None, habit.part)
-    ]
+def fitting(architecture: Architecture, part: Part) -> list[Habit]:
+    """The habits that an architecture can have, of a part and of those before it."""
+    return [habit for habit in HABITS.values() if habit.fits(architecture) and habit.part in up_to(part)]

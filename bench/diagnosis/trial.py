@@ -63,6 +63,8 @@ class Trial:
         self.source = torch.Generator().manual_seed(1000 + cell.seed)
         self.pool = self.task.draw(self.habit.pool, self.source) if self.habit.pool else None
         self.eval = self.pool or self.task.draw(EVALUATED, torch.Generator().manual_seed(2000 + cell.seed))
+        if self.habit.zero_head:
+            nn.init.zeros_(self.model.get_parameter(f"{self.task.sites.head}.weight"))
         if self.habit.frozen:
             dict(self.model.named_parameters())[self.task.sites.weights[-1]].requires_grad_(False)
         self.optimizers = _optimizers(self.model, self.habit, self.task.rate)
@@ -105,7 +107,7 @@ class Trial:
         self.fault.before(strength)
         for turn, optimizer in enumerate(self.optimizers):
             for group in optimizer.param_groups:
-                group["lr"] = rate * (10.0 if self.habit.sgd else 1.0)
+                group["lr"] = rate * (10.0 if self.habit.optimizer == "SGD" else 1.0)
             self._learn(optimizer, self._batch(step, done, strength), strength, watched=turn == 0)
         if step % VALIDATE_EVERY == VALIDATE_EVERY - 1 and self.monitor is not None and self.task.figure is None:
             fresh = self.task.draw(VALIDATED, torch.Generator().manual_seed(3000 + step))
@@ -130,15 +132,8 @@ class Trial:
     def _learn(self, optimizer: torch.optim.Optimizer, batch: Batch, strength: float, watched: bool) -> None:
         for one in self.optimizers:
             one.zero_grad()
-        loss, predictions = self.task.loss(batch)
-        if self.monitor is not None and watched:
-            if batch.inputs.is_floating_point():
-                self.monitor.observe("input", batch.inputs)
-            self.monitor.observe("prediction", predictions.detach(), kind="prediction")
-            for name, weights in self.task.attention.items():
-                self.monitor.observe(name, weights, kind="attention")
-        if loss.requires_grad:
-            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        passes = self.habit.accumulated
+        losses = [self._backward(batch.part(slice(turn, None, passes)), watched) for turn in range(passes)]
         self.fault.gradients(strength)
         if self.scaler is not None:
             for parameter in self.model.parameters():
@@ -153,7 +148,20 @@ class Trial:
         else:
             optimizer.step()
         if self.monitor is not None and watched:
-            self.monitor.log(loss=loss.detach())
+            self.monitor.log(loss=torch.stack(losses).mean())
+
+    def _backward(self, batch: Batch, watched: bool) -> torch.Tensor:
+        loss, predictions = self.task.loss(batch)
+        if self.monitor is not None and watched:
+            if batch.inputs.is_floating_point():
+                self.monitor.observe("input", batch.inputs)
+            self.monitor.observe("prediction", predictions.detach(), kind="prediction")
+            for name, weights in self.task.attention.items():
+                self.monitor.observe(name, weights, kind="attention")
+        if loss.requires_grad:
+            scaled = loss / self.habit.accumulated
+            (scaled if self.scaler is None else self.scaler.scale(scaled)).backward()
+        return loss.detach()
 
     def evaluate(self, step: int) -> float:
         self.task.view = lambda inputs: self._view(inputs, step)
@@ -167,8 +175,10 @@ class Trial:
 
 def _optimizers(model: nn.Module, habit: Habit, rate: float) -> list[torch.optim.Optimizer]:
     def one(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        if habit.sgd:
+        if habit.optimizer == "SGD":
             return torch.optim.SGD(parameters, lr=rate, momentum=0.9)
+        if habit.optimizer == "RMSprop":
+            return torch.optim.RMSprop(parameters, lr=rate, alpha=0.9)
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=habit.weight_decay)
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -324,7 +324,7 @@ def test_what_follows_from_a_finding_is_told_as_such() -> None:
     assert (report.worst, report.verdict[:19]) == ("high", "SCALE_MISMATCH in 0")
 
 
-@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize("name", [one.name for one in ARCHITECTURES.values() if one.part != "held-out"])
 def test_healthy_architectures_raise_no_alarm(name: str) -> None:
     torch.manual_seed(0)
     task = ARCHITECTURES[name].make(Knobs(), 0)

@@ -7,7 +7,7 @@ import torch
 
 from bench.diagnosis.architectures import ARCHITECTURES
 from bench.diagnosis.cells import Cell
-from bench.diagnosis.habits import HABITS, fitting
+from bench.diagnosis.habits import HABITS
 from bench.diagnosis.trial import Trial
 
 
@@ -31,7 +31,7 @@ def test_it_learns_and_its_sites_are_there(name: str) -> None:
 
 @pytest.mark.parametrize("habit", list(HABITS))
 def test_a_habit_trains(habit: str) -> None:
-    name = next(name for name in ARCHITECTURES if HABITS[habit] in fitting(name))
+    name = next(one.name for one in ARCHITECTURES.values() if HABITS[habit].fits(one))
     trial = Trial(Cell("development", name, habit, 1), None)
     for step in (0, trial.cell.steps // 3, trial.cell.steps - 1):
         trial.step(step)

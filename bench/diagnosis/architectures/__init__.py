@@ -9,13 +9,27 @@ from typing import Literal
 from .contrastive import clip
 from .control import actor_critic
 from .feedforward import autoencoder, mlp, tanh_mlp
+from .generative import unet, vae
 from .images import cnn, resnet
+from .mixer import mixer
+from .recommender import recommender
 from .sequences import bag, gru, lstm
 from .task import Knobs, Task
 from .transformers import patches, transformer
+from .translation import translator
+from .waves import wavenet
 
-Part = Literal["development", "held-out"]
+Part = Literal["development", "examined", "held-out"]
 Trait = Literal["relu", "bounded", "numbers", "residual", "experts", "tokens", "attention", "policy"]
+
+
+#: In the order in which they were looked at.
+PARTS: tuple[Part, ...] = ("development", "examined", "held-out")
+
+
+def up_to(part: Part) -> tuple[Part, ...]:
+    """It and the parts before it."""
+    return PARTS[: PARTS.index(part) + 1]
 
 
 @dataclass(frozen=True)
@@ -41,11 +55,17 @@ ARCHITECTURES: dict[str, Architecture] = {
         _one("transformer", "development", transformer, "bounded", "residual", "experts", "tokens", "attention"),
         _one("autoencoder", "development", autoencoder, "bounded", "numbers"),
         _one("actor_critic", "development", actor_critic, "relu", "numbers", "policy"),
-        _one("tanh_mlp", "held-out", tanh_mlp, "bounded", "numbers"),
-        _one("resnet", "held-out", resnet, "relu", "numbers", "residual"),
-        _one("gru", "held-out", gru, "bounded", "numbers"),
-        _one("bag", "held-out", bag, "bounded", "tokens"),
-        _one("patches", "held-out", patches, "relu", "numbers", "residual", "experts", "attention"),
-        _one("clip", "held-out", clip, "relu", "numbers"),
+        _one("tanh_mlp", "examined", tanh_mlp, "bounded", "numbers"),
+        _one("resnet", "examined", resnet, "relu", "numbers", "residual"),
+        _one("gru", "examined", gru, "bounded", "numbers"),
+        _one("bag", "examined", bag, "bounded", "tokens"),
+        _one("patches", "examined", patches, "relu", "numbers", "residual", "experts", "attention"),
+        _one("clip", "examined", clip, "relu", "numbers"),
+        _one("mixer", "held-out", mixer, "bounded", "numbers", "residual"),
+        _one("unet", "held-out", unet, "relu", "numbers"),
+        _one("vae", "held-out", vae, "relu", "numbers"),
+        _one("recommender", "held-out", recommender, "relu", "tokens"),
+        _one("wavenet", "held-out", wavenet, "relu", "bounded", "numbers", "residual"),
+        _one("translator", "held-out", translator, "relu", "residual", "tokens", "attention"),
     )
 }

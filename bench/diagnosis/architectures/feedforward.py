@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .task import Batch, Block, Experts, Knobs, Sites, Task, chain, generator
+from .task import Batch, Block, Draw, Experts, Knobs, Sites, Task, chain, generator
 
 FEATURES, WIDTH, CLASSES = 16, 32, 4
 
@@ -82,9 +82,22 @@ def tanh_mlp(knobs: Knobs, seed: int) -> Task:
     )
 
 
+def surface(features: int, seed: int) -> Draw:
+    """Points near a surface of four dimensions, which are to be given back."""
+    source, dimensions = generator(seed + 1), 4
+    one, two = torch.randn(dimensions, 16, generator=source), torch.randn(16, features, generator=source) / 4
+
+    def draw(count: int, source: torch.Generator) -> Batch:
+        x = torch.tanh(torch.randn(count, dimensions, generator=source) @ one / 2) @ two * 1.3
+        x = x + 0.05 * torch.randn(count, features, generator=source)
+        return Batch(x, x)
+
+    return draw
+
+
 def autoencoder(knobs: Knobs, seed: int) -> Task:
-    """Points near a surface of four dimensions in 24, through a code of six: narrow by design."""
-    data, code, surface = 24, 6, 4
+    """Through a code of six: narrow by design."""
+    data, code = 24, 6
     encoder = [(data, WIDTH), (WIDTH, WIDTH)]
     model = chain(
         *((f"encoder{i}", Block(nn.Linear(*shape), nn.Tanh(), knobs.dropout)) for i, shape in enumerate(encoder)),
@@ -93,13 +106,6 @@ def autoencoder(knobs: Knobs, seed: int) -> Task:
         ("decoder1", Block(nn.Linear(WIDTH, WIDTH), nn.Tanh())),
         ("head", nn.Linear(WIDTH, data)),
     )
-    source = generator(seed + 1)
-    one, two = torch.randn(surface, 16, generator=source), torch.randn(16, data, generator=source) / 4
-
-    def draw(count: int, source: torch.Generator) -> Batch:
-        x = torch.tanh(torch.randn(count, surface, generator=source) @ one / 2) @ two * 1.3
-        x = x + 0.05 * torch.randn(count, data, generator=source)
-        return Batch(x, x)
 
     def loss(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         again = model(batch.inputs)
@@ -115,7 +121,7 @@ def autoencoder(knobs: Knobs, seed: int) -> Task:
             bounded=tuple((f"{name}.layer", f"{name}.act") for name in blocks),
             branches=("encoder1.layer", "decoder1.layer"),
         ),
-        draw,
+        surface(data, seed),
         loss,
         rate=4e-3,
     )

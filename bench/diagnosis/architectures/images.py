@@ -27,7 +27,7 @@ def images(seed: int) -> Draw:
     return draw
 
 
-def _classified(model: nn.Module) -> Loss:
+def classified(model: nn.Module) -> Loss:
     def loss(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         logits = model(batch.inputs)
         return functional.cross_entropy(logits, batch.targets), logits
@@ -58,7 +58,7 @@ def cnn(knobs: Knobs, seed: int) -> Task:
             branches=("stage1.layer", "dense.layer"),
         ),
         images(seed),
-        _classified(model),
+        classified(model),
         rate=3e-3,
     )
 
@@ -98,6 +98,6 @@ def resnet(knobs: Knobs, seed: int) -> Task:
             branches=("block0.conv1", "block1.conv2"),
         ),
         images(seed),
-        _classified(model),
+        classified(model),
         rate=3e-3,
     )

@@ -16,7 +16,7 @@ class Batch:
     inputs: torch.Tensor
     targets: torch.Tensor
 
-    def part(self, which: torch.Tensor) -> Batch:
+    def part(self, which: torch.Tensor | slice) -> Batch:
         return Batch(self.inputs[which], self.targets[which])
 
 
