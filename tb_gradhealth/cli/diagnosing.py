@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from ..diagnosis import RULES, SEVERITIES, Diagnosis, Finding, diagnose
-from ..diagnosis.settings import custom_rules
+from ..diagnosis.settings import custom_rules, read, unfit
 from ..diagnosis.telling import content, figure, grouped, steps, verdict, where
 from ..reading.opened import OpenRun, open_run
 from . import as_html
@@ -23,7 +25,8 @@ LONGEST_NAME, LISTED = 80, 3
 def report(options: argparse.Namespace) -> int:
     if options.html:
         as_html.check_writable(options.html)  # before the work
-    run, diagnosis = _diagnosed(options.run, options.config)
+    settings = read(options.config) if options.config else {}
+    run, diagnosis = _diagnosed(options.run, settings)
     if options.html:
         as_html.write(options.run, run, diagnosis, (*RULES, *custom_rules()), options.html)
     elif options.json:
@@ -31,15 +34,18 @@ def report(options: argparse.Namespace) -> int:
     else:
         _show(options.run, run, diagnosis)
     _complain(diagnosis)
+    _complain_of_patterns(settings, run)
     return DONE
 
 
 def check(options: argparse.Namespace) -> int:
     """One line for each finding that is grave enough, and the exit status."""
     grave = SEVERITIES[: SEVERITIES.index(options.fail_on) + 1]
-    status = DONE
+    settings = read(options.config) if options.config else {}
+    status, runs = DONE, list[OpenRun]()
     for name in options.runs:
-        _, diagnosis = _diagnosed(name, options.config)
+        run, diagnosis = _diagnosed(name, settings)
+        runs.append(run)
         found = [one for one in diagnosis.findings if one.severity in grave]
         count = diagnosis.steps[1] - diagnosis.steps[0]
         looked = "1 step" if count == 1 else f"{count:,} steps"
@@ -55,18 +61,27 @@ def check(options: argparse.Namespace) -> int:
         else:
             print(f"{printable(name)}: {coloured('passed', 'green', sys.stdout)}, {looked}")
         _complain(diagnosis)
+    _complain_of_patterns(settings, *runs)
     return status
 
 
-def _diagnosed(name: str, config: str | None) -> tuple[OpenRun, Diagnosis]:
+def _diagnosed(name: str, settings: Mapping[str, Any]) -> tuple[OpenRun, Diagnosis]:
     run = open_run(name)
     with Progress(f"diagnose {name}") as progress:
-        diagnosis = diagnose(run, config, (*RULES, *custom_rules()), progress)
+        diagnosis = diagnose(run, settings, (*RULES, *custom_rules()), progress)
     return run, diagnosis
 
 
 def _complain(diagnosis: Diagnosis) -> None:
     for problem in diagnosis.problems:
+        complain(problem)
+
+
+def _complain_of_patterns(settings: Mapping[str, Any], *runs: OpenRun) -> None:
+    """Those that fit nothing in any of the runs: of several models each may need patterns of its own."""
+    for problem in unfit(
+        settings, {name for run in runs for stream in run.streams for name in run.timeline(stream).tensors}
+    ):
         complain(problem)
 
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,16 @@ def apply(settings: Mapping[str, Any] | None, rules: Sequence[Rule] = RULES) -> 
             meant = f", perhaps {near[0]!r} was meant" if near else ""
             raise SettingsError(f"there is no rule {name!r}{meant}: expected one of {', '.join(known)}")
     return tuple(_changed(rule, changes.get(rule.name, {})) for rule in rules if rule.name not in skip)
+
+
+def unfit(settings: Mapping[str, Any], names: Collection[str]) -> list[str]:
+    """A sentence for each pattern of ``settings``, which :func:`apply` took, that none of ``names`` fits."""
+    return [
+        f"rules.{rule}.modules: {pattern!r} fits no tensor and no module that was recorded"
+        for rule, change in settings.get("rules", {}).items()
+        for pattern in change.get("modules", {})
+        if not any(fnmatchcase(name, pattern) for name in names)
+    ]
 
 
 def _changed(rule: Rule, change: object) -> Rule:

@@ -72,6 +72,18 @@ def test_check_passes_where_the_settings_say_so(runs: Path, tmp_path: Path, caps
     assert "no rule 'nonfinites', perhaps 'nonfinite' was meant" in capsys.readouterr().err
 
 
+def test_a_pattern_that_fits_nothing_is_told(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "rules.toml"
+    config.write_text(
+        '[rules.gradient_zeros.modules]\n"embed*" = { share = 0.2 }\n"*self_atn*" = { share = 0.2 }\n'
+        '[rules.nonfinite]\nseverity = "low"\n'
+    )
+    said = "gradhealth: rules.gradient_zeros.modules: '*self_atn*' fits no tensor and no module that was recorded\n"
+    for command in ("check", "report"):
+        assert main([command, str(runs / "exp1"), "--config", str(config)]) == 0
+        assert capsys.readouterr().err.endswith(said)
+
+
 def test_names_from_a_file_cannot_command_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "\x1b]0;owned\x07.\u202eweight"
     run = planted()
