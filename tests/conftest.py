@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Threads that spin while they wait make a busy machine many times slower; read when OpenMP is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-if "PYTEST_XDIST_WORKER" in os.environ:  # one worker per core already
+if "PYTEST_XDIST_WORKER" in os.environ:  # there are as many workers as cores, or more
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell starts what is in the background with Ctrl-C ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

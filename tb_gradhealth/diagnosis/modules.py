@@ -9,7 +9,7 @@ import numpy as np
 from ..rows import Floats
 from .memory import Mask
 from .row import MAX, MEAN, MIN, Frame, Tensors
-from .structure import Parameters, module_of
+from .structure import Parameters, looks_embedded, module_of
 
 #: What a module looks like so far; the names of the functions stand for all that have their range.
 RELU, TANH, SIGMOID, GELU = "relu", "tanh", "sigmoid", "gelu"
@@ -102,7 +102,8 @@ def _owners(names: tuple[str, ...], with_matrix: Container[str], with_weights: C
     for name in names:
         if name in with_matrix:
             last = name
-            layers.append(module_of(name))
+            if not looks_embedded(name):
+                layers.append(module_of(name))
         found.append("" if name not in with_weights and layers.count(module_of(name)) > 1 else last)
         if name not in with_weights:
             layers.clear()

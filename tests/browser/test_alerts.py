@@ -94,8 +94,8 @@ def test_a_planted_nan_opens_the_rail_and_its_alert_leads_to_the_cell(board: Ten
         item = tab.frame.locator(f"[data-alert='{nan['id']}']")
         item.wait_for()
         assert tab.part("alert").count() == len(alerts)
-        assert PLANTED_TENSOR in item.inner_text()
-        assert "switches to" not in item.inner_text(), "a NaN shows at every metric"
+        assert PLANTED_TENSOR in item.text_content()
+        assert "switches to" not in item.text_content(), "a NaN shows at every metric"
         tab.part("metric").select_option("rms")
         tab.part("collapse-all").click()
         settled(tab)

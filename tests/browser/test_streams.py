@@ -118,7 +118,7 @@ def test_streams_are_chosen_told_kept_and_left(
     # Alerts are the gradients': going to one shows them, and the way back is open.
     tab.part("alerts-toggle").click()
     alert = tab.part("alert").first
-    assert "switches to Gradients (applied)" in alert.inner_text()
+    alert.get_by_text("switches to Gradients (applied)").wait_for()
     assert tab.part("alert-marks").get_attribute("data-count") == "0"
     alert.click()
     shows(tab, "gradients", "norm")
