@@ -12,10 +12,9 @@ from ..rows import Floats
 from .memory import Mask
 from .row import Tensors
 
-_EMBEDDING = re.compile(
-    r"(^|[._])(\w*emb(ed(ding)?s?)?|wte|wpe|tok(en)?s?|vocab|lookup)\d*([._]|$)|(^|\.)pos(itions?)?(\.|$)",
-    re.IGNORECASE,
-)
+_EMBEDDING = re.compile(r"(^|[._])(\w*emb(ed(ding)?s?)?|wte|wpe|tok(en)?s?|vocab|lookup)\d*([._]|$)", re.IGNORECASE)
+#: All of its rows are in use as a rule, so that its gradient is that of any matrix.
+_POSITIONS = re.compile(r"(^|\.)pos(itions?)?(\.|$)", re.IGNORECASE)
 _RECURRENT = re.compile(r"(^|\.)(weight|bias)_(ih|hh|hr)(_l\d+)?(_reverse)?$")
 _KEY_BIAS = re.compile(r"(^|[._])(k|key|to_k|wk|w_k|k_proj|key_proj)[._]bias$", re.IGNORECASE)
 _FUSED_BIAS = re.compile(r"(in_proj_bias|(^|[._])(c_attn|qkv|to_qkv|qkv_proj|query_key_value|Wqkv)[._]bias)$")
@@ -123,4 +122,4 @@ def _is_normalised(tensors: Tensors, place: int) -> bool:
 
 def looks_embedded(name: str) -> bool:
     """Whether a module is an embedding, going by its name."""
-    return bool(_EMBEDDING.search(name))
+    return bool(_EMBEDDING.search(name) or _POSITIONS.search(name))

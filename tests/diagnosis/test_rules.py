@@ -727,3 +727,27 @@ def test_a_function_that_several_layers_may_share_is_named_itself() -> None:
     tensors = {"gradients": parameters, "activations": modules, "inputs": INPUT, "predictions": OUTPUT}
     (one,) = found([step] * 25, rule="dead_units", tensors=tensors)
     assert one.node == "block.act"
+
+
+def test_attention_that_sharpens_while_the_loss_falls_has_found_what_to_look_at() -> None:
+    def sharpening(end: float) -> list[str]:
+        shares = [min(max(step - 30, 0) / 30, 1.0) for step in range(150)]
+        steps = (
+            with_figure("attention", "attention_entropy", 0.98 - 0.83 * share, Step(logged={"loss": end**share}))
+            for share in shares
+        )
+        return [one.severity for one in found(steps, rule="attention_entropy", tensors=HEADS)]
+
+    assert sharpening(0.1) == ["notice"]
+    assert sharpening(0.9) == ["medium"]
+
+
+def test_one_module_that_never_had_a_gradient_may_be_needed_by_nobody() -> None:
+    def without(*absent: str, end: float = 1.0) -> list[tuple[str, int]]:
+        steps = [Step(absent=absent, logged={"loss": max(end, 1 - step / 40)}) for step in range(100)]
+        return [(one.severity, one.detected) for one in found(steps, rule="no_gradient")]
+
+    one = ("net.4.weight", "net.4.bias")
+    assert without(*one, end=0.1) == [("notice", 9)]
+    assert without(*one) == [("medium", 59)], "a notice until it shows that the loss does not fall"
+    assert without("net.2.weight", *one, end=0.1) == [("medium", 9)]

@@ -2,7 +2,8 @@
 
 Before training scores are small and each query looks at nearly all keys: entropy is close to its largest. One that is
 far from it then has scores that are too large, and passes little gradient on to queries and keys. In training heads
-sharpen bit by bit; a whole attention that does so all at once was driven there.
+sharpen bit by bit; a whole attention that does so all at once was driven there, unless the loss falls with it, as it
+does where an attention finds out what to look at.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...rows import Floats
+from ..finding import Severity
 from ..rule import Cause, Hit, Rule, View, evidence
 from ..structure import module_of
 
 #: Steps looked back over for how an attention was before.
 BACK = 60
+#: Share of the loss before an attention sharpened below which that was to its good.
+GOOD = 0.8
 PEAKED_INNOCENT = "a model that was trained before has heads that look at few keys, also when its training goes on"
 
 
@@ -40,6 +44,10 @@ def _peaked(view: View, names: tuple[str, ...], entropy: Floats) -> Iterable[Hit
     before = view.recent("entropies", mean, BACK)
     began = view.once("began", lambda: mean if now.start == 0 else np.full(len(mean), np.nan), id(names))
     state = view.once("fallen", lambda: {"fell": np.zeros(len(mean), np.bool_)}, id(names))
+    # The loss as the attention began to sharpen, and that of those that have.
+    loss, beginning = view.once("losses", lambda: np.full((2, len(mean)), np.nan), id(names))
+    loss[~(mean < view["wide"] * np.fmax.reduce(before))] = now.loss_11
+    beginning[~state["fell"]] = loss[~state["fell"]]
     peaked = mean < max(view["start"], view["peaked"])
     if np.count_nonzero(peaked):
         state["fell"] = (state["fell"] | (mean < view["fallen"] * before[0])) & (mean < view["peaked"])
@@ -49,7 +57,9 @@ def _peaked(view: View, names: tuple[str, ...], entropy: Floats) -> Iterable[Hit
     held = view.held("peaked", peaked, 10)
     for place in held.places():
         told = evidence("attention entropy", mean[place], np.nanmax(before[:, place]), "share of the largest")
-        yield Hit(modules.names[place], int(held.since[place]), told, "medium", "SATURATED", PEAKED_INNOCENT)
+        good = state["fell"][place] and now.positive and now.loss_11 < GOOD * beginning[place]
+        severity: Severity = "notice" if good else "medium"
+        yield Hit(modules.names[place], int(held.since[place]), told, severity, "SATURATED", PEAKED_INNOCENT)
 
 
 class _Modules:
@@ -85,5 +95,5 @@ RULE = Rule(
         "initialise the attention anew: bias 0, noise of 0.01 in the weights",
     ),
     innocent="heads that look at the token before, or that take the mean, are found in sound models",
-    thresholds={"low": 0.02, "high": 0.999, "start": 0.5, "peaked": 0.3, "fallen": 0.45},
+    thresholds={"low": 0.02, "high": 0.999, "start": 0.5, "peaked": 0.3, "fallen": 0.45, "wide": 0.9},
 )

@@ -82,5 +82,5 @@ RULE = Rule(
         "lower the learning rate, and initialise the layer's dead rows anew",
     ),
     innocent="sparse networks have half of their units silent by design; where the loss falls even so this is a notice",
-    thresholds={"share": 0.499, "units": 4.0, "nearly_all": 0.9, "died": 0.25, "patience": 60.0},
+    thresholds={"share": 0.499, "units": 4.0, "nearly_all": 0.85, "died": 0.25, "patience": 60.0},
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..finding import Severity
+from ..memory import places
 from ..rule import Cause, Hit, Rule, View, evidence
 from ..structure import module_of
 
@@ -31,8 +32,10 @@ def look(view: View) -> Iterable[Hit]:
         return
     absent = seen.now | guessed.now
     place = int((absent * (1 + now.parameters.weight)).argmax())  # the first weight, else the first bias
-    sure = bool(state["had"][place]) or bool(known[place])
-    severity: Severity | None = None if sure else "notice"
+    severity: Severity | None = None if state["had"][place] or known[place] else "notice"
+    if not np.count_nonzero(absent & state["had"]) and len({module_of(names[one]) for one in places(absent)}) == 1:
+        # One module that never had a gradient may be a part that nobody needs: whether that does harm shows with time.
+        severity = "notice" if now.learns or now.age < view["patience"] else severity
     told = evidence("tensors without gradient", absent.sum(), unit=f"of {len(names)}")
     node = view.once("node", lambda: names[place], id(names))
     since = seen.since if seen.now[place] else guessed.since
@@ -80,5 +83,5 @@ RULE = Rule(
     ),
     innocent="optimizers that take turns, idle experts, unused heads and layers that are frozen later on have no "
     "gradient for a while; modules that did not run are left out",
-    thresholds={"steps": 20},
+    thresholds={"steps": 20, "patience": 60},
 )
