@@ -14,6 +14,7 @@ import numpy as np
 
 from ...rows import Floats
 from ..finding import Severity
+from ..memory import places
 from ..rule import Cause, Hit, Rule, View, evidence
 from ..structure import module_of
 
@@ -44,13 +45,16 @@ def _peaked(view: View, names: tuple[str, ...], entropy: Floats) -> Iterable[Hit
     before = view.recent("entropies", mean, BACK)
     began = view.once("began", lambda: mean if now.start == 0 else np.full(len(mean), np.nan), id(names))
     state = view.once("fallen", lambda: {"fell": np.zeros(len(mean), np.bool_)}, id(names))
-    # The loss as the attention began to sharpen, and that of those that have.
-    loss, beginning = view.once("losses", lambda: np.full((2, len(mean)), np.nan), id(names))
-    loss[~(mean < view["wide"] * np.fmax.reduce(before))] = now.loss_11
-    beginning[~state["fell"]] = loss[~state["fell"]]
+    losses = view.recent("losses", now.loss_11, BACK)
+    beginning = view.once("beginning", lambda: np.full(len(mean), np.nan), id(names))
     peaked = mean < max(view["start"], view["peaked"])
     if np.count_nonzero(peaked):
-        state["fell"] = (state["fell"] | (mean < view["fallen"] * before[0])) & (mean < view["peaked"])
+        fell = (state["fell"] | (mean < view["fallen"] * before[0])) & (mean < view["peaked"])
+        for place in places(fell & ~state["fell"]):
+            was = before[:, place]
+            last_wide = int(np.flatnonzero(was >= view["wide"] * np.nanmax(was))[-1])
+            beginning[place] = losses[last_wide - len(was)]
+        state["fell"] = fell
         peaked = (began < view["start"]) & (mean < view["start"]) | state["fell"]
     else:
         state["fell"] = peaked

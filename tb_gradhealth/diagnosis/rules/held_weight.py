@@ -20,15 +20,15 @@ STILL = 1e-3
 def look(view: View) -> Iterable[Hit]:
     now = view.now
     parameters = now.parameters
-    below = np.where(parameters.matrix, now.weight / parameters.default, np.inf)
-    small = below < max(view["share"], view["still_share"])
+    small = parameters.matrix & (now.weight < max(view["share"], view["still_share"]) * parameters.default)
     if np.count_nonzero(small):
         before = view.once("before", lambda: {"weight": now.weight}, id(parameters.names))
         still = np.abs(now.weight - before["weight"]) < STILL * now.weight
         before["weight"] = now.weight
         ratio = np.nan_to_num(now.update / np.fmax(now.weight, 1e-30))
-        small = (below < view["share"]) & (ratio > view["update"])
-        small |= (below < view["still_share"]) & still & (ratio > view["still_update"])
+        below = now.weight / parameters.default
+        held_down = (below < view["share"]) & (ratio > view["update"])
+        small &= held_down | (below < view["still_share"]) & still & (ratio > view["still_update"])
     held = view.held("small", small, 20)
     if not held.anywhere:
         return
