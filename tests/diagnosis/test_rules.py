@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -523,6 +524,8 @@ def test_the_innocent_beside_it_raises_no_alarm(case: str) -> None:
 def test_half_of_the_units_silent_from_the_beginning_is_a_hint_where_the_loss_falls() -> None:
     falling = [dead(0.6 if step >= 19 else 0.0, 1, loss=1.0 / (1 + step / 10)) for step in range(100)]
     assert [one.severity for one in found(falling, rule="dead_units")] == ["notice"]
+    nearly_all = [dead(0.875 if step >= 19 else 0.0, 1, loss=1.0 / (1 + step / 10)) for step in range(100)]
+    assert [one.severity for one in found(nearly_all, rule="dead_units")] == ["critical"]
     stuck = [dead(0.6 if step >= 19 else 0.0, 1) for step in range(100)]
     (one,) = found(stuck, rule="dead_units")
     assert (one.severity, one.start) == ("high", 0)
@@ -652,6 +655,13 @@ def test_a_rate_that_falls_to_nothing_at_once_follows_no_schedule() -> None:
     assert found(falling(0.5), rule="tiny_updates") == ()
     (one,) = found(falling(1e-4), rule="tiny_updates")
     assert (one.start, one.detected) == (40, 48)
+
+
+def test_a_rate_that_nobody_logged_follows_no_schedule_and_a_warm_up_from_zero_does() -> None:
+    tiny = with_figure("updates", "update_ratio", 1e-6)
+    assert [one.detected for one in found([replace(tiny, logged={"lr": math.nan})] * 20, rule="tiny_updates")] == [8]
+    warm_up = [replace(tiny, logged={"lr": 1e-6 * step}) for step in range(18)]
+    assert found(warm_up, rule="tiny_updates") == ()
 
 
 def test_zeros_in_all_gradients_down_to_the_last_bias_are_no_silent_units() -> None:

@@ -20,9 +20,10 @@ from ..structure import module_of
 
 #: Steps looked back over for how an attention was before.
 BACK = 60
-#: Share of the loss before an attention sharpened below which that was to its good.
-GOOD = 0.8
-PEAKED_INNOCENT = "a model that was trained before has heads that look at few keys, also when its training goes on"
+PEAKED_INNOCENT = (
+    "a model that was trained before has heads that look at few keys, also when its training goes on, and an attention "
+    "that finds out what to look at sharpens as the loss falls"
+)
 
 
 def look(view: View) -> Iterable[Hit]:
@@ -61,7 +62,7 @@ def _peaked(view: View, names: tuple[str, ...], entropy: Floats) -> Iterable[Hit
     held = view.held("peaked", peaked, 10)
     for place in held.places():
         told = evidence("attention entropy", mean[place], np.nanmax(before[:, place]), "share of the largest")
-        good = state["fell"][place] and now.positive and now.loss_11 < GOOD * beginning[place]
+        good = state["fell"][place] and now.positive and now.loss_11 < view["good"] * beginning[place]
         severity: Severity = "notice" if good else "medium"
         yield Hit(modules.names[place], int(held.since[place]), told, severity, "SATURATED", PEAKED_INNOCENT)
 
@@ -99,5 +100,5 @@ RULE = Rule(
         "initialise the attention anew: bias 0, noise of 0.01 in the weights",
     ),
     innocent="heads that look at the token before, or that take the mean, are found in sound models",
-    thresholds={"low": 0.02, "high": 0.999, "start": 0.5, "peaked": 0.3, "fallen": 0.45, "wide": 0.9},
+    thresholds={"low": 0.02, "high": 0.999, "start": 0.5, "peaked": 0.3, "fallen": 0.45, "wide": 0.9, "good": 0.8},
 )

@@ -2,7 +2,7 @@
 
 A weight that begins near zero by design leaves it: updates that are as large as the weight itself make it grow within a
 few steps. One that gets them for 20 steps on end and is as small as before is held down, by a constraint, a decay or a
-weight norm; so is one whose norm has not moved by a thousandth, where steps in no direction at all would have.
+weight norm; so is one whose norm stands still, where steps of that size in random directions would move it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..rule import Cause, Hit, Rule, View, evidence
 
-#: Share by which a norm that a step of 5 % leaves where it was may differ.
+#: A norm that moves by a smaller share stands still: one step of 5 % in a random direction adds 1.25e-3 to it.
 STILL = 1e-3
 
 

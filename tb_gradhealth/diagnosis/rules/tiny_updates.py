@@ -35,6 +35,9 @@ def look(view: View) -> Iterable[Hit]:
 
 
 def _moved(rate: float, before: float) -> float:
+    """The factor between two rates; that of one that nobody logged is 1."""
+    if math.isnan(rate) or math.isnan(before):
+        return 1.0
     return max(rate / before, before / rate) if rate > 0 and before > 0 else math.inf
 
 
